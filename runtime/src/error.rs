@@ -1,0 +1,169 @@
+//! The one error type of everything that can fail before a process runs.
+
+use std::{borrow::Cow, error, fmt, io};
+
+/// The result of everything that can fail before a process runs.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a process could not be started, or a request about one not be carried out.
+///
+/// How a *running* process ended is the business of [`JoinError`](crate::JoinError), which converts into this type, so that
+/// one `?` serves for both.
+///
+/// [`Display`](fmt::Display) says what was tried and with which process; [`source`](error::Error::source) is the cause, most
+/// often an [`io::Error`] with the errno.
+///
+/// # Examples
+///
+/// ```
+/// use procession::{Builder, ErrorKind, process};
+///
+/// #[process]
+/// fn task() {}
+///
+/// let error = Builder::new().name("lost").current_dir("/nowhere").spawn(task::new()).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Setting);
+/// assert_eq!(error.to_string(), "cannot start process `lost`: its working directory cannot be set to /nowhere");
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    process: Option<Cow<'static, str>>,
+    what: Cow<'static, str>,
+    source: Option<Box<dyn error::Error + Send + Sync>>,
+}
+
+/// What sort of failure an [`Error`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The current process is a daemon, and daemonic processes are not allowed to have children.
+    DaemonicChildren,
+    /// An argument, or a descriptor in one, could not be encoded for the way.
+    Encode,
+    /// What arrived at the other side could not be decoded.
+    Decode,
+    /// The executable cannot be started again: `/proc` is not mounted, or the file may not be executed.
+    Executable,
+    /// The function is not part of the main executable: it lives in a shared library, or the program was started by
+    /// naming the dynamic loader.
+    NotInExecutable,
+    /// The executable is set-user-ID, set-group-ID or has file capabilities, or this process runs with privileges gained
+    /// by such a file: starting it anew would regain what was dropped.
+    Privileged,
+    /// The system has no more processes to give (`EAGAIN`).
+    TooManyProcesses,
+    /// The descriptor table of the process or of the system is full (`EMFILE`, `ENFILE`).
+    TooManyFiles,
+    /// The system has no more memory to give (`ENOMEM`).
+    OutOfMemory,
+    /// A setting of the [`Builder`](crate::Builder) could not be applied.
+    Setting,
+    /// The child ended before it reached its function.
+    EndedEarly,
+    /// The other side made no progress within its time.
+    TimedOut,
+    /// The process ended otherwise than by returning: the source is a [`JoinError`](crate::JoinError).
+    Join,
+    /// Anything else the operating system refused: the source is an [`io::Error`].
+    Os,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, what: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            process: None,
+            what: what.into(),
+            source: None,
+        }))
+    }
+
+    /// The error of a system call, its kind told by the errno.
+    pub(crate) fn os(what: impl Into<Cow<'static, str>>, source: impl Into<io::Error>) -> Self {
+        let source = source.into();
+        let kind = match source.raw_os_error() {
+            Some(libc::EAGAIN) => ErrorKind::TooManyProcesses,
+            Some(libc::EMFILE | libc::ENFILE | libc::ETOOMANYREFS) => ErrorKind::TooManyFiles,
+            Some(libc::ENOMEM) => ErrorKind::OutOfMemory,
+            _ => ErrorKind::Os,
+        };
+        Self::new(kind, what).because(source)
+    }
+
+    pub(crate) fn because(
+        mut self,
+        source: impl Into<Box<dyn error::Error + Send + Sync>>,
+    ) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Names the process that was to be started, unless it is named already.
+    pub(crate) fn starting(mut self, process: &str) -> Self {
+        self.0
+            .process
+            .get_or_insert_with(|| process.to_owned().into());
+        self
+    }
+
+    /// Returns what sort of failure this is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Returns the errno behind this error, if the operating system gave one.
+    #[must_use]
+    pub fn raw_os_error(&self) -> Option<i32> {
+        self.0
+            .source
+            .as_ref()?
+            .downcast_ref::<io::Error>()?
+            .raw_os_error()
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &format_args!("{self}"))
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(process) = &self.0.process {
+            write!(f, "cannot start process `{process}`: ")?;
+        }
+        f.write_str(&self.0.what)
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<Error> for io::Error {
+    /// Keeps the whole error; its [`io::ErrorKind`] is that of the errno behind it.
+    fn from(error: Error) -> Self {
+        let errno = error
+            .raw_os_error()
+            .map(|errno| io::Error::from_raw_os_error(errno).kind());
+        let kind = match error.kind() {
+            ErrorKind::TimedOut => io::ErrorKind::TimedOut,
+            ErrorKind::Decode => io::ErrorKind::InvalidData,
+            ErrorKind::Encode => io::ErrorKind::InvalidInput,
+            ErrorKind::Privileged | ErrorKind::DaemonicChildren => io::ErrorKind::PermissionDenied,
+            ErrorKind::NotInExecutable => io::ErrorKind::Unsupported,
+            _ => errno.unwrap_or(io::ErrorKind::Other),
+        };
+        io::Error::new(kind, error)
+    }
+}

@@ -1,0 +1,92 @@
+//! Finding the user's inherent `run`, whatever its receiver.
+//!
+//! Generated code writes `run::<Self, _, _>(Self::run, this)`. A path finds an inherent function before any trait's, so
+//! [`MissingRun`] answers only where there is none, and answers with something that cannot be called: a struct without `run` is
+//! an error in our words, and never a call of anything else.
+
+/// A function that takes a process by `self`, `&self` or `&mut self`.
+#[diagnostic::on_unimplemented(
+    message = "`{P}` has no method `run` that takes `self`, `&self` or `&mut self` and nothing else",
+    label = "`run` is missing or has other parameters",
+    note = "a process struct needs an inherent method such as `fn run(self)`: what it works on are the fields of the struct"
+)]
+pub trait Run<P, Receiver> {
+    /// What the function returns.
+    type Output;
+    /// Calls the function.
+    fn call(self, process: P) -> Self::Output;
+}
+
+/// The receivers: markers that keep the three impls apart.
+mod receiver {
+    pub struct ByValue(());
+    pub struct ByRef(());
+    pub struct ByMut(());
+}
+
+impl<P, O, F: FnOnce(P) -> O> Run<P, receiver::ByValue> for F {
+    type Output = O;
+
+    fn call(self, process: P) -> O {
+        self(process)
+    }
+}
+
+impl<P, O, F: FnOnce(&P) -> O> Run<P, receiver::ByRef> for F {
+    type Output = O;
+
+    fn call(self, process: P) -> O {
+        self(&process)
+    }
+}
+
+impl<P, O, F: FnOnce(&mut P) -> O> Run<P, receiver::ByMut> for F {
+    type Output = O;
+
+    fn call(self, mut process: P) -> O {
+        self(&mut process)
+    }
+}
+
+/// Calls the user's `run`.
+pub fn run<P, Receiver, F: Run<P, Receiver>>(run: F, process: P) -> F::Output {
+    run.call(process)
+}
+
+/// A result of the type that was declared.
+#[diagnostic::on_unimplemented(
+    message = "`run` returns `{Self}`, but the output of the process is `{Declared}`",
+    label = "`run` returns another type",
+    note = "declare what `run` returns with `#[process(output = {Self})]` on the struct"
+)]
+pub trait Returns<Declared> {
+    /// Returns itself.
+    fn get(self) -> Declared;
+}
+
+impl<T> Returns<T> for T {
+    fn get(self) -> T {
+        self
+    }
+}
+
+/// Checks what the user's `run` returned against what was declared.
+pub fn output<Declared, Returned: Returns<Declared>>(returned: Returned) -> Declared {
+    returned.get()
+}
+
+/// What the path `Self::run` names where the user wrote no `run`.
+pub trait MissingRun {
+    /// Cannot be called: there is no [`Absent`].
+    fn run(absent: Absent) -> Self;
+}
+
+/// Has no values.
+#[derive(Debug)]
+pub enum Absent {}
+
+impl<T> MissingRun for T {
+    fn run(absent: Absent) -> Self {
+        match absent {}
+    }
+}

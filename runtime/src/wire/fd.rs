@@ -1,0 +1,167 @@
+//! Descriptors inside values: an index in the bytes, the descriptor itself beside them.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+use std::{
+    cell::RefCell,
+    fmt,
+    ops::{Deref, DerefMut},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+/// Lets a file, a socket or any other owner of a descriptor travel inside another value.
+///
+/// At the top of a parameter or an output such a type travels as it is. Inside a struct, a vector, an option, anything that
+/// travels by serde, wrap it in `Fd`. The other process gets a descriptor of its own for the same open file
+/// ([`SCM_RIGHTS`](https://man7.org/linux/man-pages/man7/unix.7.html)), so both share the file's offset.
+///
+/// Serializing one outside of a message between processes is an error, since a descriptor means nothing elsewhere.
+///
+/// # Examples
+///
+/// ```
+/// use procession::{Fd, process};
+/// use std::{fs::File, io::Read};
+///
+/// #[process]
+/// fn sizes(files: Vec<Fd<File>>) -> std::io::Result<Vec<u64>>
+/// # ;
+/// # #[cfg(any())]
+/// {
+///     files.iter().map(|file| Ok(file.metadata()?.len())).collect()
+/// }
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Fd<T>(pub T);
+
+impl<T> Fd<T> {
+    /// Returns what was wrapped.
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Fd<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<T> From<T> for Fd<T> {
+    fn from(value: T) -> Self {
+        Self(value)
+    }
+}
+
+impl<T> Deref for Fd<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Fd<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+impl<T: AsFd> AsFd for Fd<T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl<T: AsFd> Serialize for Fd<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let fd = self
+            .0
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(ser::Error::custom)?;
+        let index = Passage::with(|table| match table {
+            Table::Outward(fds) => {
+                fds.push(fd);
+                Some(fds.len() - 1)
+            }
+            _ => None,
+        });
+        let index = index.ok_or_else(|| {
+            ser::Error::custom("a descriptor can be sent to another process only")
+        })?;
+        serializer.serialize_u64(index as u64)
+    }
+}
+
+impl<'de, T: From<OwnedFd>> Deserialize<'de> for Fd<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let index = u64::deserialize(deserializer)?;
+        let fd = Passage::with(|table| match table {
+            Table::Inward(fds) => fds.get_mut(usize::try_from(index).ok()?)?.take(),
+            _ => None,
+        });
+        let fd = fd.ok_or_else(|| {
+            de::Error::custom(format_args!("no descriptor {index} came with the message"))
+        })?;
+        Ok(Self(fd.into()))
+    }
+}
+
+/// The descriptors of the message that this thread is writing or reading.
+///
+/// Serde hands no context through, hence the thread-local.
+enum Table {
+    Outward(Vec<OwnedFd>),
+    Inward(Vec<Option<OwnedFd>>),
+    None,
+}
+
+thread_local! {
+    static TABLE: RefCell<Table> = const { RefCell::new(Table::None) };
+}
+
+/// The span in which `Fd` finds the descriptors of one message; its end gives them back, also when serde panics.
+///
+/// Spans nest: a `Serialize` that starts a process of its own encodes a message within a message.
+pub(super) struct Passage<'a> {
+    home: Home<'a>,
+    before: Table,
+}
+
+enum Home<'a> {
+    Outward(&'a mut Vec<OwnedFd>),
+    Inward(&'a mut Vec<Option<OwnedFd>>),
+}
+
+impl<'a> Passage<'a> {
+    pub(super) fn outward(fds: &'a mut Vec<OwnedFd>) -> Self {
+        let before = TABLE.replace(Table::Outward(std::mem::take(fds)));
+        Self {
+            home: Home::Outward(fds),
+            before,
+        }
+    }
+
+    pub(super) fn inward(fds: &'a mut Vec<Option<OwnedFd>>) -> Self {
+        let before = TABLE.replace(Table::Inward(std::mem::take(fds)));
+        Self {
+            home: Home::Inward(fds),
+            before,
+        }
+    }
+
+    fn with<R>(act: impl FnOnce(&mut Table) -> R) -> R {
+        TABLE.with_borrow_mut(act)
+    }
+}
+
+impl Drop for Passage<'_> {
+    fn drop(&mut self) {
+        let before = std::mem::replace(&mut self.before, Table::None);
+        match (TABLE.replace(before), &mut self.home) {
+            (Table::Outward(fds), Home::Outward(home)) => **home = fds,
+            (Table::Inward(fds), Home::Inward(home)) => **home = fds,
+            _ => {}
+        }
+    }
+}

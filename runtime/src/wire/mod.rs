@@ -1,0 +1,11 @@
+mod codec;
+mod fd;
+mod message;
+mod shape;
+mod transfer;
+
+pub(crate) use codec::{decode, encode};
+pub use fd::Fd;
+pub use message::{Incoming, Outgoing};
+pub use shape::{ByRef, ByValue, Mention, Shape};
+pub use transfer::Transfer;

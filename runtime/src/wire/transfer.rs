@@ -1,0 +1,199 @@
+//! What may cross from one process to another.
+
+use super::message::{Incoming, Outgoing};
+use crate::error::Result;
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    convert,
+    ffi::{CStr, CString, OsStr, OsString},
+    os::{
+        fd::OwnedFd,
+        unix::ffi::{OsStrExt, OsStringExt},
+    },
+    path::{Path, PathBuf},
+};
+
+/// What can be sent to another process: the one bound on parameters, outputs and messages.
+///
+/// - Everything that implements serde's [`Serialize`] and [`DeserializeOwned`], with every serde attribute.
+/// - Files, sockets, pipe ends and other owners of a descriptor: [`File`](std::fs::File), [`OwnedFd`],
+///   [`TcpStream`](std::net::TcpStream) and its like. Inside other types wrap them in [`Fd`](crate::Fd).
+/// - As parameters and outputs, arrays of any length of such.
+/// - At the top of a parameter, references to such (`&str`, `&[T]`, `&Path`, `&T`): they are sent without a clone, and the
+///   child owns what they point to while it runs.
+///
+/// The trait is sealed. `Via` says by which road a type travels and is inferred wherever a type is concrete; a generic
+/// function bounds its parameter by plain `T: Transfer`, which is the road of serde.
+///
+/// # Examples
+///
+/// ```
+/// use procession::{Transfer, process};
+///
+/// #[process]
+/// fn echo<T: Transfer>(value: T) -> T {
+///     value
+/// }
+///
+/// let child = echo::spawn("there and back".to_owned())?;
+/// assert_eq!(child.join()?, "there and back");
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be sent to another process",
+    label = "does not travel between processes",
+    note = "processes share no memory: what they exchange must implement serde's `Serialize` and `Deserialize`, or own a \
+            descriptor, as files and sockets do"
+)]
+pub trait Transfer<Via = via::Serde>: sealed::Sealed<Via> + Sized {
+    #[doc(hidden)]
+    fn __send(&self, what: &str, to: &mut Outgoing) -> Result<()>;
+    #[doc(hidden)]
+    fn __receive(from: &mut Incoming) -> Result<Self>;
+}
+
+/// The roads: markers that keep the two families of types apart, so that neither impl can overlap the other.
+pub mod via {
+    /// The type's own serde impls.
+    #[derive(Debug)]
+    pub struct Serde(());
+    /// A descriptor beside the bytes.
+    #[derive(Debug)]
+    pub struct Descriptor(());
+    /// An unsized type, behind a reference, whose owner is another type.
+    #[derive(Debug)]
+    pub struct Unsized(());
+    /// A sized type behind a reference.
+    #[derive(Debug)]
+    pub struct Whole<Via>(Via);
+}
+
+mod sealed {
+    pub trait Sealed<Via> {}
+    impl<T: serde::Serialize + serde::de::DeserializeOwned> Sealed<super::via::Serde> for T {}
+    impl<T: super::Descriptor> Sealed<super::via::Descriptor> for T {}
+}
+
+impl<T: Serialize + DeserializeOwned> Transfer<via::Serde> for T {
+    fn __send(&self, what: &str, to: &mut Outgoing) -> Result<()> {
+        to.put(what, self)
+    }
+
+    fn __receive(from: &mut Incoming) -> Result<Self> {
+        from.take()
+    }
+}
+
+impl<T: Descriptor> Transfer<via::Descriptor> for T {
+    fn __send(&self, what: &str, to: &mut Outgoing) -> Result<()> {
+        to.put(what, &crate::Fd(self.as_fd()))
+    }
+
+    fn __receive(from: &mut Incoming) -> Result<Self> {
+        from.take::<crate::Fd<Self>>().map(crate::Fd::into_inner)
+    }
+}
+
+/// The owners of a descriptor in std. (A blanket impl over `AsFd` would take in types such as `Rc<File>`.)
+pub trait Descriptor: std::os::fd::AsFd + From<OwnedFd> {}
+
+macro_rules! descriptors {
+    ($($(#[$attribute:meta])* $ty:ty,)*) => { $($(#[$attribute])* impl Descriptor for $ty {})* };
+}
+
+descriptors! {
+    OwnedFd,
+    std::fs::File,
+    std::io::PipeReader,
+    std::io::PipeWriter,
+    std::net::TcpListener,
+    std::net::TcpStream,
+    std::net::UdpSocket,
+    std::os::unix::net::UnixDatagram,
+    std::os::unix::net::UnixListener,
+    std::os::unix::net::UnixStream,
+    std::process::ChildStderr,
+    std::process::ChildStdin,
+    std::process::ChildStdout,
+}
+
+/// What may stand behind a reference at the top of a parameter.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` behind a reference cannot be sent to another process",
+    label = "does not travel between processes",
+    note = "processes share no memory: what they exchange must implement serde's `Serialize` and `Deserialize`, or own a \
+            descriptor, as files and sockets do"
+)]
+pub trait Lend<Via> {
+    /// What the child owns while its function borrows.
+    type Held;
+    fn __lend(held: &Self::Held) -> &Self;
+    fn __send(&self, what: &str, to: &mut Outgoing) -> Result<()>;
+    fn __receive(from: &mut Incoming) -> Result<Self::Held>;
+}
+
+impl<T: Transfer<Via>, Via> Lend<via::Whole<Via>> for T {
+    type Held = T;
+
+    fn __lend(held: &T) -> &T {
+        held
+    }
+
+    fn __send(&self, what: &str, to: &mut Outgoing) -> Result<()> {
+        Transfer::__send(self, what, to)
+    }
+
+    fn __receive(from: &mut Incoming) -> Result<T> {
+        Transfer::__receive(from)
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Lend<via::Unsized> for [T] {
+    type Held = Vec<T>;
+
+    fn __lend(held: &Vec<T>) -> &[T] {
+        held
+    }
+
+    fn __send(&self, what: &str, to: &mut Outgoing) -> Result<()> {
+        to.put(what, self)
+    }
+
+    fn __receive(from: &mut Incoming) -> Result<Vec<T>> {
+        from.take()
+    }
+}
+
+fn path_bytes(path: &Path) -> &[u8] {
+    path.as_os_str().as_bytes()
+}
+
+/// Each unsized type with its owner, and the form it has on the way. Paths and OS strings travel as the bytes they are, since
+/// they need not be UTF-8.
+macro_rules! lend {
+    ($($lent:ty, $held:ty, $form:ty, $out:expr, $back:expr;)*) => { $(
+        impl Lend<via::Unsized> for $lent {
+            type Held = $held;
+
+            fn __lend(held: &$held) -> &$lent {
+                held
+            }
+
+            fn __send(&self, what: &str, to: &mut Outgoing) -> Result<()> {
+                to.put(what, $out(self))
+            }
+
+            fn __receive(from: &mut Incoming) -> Result<$held> {
+                from.take::<$form>().map($back)
+            }
+        }
+    )* };
+}
+
+lend! {
+    str, String, String, convert::identity::<&str>, convert::identity;
+    CStr, CString, CString, convert::identity::<&CStr>, convert::identity;
+    OsStr, OsString, Vec<u8>, OsStr::as_bytes, OsString::from_vec;
+    Path, PathBuf, Vec<u8>, path_bytes, |bytes| OsString::from_vec(bytes).into();
+}
