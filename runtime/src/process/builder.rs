@@ -1,58 +1,236 @@
-//! stub
-use super::{Child, Process};
-use crate::error::Result;
-use std::time::Duration;
-/// stub
+//! The settings of a process that is to be started.
+
+use super::{
+    Child, Handle, Process,
+    life::{Life, Timeout},
+    registry,
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    start::{self, AuthKey, Order, Settings, StartMethod, Stdio},
+    wire::{Incoming, Outgoing},
+};
+use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
+
+/// Settings for a process that is to be started, as [`std::thread::Builder`] has them for a thread.
+///
+/// What is not set here is as the process's attribute says, and else as described at each setting.
+///
+/// # Examples
+///
+/// ```
+/// use procession::{Builder, process};
+///
+/// #[process]
+/// fn greeting() -> String {
+///     std::env::var("GREETING").unwrap_or_default()
+/// }
+///
+/// let child = Builder::new().name("greeter").env("GREETING", "hello").spawn(greeting::new())?;
+/// assert_eq!(child.name(), "greeter");
+/// assert_eq!(child.join()?, "hello");
+/// # Ok::<(), procession::Error>(())
+/// ```
 #[derive(Debug, Default)]
-pub struct Builder {}
+#[must_use = "a builder starts nothing until its `spawn` is called"]
+pub struct Builder {
+    settings: Settings,
+}
+
 impl Builder {
-    /// .
-    #[must_use]
+    /// Returns a builder that has set nothing.
     pub fn new() -> Self {
-        Self {}
+        Self::default()
     }
-    /// .
-    #[must_use]
-    pub fn name(self, _name: impl Into<String>) -> Self {
+
+    /// Names the process. By default it is called after its function or struct, and counted: `task-1`, `task-2`.
+    ///
+    /// The kernel knows it by the same name, cut to 15 bytes: `ps -o comm` and `top` show it.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.settings.name = Some(name.into());
         self
     }
-    /// .
-    #[must_use]
-    pub fn daemon(self, _daemon: bool) -> Self {
+
+    /// Makes the process a daemon, or not, which is the default.
+    ///
+    /// A daemon does not outlive this process: when this process ends normally, daemons are terminated (SIGTERM, a second of
+    /// grace, SIGKILL); when it ends in any other way, by SIGKILL even, the kernel kills them. A daemon may not start
+    /// processes of its own.
+    pub fn daemon(mut self, daemon: bool) -> Self {
+        self.settings.daemon = Some(daemon);
         self
     }
-    /// .
-    #[must_use]
-    pub fn start_method(self, _m: crate::StartMethod) -> Self {
+
+    /// Sets how the process is started. By default it is what [`set_start_method`](crate::set_start_method) has set.
+    pub fn start_method(mut self, method: StartMethod) -> Self {
+        self.settings.start_method = Some(method);
         self
     }
-    /// .
-    #[must_use]
-    pub fn timeout(self, _t: Duration) -> Self {
+
+    /// Sets a variable in the environment of the process. By default the environment is that of this process.
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.settings.env.push((name.into(), Some(value.into())));
         self
     }
-    /// .
-    #[must_use]
-    pub fn memory_limit(self, _t: u64) -> Self {
+
+    /// Removes a variable from the environment of the process.
+    pub fn env_remove(mut self, name: impl Into<OsString>) -> Self {
+        self.settings.env.push((name.into(), None));
         self
     }
-    /// .
-    #[must_use]
-    pub fn cpu_time_limit(self, _t: Duration) -> Self {
+
+    /// Starts the process with an empty environment, but for what [`env`](Self::env) sets after this.
+    pub fn env_clear(mut self) -> Self {
+        self.settings.env.clear();
+        self.settings.env_clear = true;
         self
     }
-    /// .
-    #[must_use]
-    pub fn open_files_limit(self, _t: u64) -> Self {
+
+    /// Sets the working directory of the process. By default it is that of this process, which a relative path starts from.
+    #[doc(alias = "cwd")]
+    pub fn current_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.current_dir = Some(path.into());
         self
     }
-    /// .
-    #[must_use]
-    pub fn nice(self, _t: i32) -> Self {
+
+    /// Sets what the process reads as its standard input. By default it is [`Stdio::null`].
+    pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
+        self.settings.stdin = Some(stdin.into());
         self
     }
-    /// .
-    pub fn spawn<P: Process>(self, _process: P) -> Result<Child<P::Output>> {
-        unimplemented!()
+
+    /// Sets where the standard output of the process goes. By default it goes where this process's goes.
+    pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
+        self.settings.stdout = Some(stdout.into());
+        self
     }
+
+    /// Sets where the standard error of the process goes. By default it goes where this process's goes.
+    pub fn stderr(mut self, stderr: impl Into<Stdio>) -> Self {
+        self.settings.stderr = Some(stderr.into());
+        self
+    }
+
+    /// Has the process killed when its function has run for so long. By default it may run for ever.
+    ///
+    /// The kernel does it, by SIGKILL, so neither a busy loop nor blocked signals help against it; joining gives
+    /// [`JoinErrorKind::TimedOut`](crate::JoinErrorKind::TimedOut). A process that execs has left it behind.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets the authentication key of the process and its descendants. By default it is that of this process: see
+    /// [`authkey`](crate::authkey).
+    pub fn authkey(mut self, authkey: AuthKey) -> Self {
+        self.settings.authkey = Some(authkey);
+        self
+    }
+
+    /// Limits the address space of the process, in bytes (`RLIMIT_AS` of
+    /// [getrlimit(2)](https://man7.org/linux/man-pages/man2/getrlimit.2.html)). An allocation past it fails, which in Rust ends the
+    /// process by SIGABRT.
+    ///
+    /// No limit of these is ever set above the hard limit of this process.
+    #[doc(alias = "rlimit")]
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.settings.limits.memory = Some(bytes);
+        self
+    }
+
+    /// Limits the CPU time of the process, in seconds rounded up (`RLIMIT_CPU`): when it is used up the process gets SIGXCPU,
+    /// which ends it, and SIGKILL a second later.
+    #[doc(alias = "rlimit")]
+    pub fn cpu_time_limit(mut self, time: Duration) -> Self {
+        self.settings.limits.cpu_time = Some(time);
+        self
+    }
+
+    /// Limits how many descriptors the process may have open (`RLIMIT_NOFILE`).
+    #[doc(alias = "rlimit")]
+    pub fn open_files_limit(mut self, count: u64) -> Self {
+        self.settings.limits.open_files = Some(count);
+        self
+    }
+
+    /// Sets the nice value of the process, from -20, the most favoured, to 19
+    /// ([setpriority(2)](https://man7.org/linux/man-pages/man2/setpriority.2.html)). Lowering it takes a privilege.
+    pub fn nice(mut self, nice: i32) -> Self {
+        self.settings.limits.nice = Some(nice);
+        self
+    }
+
+    /// Binds the process to these CPUs, counted from zero
+    /// ([sched_setaffinity(2)](https://man7.org/linux/man-pages/man2/sched_setaffinity.2.html)).
+    pub fn affinity(mut self, cpus: impl IntoIterator<Item = usize>) -> Self {
+        self.settings.limits.affinity = Some(cpus.into_iter().collect());
+        self
+    }
+
+    /// Starts the process with these settings.
+    ///
+    /// Returns when the child has decoded its arguments and comes to its function. The arguments are dropped here; files and
+    /// sockets among them stay open in the child.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind`] tells what went wrong: this process is a daemon; an argument cannot be encoded; the executable cannot or
+    /// must not be run anew; the system has no more processes, descriptors or memory; a setting cannot be applied; the child
+    /// ended before it reached its function, or made no progress for a minute. Nothing is left of the child after an error.
+    #[doc(alias = "start")]
+    pub fn spawn<P: Process>(self, process: P) -> Result<Child<P::Output>> {
+        let mut settings = self.settings.or(P::__defaults().settings);
+        let name = settings
+            .name
+            .take()
+            .unwrap_or_else(|| P::__meta().next_name());
+        start(&name, settings, &process).map_err(|error| error.starting(&name))
+    }
+}
+
+fn start<P: Process>(name: &str, settings: Settings, process: &P) -> Result<Child<P::Output>> {
+    if start::current().daemon {
+        return Err(Error::new(
+            ErrorKind::DaemonicChildren,
+            "daemonic processes are not allowed to have children",
+        ));
+    }
+    registry::prepare()?;
+    let mut arguments = Outgoing::default();
+    process.__send(&mut arguments)?;
+    let (daemon, timeout) = (settings.daemon.unwrap_or(false), settings.timeout);
+    let function = P::__meta().name();
+    let mut started = start::start(Order {
+        name: name.to_owned(),
+        daemon,
+        entry: entry::<P>,
+        function,
+        arguments,
+        settings,
+    })?;
+    let timeout = timeout.map(|after| Timeout {
+        after,
+        since: started.since,
+    });
+    let pidfd = started.pidfd;
+    let life = Arc::new(Life::new(
+        (started.id, name.to_owned(), daemon, started.start_method),
+        timeout,
+        (pidfd, started.lifeline.take()),
+    ));
+    registry::add(Arc::clone(&life));
+    Ok(Child::new(
+        started.streams,
+        started.socket,
+        Handle::new(life),
+        P::__receive,
+    ))
+}
+
+/// What the child runs: from the arguments to the value, both encoded.
+fn entry<P: Process>(arguments: &mut Incoming) -> Result<Outgoing> {
+    let output = P::__run(arguments)?;
+    let mut value = Outgoing::default();
+    P::__reply(&output, &mut value)?;
+    Ok(value)
 }

@@ -1,23 +1,330 @@
-//! stub
-use crate::error::Result;
-use std::marker::PhantomData;
-/// stub
-#[must_use]
-#[derive(Debug)]
-pub struct Child<T>(PhantomData<fn() -> T>);
+//! A running process and the value it will hand back.
+
+use super::{Handle, JoinError, join_error::Cause, life::End, reaper};
+use crate::{
+    error::Result,
+    start::{Reply, StartMethod, Streams, receive_reply},
+    sys::wait,
+    wire::{Incoming, Line},
+};
+use std::{
+    fmt,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::process::ExitStatusExt,
+    },
+    process::{ChildStderr, ChildStdin, ChildStdout, ExitStatus},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A process that was spawned, and that hands back a `T`.
+///
+/// Dropping it gives up the handle and the value: the process runs on, and is reaped when it ends. It is still waited for (or,
+/// a daemon, terminated) when this process ends normally; [`detach`](Self::detach) exempts it from that.
+///
+/// Its [`AsFd`] is a [pidfd](https://man7.org/linux/man-pages/man2/pidfd_open.2.html), which becomes readable when the process ends:
+/// what Python calls the sentinel.
+///
+/// # Examples
+///
+/// ```
+/// use procession::process;
+///
+/// #[process]
+/// fn square(n: u64) -> u64 {
+///     n * n
+/// }
+///
+/// let child = square::spawn(12)?;
+/// assert!(child.name().starts_with("square-"));
+/// assert_eq!(child.join()?, 144);
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[must_use = "dropping a `Child` gives up its value: join it, or detach it if nobody is to wait for it"]
+pub struct Child<T> {
+    /// The write end of the process's standard input, if it was [piped](crate::Stdio::piped).
+    pub stdin: Option<ChildStdin>,
+    /// The read end of the process's standard output, if it was [piped](crate::Stdio::piped).
+    pub stdout: Option<ChildStdout>,
+    /// The read end of the process's standard error, if it was [piped](crate::Stdio::piped).
+    pub stderr: Option<ChildStderr>,
+    handle: Handle,
+    value: Value<T>,
+}
+
+/// Where the value will come from; none once it has been given out.
+struct Value<T>(Option<(OwnedFd, Decode<T>)>);
+
+type Decode<T> = fn(&mut Incoming) -> Result<T>;
+
 impl<T> Child<T> {
-    /// .
-    pub fn join(self) -> Result<T> {
-        unimplemented!()
+    pub(super) fn new(
+        streams: Streams,
+        socket: OwnedFd,
+        handle: Handle,
+        decode: Decode<T>,
+    ) -> Self {
+        let Streams {
+            stdin,
+            stdout,
+            stderr,
+        } = streams;
+        Self {
+            stdin,
+            stdout,
+            stderr,
+            handle,
+            value: Value(Some((socket, decode))),
+        }
     }
-    /// .
+
+    /// Returns the id of the process.
+    #[must_use]
+    #[doc(alias = "pid")]
+    pub fn id(&self) -> u32 {
+        self.handle.id()
+    }
+
+    /// Returns the name of the process.
     #[must_use]
     pub fn name(&self) -> &str {
-        ""
+        self.handle.name()
     }
-    /// .
+
+    /// Returns whether the process is a daemon, which does not outlive this process.
     #[must_use]
     pub fn is_daemon(&self) -> bool {
-        false
+        self.handle.is_daemon()
+    }
+
+    /// Returns how the process was started, which may be another way than was asked for where that is not to be had.
+    #[must_use]
+    pub fn start_method(&self) -> StartMethod {
+        self.handle.start_method()
+    }
+
+    /// Returns whether the process still runs.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.handle.is_alive()
+    }
+
+    /// Returns an untyped handle, which can signal the process while another thread joins it.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Waits for the process to end, for as long as that takes, and returns its value.
+    ///
+    /// A standard input that is piped and still here is closed first, so that a process that reads to its end gets there.
+    ///
+    /// # Errors
+    ///
+    /// When the process ended without a value: [`JoinError`] tells why.
+    pub fn join(mut self) -> Result<T, JoinError> {
+        self.stdin = None;
+        loop {
+            if let Some(value) = self.join_until(None)? {
+                return Ok(value);
+            }
+        }
+    }
+
+    /// Returns the value if the process has ended, without waiting: none while it runs.
+    ///
+    /// # Errors
+    ///
+    /// When the process ended without a value: [`JoinError`] tells why. When the value was given out already.
+    pub fn try_join(&mut self) -> Result<Option<T>, JoinError> {
+        self.join_until(Some(Instant::now()))
+    }
+
+    /// Waits for the process to end, but no longer than `timeout`, and returns its value: none if it still runs then.
+    ///
+    /// The process itself is not touched by that: it can be waited for again, or killed.
+    ///
+    /// # Errors
+    ///
+    /// When the process ended without a value: [`JoinError`] tells why. When the value was given out already.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::process;
+    /// use std::time::Duration;
+    ///
+    /// #[process]
+    /// fn hang() {
+    ///     loop {
+    ///         std::thread::park();
+    ///     }
+    /// }
+    ///
+    /// let mut child = hang::spawn()?;
+    /// assert_eq!(child.join_timeout(Duration::from_millis(10))?, None);
+    /// child.kill()?;
+    /// assert!(child.join().is_err());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn join_timeout(&mut self, timeout: Duration) -> Result<Option<T>, JoinError> {
+        self.join_until(wait::deadline(timeout))
+    }
+
+    /// Waits for the process to end, for as long as that takes, and returns how it did. The value stays here to be joined.
+    ///
+    /// A standard input that is piped and still here is closed first.
+    ///
+    /// # Errors
+    ///
+    /// When somebody else has reaped the process: a `waitpid` for any child, or the kernel, where SIGCHLD is ignored.
+    #[doc(alias = "exitcode")]
+    pub fn wait(&mut self) -> Result<ExitStatus> {
+        self.stdin = None;
+        self.handle.wait()
+    }
+
+    /// Asks the process to end, with SIGTERM: see [`Handle::terminate`].
+    ///
+    /// # Errors
+    ///
+    /// When the process may not be signalled, having changed its user.
+    pub fn terminate(&self) -> Result<()> {
+        self.handle.terminate()
+    }
+
+    /// Ends the process, with SIGKILL: see [`Handle::kill`].
+    ///
+    /// # Errors
+    ///
+    /// When the process may not be signalled, having changed its user.
+    pub fn kill(&self) -> Result<()> {
+        self.handle.kill()
+    }
+
+    /// Sends a signal by its number: see [`Handle::signal`].
+    ///
+    /// # Errors
+    ///
+    /// When there is no such signal, or the process may not be signalled, having changed its user.
+    pub fn signal(&self, signal: i32) -> Result<()> {
+        self.handle.signal(signal)
+    }
+
+    /// Asks the process to end, and ends it if it has not after `grace`: see [`Handle::shutdown`].
+    ///
+    /// # Errors
+    ///
+    /// When the process may not be signalled, or somebody else has reaped it.
+    pub fn shutdown(&mut self, grace: Duration) -> Result<ExitStatus> {
+        self.stdin = None;
+        self.handle.shutdown(grace)
+    }
+
+    /// Lets the process go for good: nobody waits for it at the end of this process, not even for a normal end, and
+    /// [`children`](crate::children) does not list it any more. It is reaped when it ends before this process does.
+    ///
+    /// A daemon still does not outlive this process: that is its nature.
+    pub fn detach(self) {
+        self.handle.life.detach();
+        // Dropping it has it reaped.
+    }
+
+    fn join_until(&mut self, deadline: Option<Instant>) -> Result<Option<T>, JoinError> {
+        if self.value.0.is_none() {
+            return Err(self.ended(None, Cause::Taken));
+        }
+        let end = match self.handle.life.wait(deadline) {
+            Ok(Some(end)) => end,
+            Ok(None) => return Ok(None),
+            Err(source) => return Err(self.ended(None, Cause::Os(source))),
+        };
+        let Some((socket, decode)) = self.value.0.take() else {
+            return Ok(None);
+        };
+        match self.last_words(&socket, decode) {
+            Ok(Some(value)) => Ok(Some(value)),
+            Ok(None) => Err(self.ended(end, self.cause_of(end))),
+            Err(cause) => Err(self.ended(end, cause)),
+        }
+    }
+
+    /// Reads what the process, which has ended, left on the line: its value, or why there is none.
+    fn last_words(&self, socket: &OwnedFd, decode: Decode<T>) -> Result<Option<T>, Cause> {
+        // Nobody is there any more to be waited for.
+        let line = Line {
+            socket: socket.as_fd(),
+            peer: Some(self.handle.as_fd()),
+            stall: None,
+        };
+        let mut panic = None;
+        loop {
+            match receive_reply(&line) {
+                Ok(Some(Reply::Returned(mut value))) => {
+                    return decode(&mut value)
+                        .map(Some)
+                        .map_err(|error| Cause::Undecodable(error.into()));
+                }
+                Ok(Some(Reply::Unsendable(why))) => return Err(Cause::Undecodable(why.into())),
+                Ok(Some(Reply::Panicked(seen))) => panic = Some(seen),
+                Ok(Some(Reply::Reached | Reply::Failed(_))) => {}
+                // Killed in the middle of a word.
+                Ok(None) => break,
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => break,
+                Err(error) => return Err(Cause::Undecodable(error.into())),
+            }
+        }
+        panic.map_or(Ok(None), |panic| Err(Cause::Panicked(panic)))
+    }
+
+    fn cause_of(&self, end: End) -> Cause {
+        let Some(signal) = end.and_then(|status| status.signal()) else {
+            return Cause::Exited;
+        };
+        let life = &self.handle.life;
+        match life.timeout {
+            _ if life.was_sent(signal) => Cause::Killed,
+            Some(timeout)
+                if signal == libc::SIGKILL && timeout.since.elapsed() >= timeout.after =>
+            {
+                Cause::TimedOut(timeout.after)
+            }
+            _ => Cause::Signalled,
+        }
+    }
+
+    fn ended(&self, end: End, cause: Cause) -> JoinError {
+        JoinError::new(self.name(), self.id(), end, cause)
+    }
+}
+
+impl<T> Drop for Child<T> {
+    fn drop(&mut self) {
+        if self.handle.is_alive() {
+            reaper::adopt(Arc::clone(&self.handle.life));
+        }
+    }
+}
+
+impl<T> AsFd for Child<T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.handle.as_fd()
+    }
+}
+
+impl<T> AsRef<Handle> for Child<T> {
+    fn as_ref(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl<T> fmt::Debug for Child<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Child")
+            .field("id", &self.id())
+            .field("name", &self.name())
+            .field("daemon", &self.is_daemon())
+            .finish_non_exhaustive()
     }
 }

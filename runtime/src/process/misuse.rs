@@ -77,10 +77,6 @@ refusals! {
         "`daemon` must be set before `spawn`, and this process is running already",
         "`daemon` must come before `spawn`",
         "give a process its settings with a builder: `Builder::new().daemon(..).spawn(process)`";
-    NeedsStartMethod:
-        "`start_method` must be set before `spawn`, and this process is running already",
-        "`start_method` must come before `spawn`",
-        "give a process its settings with a builder: `Builder::new().start_method(..).spawn(process)`";
     NeedsEnv:
         "`env` must be set before `spawn`, and this process is running already",
         "`env` must come before `spawn`",
@@ -132,14 +128,6 @@ impl<T> crate::Child<T> {
     pub fn daemon<A>(&mut self, _: A) -> <Self as NeedsDaemon>::Answer
     where
         Self: NeedsDaemon,
-    {
-        self.refuse()
-    }
-
-    #[doc(hidden)]
-    pub fn start_method<A>(&mut self, _: A) -> <Self as NeedsStartMethod>::Answer
-    where
-        Self: NeedsStartMethod,
     {
         self.refuse()
     }

@@ -2,11 +2,23 @@
 
 mod builder;
 mod child;
+mod current;
 mod definition;
+mod handle;
+mod join_error;
+mod life;
+mod many;
 mod misuse;
+mod reaper;
 mod receiver;
+mod registry;
 
 pub use builder::Builder;
 pub use child::Child;
+pub use current::{Current, Parent, current, parent};
 pub use definition::{Meta, Process};
+pub use handle::Handle;
+pub use join_error::{JoinError, JoinErrorKind};
+pub use many::{join_all, wait_any};
 pub use receiver::{MissingRun, output, run};
+pub use registry::{children, set_exit_grace};

@@ -19,8 +19,11 @@ pub trait Run<P, Receiver> {
 
 /// The receivers: markers that keep the three impls apart.
 mod receiver {
+    #[derive(Debug)]
     pub struct ByValue(());
+    #[derive(Debug)]
     pub struct ByRef(());
+    #[derive(Debug)]
     pub struct ByMut(());
 }
 

@@ -14,9 +14,10 @@ use super::{
     transfer::{Lend, Transfer},
 };
 use crate::error::{Error, ErrorKind, Result};
-use std::{fmt, marker::PhantomData};
+use std::marker::PhantomData;
 
 /// A type to be asked for its codec.
+#[derive(Debug)]
 pub struct Shape<T>(PhantomData<fn() -> T>);
 
 impl<T> Shape<T> {
@@ -92,6 +93,7 @@ impl<T> ByValue for Shape<T> {
 }
 
 /// The codec of a value.
+#[derive(Debug)]
 pub struct Value<T, Via>(PhantomData<fn() -> (T, Via)>);
 
 impl<T: Transfer<Via>, Via> Value<T, Via> {
@@ -113,6 +115,7 @@ impl<T: Transfer<Via>, Via> Value<T, Via> {
 }
 
 /// The codec of an array, element by element.
+#[derive(Debug)]
 pub struct Array<T, Via, const N: usize>(PhantomData<fn() -> (T, Via)>);
 
 impl<T: Transfer<Via>, Via, const N: usize> Array<T, Via, N> {
@@ -141,6 +144,7 @@ impl<T: Transfer<Via>, Via, const N: usize> Array<T, Via, N> {
 }
 
 /// The codec of a reference.
+#[derive(Debug)]
 pub struct Lent<'a, T: ?Sized, Via>(PhantomData<fn() -> (&'a T, Via)>);
 
 impl<'a, T: Lend<Via> + ?Sized, Via> Lent<'a, T, Via> {
@@ -169,6 +173,7 @@ impl<'a, T: Lend<Via> + ?Sized, Via> Lent<'a, T, Via> {
 }
 
 /// The codec of a reference to an array.
+#[derive(Debug)]
 pub struct LentArray<'a, T, Via, const N: usize>(PhantomData<fn() -> (&'a T, Via)>);
 
 impl<'a, T: Transfer<Via>, Via, const N: usize> LentArray<'a, T, Via, N> {
@@ -191,6 +196,7 @@ impl<'a, T: Transfer<Via>, Via, const N: usize> LentArray<'a, T, Via, N> {
 }
 
 /// A value that is held until the function takes it over.
+#[derive(Debug)]
 pub struct Held<T>(Option<T>);
 
 impl<T> Held<T> {

@@ -53,6 +53,10 @@ pub trait Transfer<Via = via::Serde>: sealed::Sealed<Via> + Sized {
 }
 
 /// The roads: markers that keep the two families of types apart, so that neither impl can overlap the other.
+#[allow(
+    unreachable_pub,
+    reason = "they appear in the signatures of a public trait, and are of no use to anybody"
+)]
 pub mod via {
     /// The type's own serde impls.
     #[derive(Debug)]

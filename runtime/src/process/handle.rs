@@ -1,0 +1,177 @@
+//! A handle to a child, without its type.
+
+use super::life::Life;
+use crate::{
+    error::{Error, Result},
+    start::StartMethod,
+    sys::wait,
+};
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd},
+    process::ExitStatus,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A handle to a child: it can be cloned and sent to other threads, and can signal while another thread joins.
+///
+/// It refers to one process, even after that has ended and its id was given to another one. Dropping it does nothing. Its
+/// [`AsFd`] is a [pidfd](https://man7.org/linux/man-pages/man2/pidfd_open.2.html), which becomes readable when the process ends.
+///
+/// # Examples
+///
+/// ```
+/// use procession::{JoinErrorKind, process};
+/// use std::{thread, time::Duration};
+///
+/// #[process]
+/// fn sleepy() {
+///     thread::sleep(Duration::from_secs(60));
+/// }
+///
+/// let child = sleepy::spawn()?;
+/// let handle = child.handle();
+/// let joiner = thread::spawn(|| child.join().unwrap_err().kind());
+/// handle.kill()?;
+/// assert_eq!(joiner.join().unwrap(), JoinErrorKind::Killed);
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Handle {
+    pub(super) life: Arc<Life>,
+}
+
+impl Handle {
+    pub(super) fn new(life: Arc<Life>) -> Self {
+        Self { life }
+    }
+
+    /// Returns the id of the process.
+    #[must_use]
+    #[doc(alias = "pid")]
+    pub fn id(&self) -> u32 {
+        self.life.id
+    }
+
+    /// Returns the name of the process.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.life.name
+    }
+
+    /// Returns whether the process is a daemon, which does not outlive this process.
+    #[must_use]
+    #[doc(alias = "daemon")]
+    pub fn is_daemon(&self) -> bool {
+        self.life.daemon
+    }
+
+    /// Returns how the process was started.
+    #[must_use]
+    pub fn start_method(&self) -> StartMethod {
+        self.life.start_method
+    }
+
+    /// Returns whether the process still runs.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.life.is_alive()
+    }
+
+    /// Asks the process to end, with SIGTERM, which it may handle or ignore. Does nothing if it has ended.
+    ///
+    /// What the process has started lives on. A lock that it holds is poisoned for the next one.
+    ///
+    /// # Errors
+    ///
+    /// When the process may not be signalled, having changed its user.
+    pub fn terminate(&self) -> Result<()> {
+        self.signal(libc::SIGTERM)
+    }
+
+    /// Ends the process, with SIGKILL. Does nothing if it has ended.
+    ///
+    /// It runs no clean-up of its own, and what it has started lives on, but for its daemons.
+    ///
+    /// # Errors
+    ///
+    /// When the process may not be signalled, having changed its user.
+    pub fn kill(&self) -> Result<()> {
+        self.signal(libc::SIGKILL)
+    }
+
+    /// Sends a signal ([signal(7)](https://man7.org/linux/man-pages/man7/signal.7.html)) by its number. Does nothing if the process
+    /// has ended.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such signal, or the process may not be signalled, having changed its user.
+    #[doc(alias = "send_signal")]
+    pub fn signal(&self, signal: i32) -> Result<()> {
+        self.life
+            .signal(signal)
+            .map_err(|source| self.refused(format!("cannot be sent signal {signal}"), source))
+    }
+
+    /// Asks the process to end, and ends it if it has not after `grace`: SIGTERM, then SIGKILL. Returns how it ended.
+    ///
+    /// # Errors
+    ///
+    /// When the process may not be signalled, or somebody else has reaped it.
+    pub fn shutdown(&self, grace: Duration) -> Result<ExitStatus> {
+        self.terminate()?;
+        match self.wait_until(wait::deadline(grace))? {
+            Some(status) => Ok(status),
+            None => {
+                self.kill()?;
+                self.wait()
+            }
+        }
+    }
+
+    /// Waits for the process to end, for as long as that takes, and returns how it did. The value stays with the
+    /// [`Child`](super::Child).
+    ///
+    /// # Errors
+    ///
+    /// When somebody else has reaped the process: a `waitpid` for any child, or the kernel, where SIGCHLD is ignored.
+    pub fn wait(&self) -> Result<ExitStatus> {
+        loop {
+            if let Some(status) = self.wait_until(None)? {
+                return Ok(status);
+            }
+        }
+    }
+
+    fn wait_until(&self, deadline: Option<Instant>) -> Result<Option<ExitStatus>> {
+        match self.life.wait(deadline) {
+            Ok(None) => Ok(None),
+            Ok(Some(Some(status))) => Ok(Some(status)),
+            Ok(Some(None)) => Err(self.refused(
+                "was reaped by somebody else",
+                io::Error::from_raw_os_error(libc::ECHILD),
+            )),
+            Err(source) => Err(self.refused("cannot be waited for", source)),
+        }
+    }
+
+    fn refused(&self, what: impl std::fmt::Display, source: io::Error) -> Error {
+        Error::os(
+            format!("process `{}` (pid {}) {what}", self.name(), self.id()),
+            source,
+        )
+    }
+}
+
+impl AsFd for Handle {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.life.as_fd()
+    }
+}
+
+impl AsRef<Self> for Handle {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}

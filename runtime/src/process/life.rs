@@ -1,0 +1,174 @@
+//! One child as this process knows it: shared by its [`Child`](super::Child), its [`Handle`](super::Handle)s and the registry.
+
+use super::registry;
+use crate::{
+    start::StartMethod,
+    sys::{
+        pidfd::{self, Reaped},
+        signal, wait,
+    },
+};
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    process::ExitStatus,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// How much later than the child's own timer this process kills a child that has used up its timeout.
+const MARGIN: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Life {
+    pub(super) id: u32,
+    pub(super) name: String,
+    pub(super) daemon: bool,
+    pub(super) start_method: StartMethod,
+    pub(super) timeout: Option<Timeout>,
+    pidfd: OwnedFd,
+    /// The signals that this process has sent, one bit each.
+    sent: AtomicU64,
+    detached: AtomicBool,
+    state: Mutex<State>,
+}
+
+/// A limit on the life of a child.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timeout {
+    pub(super) after: Duration,
+    pub(super) since: Instant,
+}
+
+#[derive(Debug)]
+enum State {
+    /// With what keeps a daemon alive.
+    Running {
+        _lifeline: Option<OwnedFd>,
+    },
+    Ended(End),
+}
+
+/// How a child ended: none if somebody else has reaped it.
+pub(super) type End = Option<ExitStatus>;
+
+impl Life {
+    pub(super) fn new(
+        (id, name, daemon, start_method): (u32, String, bool, StartMethod),
+        timeout: Option<Timeout>,
+        (pidfd, lifeline): (OwnedFd, Option<OwnedFd>),
+    ) -> Self {
+        let state = Mutex::new(State::Running {
+            _lifeline: lifeline,
+        });
+        let (sent, detached) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self {
+            id,
+            name,
+            daemon,
+            start_method,
+            timeout,
+            pidfd,
+            sent,
+            detached,
+            state,
+        }
+    }
+
+    /// Sends a signal, if the process is there to get it.
+    pub(super) fn signal(&self, number: i32) -> io::Result<()> {
+        if !signal::exists(number) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        // Before the signal: who finds the process killed by it must find that it was sent from here.
+        self.sent.fetch_or(1 << (number - 1), Ordering::Relaxed);
+        pidfd::send_signal(self.pidfd.as_fd(), number).map(drop)
+    }
+
+    /// Whether this process has sent this signal.
+    pub(super) fn was_sent(&self, number: i32) -> bool {
+        signal::exists(number) && self.sent.load(Ordering::Relaxed) & (1 << (number - 1)) != 0
+    }
+
+    pub(super) fn detach(&self) {
+        self.detached.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_detached(&self) -> bool {
+        self.detached.load(Ordering::Relaxed)
+    }
+
+    /// Whether the process runs. One that has ended is reaped.
+    pub(super) fn is_alive(&self) -> bool {
+        match self.wait(Some(Instant::now())) {
+            Ok(end) => end.is_none(),
+            // The system refuses to tell, as it does where a process may have no descriptors at all.
+            Err(_) => matches!(*self.state(), State::Running { .. }),
+        }
+    }
+
+    /// Waits for the process to end, and reaps it; returns how it did, or none if it has not by the deadline.
+    pub(super) fn wait(&self, deadline: Option<Instant>) -> io::Result<Option<End>> {
+        let mut overdue = self.timeout.and_then(|timeout| {
+            timeout
+                .since
+                .checked_add(timeout.after)?
+                .checked_add(MARGIN)
+        });
+        loop {
+            if let State::Ended(end) = *self.state() {
+                return Ok(Some(end));
+            }
+            let until = [deadline, overdue].into_iter().flatten().min();
+            if wait::readable(self.pidfd.as_fd(), until)? {
+                if let Some(end) = self.reap()? {
+                    return Ok(Some(end));
+                }
+                // It has ended, but a debugger has still to let go of it, of which a pidfd does not tell.
+                match until {
+                    None => pidfd::await_end(self.pidfd.as_fd())?,
+                    Some(_) => drop(wait::until_ready(&[], until)?),
+                }
+            }
+            let now = Instant::now();
+            if overdue.is_some_and(|overdue| overdue <= now) {
+                pidfd::send_signal(self.pidfd.as_fd(), libc::SIGKILL)?;
+                overdue = None;
+            }
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reaps the process if it has ended.
+    fn reap(&self) -> io::Result<Option<End>> {
+        let mut state = self.state();
+        let end = match *state {
+            // Another thread was faster.
+            State::Ended(end) => return Ok(Some(end)),
+            State::Running { .. } => match pidfd::reap(self.pidfd.as_fd())? {
+                Reaped::Running => return Ok(None),
+                Reaped::Ended(status) => Some(status),
+                Reaped::Elsewhere => None,
+            },
+        };
+        *state = State::Ended(end);
+        drop(state);
+        registry::remove(self);
+        Ok(Some(end))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl AsFd for Life {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}

@@ -1,0 +1,82 @@
+//! Waiting for several processes.
+
+use super::{Child, Handle, JoinError};
+use crate::{
+    error::{Error, Result},
+    sys::wait::{self, For},
+};
+use std::{os::fd::AsFd, time::Duration};
+
+/// Joins every child and returns their values, or why there is none, in the order of the children.
+///
+/// It returns when the last of them has ended, whether others failed or not.
+///
+/// # Examples
+///
+/// ```
+/// use procession::{join_all, process};
+///
+/// #[process]
+/// fn square(n: u64) -> u64 {
+///     n * n
+/// }
+///
+/// let children = (1..=3).map(square::spawn).collect::<Result<Vec<_>, _>>()?;
+/// let squares = join_all(children).into_iter().collect::<Result<Vec<_>, _>>()?;
+/// assert_eq!(squares, [1, 4, 9]);
+/// # Ok::<(), procession::Error>(())
+/// ```
+pub fn join_all<T>(children: impl IntoIterator<Item = Child<T>>) -> Vec<Result<T, JoinError>> {
+    children.into_iter().map(Child::join).collect()
+}
+
+/// Waits until one of the processes has ended, for as long as `timeout` if there is one, and returns its place in the order
+/// they were given: none if all still run after the timeout, or there are none.
+///
+/// It takes children and handles alike, and several times the same. Of those that have ended already it returns the first.
+///
+/// # Errors
+///
+/// When the system refuses to wait for so many.
+///
+/// # Examples
+///
+/// ```
+/// use procession::{process, wait_any};
+/// use std::time::Duration;
+///
+/// #[process]
+/// fn nap(time: Duration) {
+///     std::thread::sleep(time);
+/// }
+///
+/// let children = [nap::spawn(Duration::from_secs(60))?, nap::spawn(Duration::ZERO)?];
+/// assert_eq!(wait_any(&children, None)?, Some(1));
+/// children[0].kill()?;
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[doc(alias = "wait")]
+pub fn wait_any<H: AsRef<Handle>>(
+    processes: impl IntoIterator<Item = H>,
+    timeout: impl Into<Option<Duration>>,
+) -> Result<Option<usize>> {
+    let deadline = timeout.into().map(wait::deadline);
+    let handles: Vec<Handle> = processes
+        .into_iter()
+        .map(|process| process.as_ref().clone())
+        .collect();
+    if handles.is_empty() {
+        return Ok(None);
+    }
+    let fds: Vec<_> = handles
+        .iter()
+        .map(|handle| (handle.as_fd(), For::Reading))
+        .collect();
+    let ready = wait::until_ready(&fds, deadline.flatten()).map_err(|source| {
+        Error::os(
+            format!("{} processes cannot be waited for", fds.len()),
+            source,
+        )
+    })?;
+    Ok(ready.iter().position(|ready| *ready))
+}

@@ -1,0 +1,251 @@
+//! The life of a child, from the socket to the end of the process.
+
+use super::{
+    birth::Birth,
+    entry::Entry,
+    identity::{self, Identity, Parent},
+    lifeline, panic,
+    reply::{self, Failure},
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    sys::{exit, limits, overflow, pidfd, profile, signal, stdio},
+    wire::{self, Frame, Incoming, Line},
+};
+use std::{
+    env,
+    error::Error as _,
+    ffi::OsString,
+    io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::{ffi::OsStringExt, process::parent_id},
+    },
+    panic::{AssertUnwindSafe, catch_unwind},
+    process,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+/// The exit status of a child that could not come to its function.
+pub(super) const FAILED: i32 = 1;
+
+/// The exit status of a child whose function panicked: that of a Rust program whose `main` did.
+const PANICKED: i32 = 101;
+
+/// Where the child was entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entered {
+    /// std's own start-up has not happened.
+    BeforeMain,
+    InMain,
+}
+
+static SOCKET: OnceLock<OwnedFd> = OnceLock::new();
+static TIMEOUT: OnceLock<Duration> = OnceLock::new();
+static REACHED: AtomicBool = AtomicBool::new(false);
+
+/// The line to the parent, in a child.
+pub(super) fn line() -> Option<Line<'static>> {
+    // The parent is waited for without limit: a child has nothing else to do, and the end of the parent ends the wait.
+    SOCKET.get().map(|socket| Line {
+        socket: socket.as_fd(),
+        peer: None,
+        stall: None,
+    })
+}
+
+/// Lives as the child that the parent at the other end of the socket wants, and ends.
+pub(super) fn live(socket: OwnedFd, entered: Entered) -> ! {
+    SOCKET.get_or_init(|| socket);
+    let Some(line) = line() else {
+        exit::now(FAILED)
+    };
+    let status = match arrive(&line, entered) {
+        Ok((entry, arguments)) => run(&line, entry, arguments),
+        Err(error) => fail(&line, &error),
+    };
+    profile::write();
+    process::exit(status)
+}
+
+/// Becomes what the parent wants this process to be; returns its function and the arguments.
+fn arrive(line: &Line<'_>, entered: Entered) -> Result<(Entry, Incoming)> {
+    if entered == Entered::BeforeMain {
+        signal::ignore_broken_pipes().map_err(setting("SIGPIPE cannot be ignored"))?;
+    }
+    stdio::close_inherited().map_err(setting("what it inherited cannot be closed"))?;
+    let Frame { bytes, fds, .. } = next(line);
+    let birth: Birth = wire::decode(&bytes).map_err(|source| {
+        Error::new(ErrorKind::Decode, "its settings cannot be decoded").because(source)
+    })?;
+    let mut fds = fds.into_iter();
+    if birth.has_stdin
+        && let Some(stdin) = fds.next()
+    {
+        stdio::replace(0, stdin.as_fd()).map_err(setting("its standard input cannot be set"))?;
+    }
+    stdio::fill_gaps().map_err(setting("its standard streams cannot be opened"))?;
+    if birth.daemon
+        && let Some(pipe) = fds.next()
+    {
+        lifeline::tie(pipe).map_err(setting("its lifeline cannot be armed"))?;
+    }
+    let name = birth.name.clone();
+    let entry = settle(birth)?;
+    if entered == Entered::BeforeMain {
+        let message = format!(
+            "\nprocess `{name}` has overflowed its stack\nfatal runtime error: stack overflow, aborting\n"
+        );
+        overflow::report(message).map_err(setting("its stack cannot be watched"))?;
+    }
+    panic::watch();
+    let Frame { bytes, fds, .. } = next(line);
+    Ok((entry, Incoming::new(bytes, fds).when_ready(reached)))
+}
+
+/// Receives the next frame of the parent. Without one there is no parent to tell, so it ends the process.
+fn next(line: &Line<'_>) -> Frame {
+    match line.receive() {
+        Ok(Some(frame)) => frame,
+        Ok(None) | Err(_) => exit::now(FAILED),
+    }
+}
+
+/// Applies the settings, and takes on the identity.
+fn settle(birth: Birth) -> Result<Entry> {
+    limits::set_name(&birth.name).map_err(setting("it cannot be named"))?;
+    if let Some(path) = birth.current_dir.map(OsString::from_vec) {
+        let what = format!("its working directory cannot be set to {}", path.display());
+        env::set_current_dir(path).map_err(setting(what))?;
+    }
+    let wanted = birth.limits;
+    if let Some(bytes) = wanted.memory {
+        limits::set_memory(bytes).map_err(setting("its memory cannot be limited"))?;
+    }
+    if let Some(time) = wanted.cpu_time {
+        limits::set_cpu_time(time).map_err(setting("its CPU time cannot be limited"))?;
+    }
+    if let Some(count) = wanted.open_files {
+        limits::set_open_files(count).map_err(setting("its open files cannot be limited"))?;
+    }
+    if let Some(nice) = wanted.nice {
+        limits::set_nice(nice)
+            .map_err(setting(format!("its nice value cannot be set to {nice}")))?;
+    }
+    if let Some(cpus) = wanted.affinity {
+        limits::set_affinity(&cpus)
+            .map_err(setting(format!("it cannot be bound to the CPUs {cpus:?}")))?;
+    }
+    signal::set_mask(birth.signal_mask).map_err(setting("its signal mask cannot be set"))?;
+    if let Some(timeout) = birth.timeout {
+        TIMEOUT.get_or_init(|| timeout);
+    }
+    let id = parent_id();
+    // A parent that is gone by now has no pidfd to be opened, and its id may be another's.
+    let pidfd = pidfd::open(id).ok().filter(|_| parent_id() == id);
+    let parent = Some(Parent {
+        id,
+        name: birth.parent_name,
+        pidfd,
+    });
+    let (name, daemon, start_method) = (birth.name, birth.daemon, Some(birth.start_method));
+    identity::assume(
+        Identity {
+            name,
+            daemon,
+            start_method,
+            parent,
+        },
+        birth.authkey,
+    );
+    let entry = birth
+        .entry
+        .resolve()
+        .map_err(|source| Error::os("its executable cannot be read", source))?;
+    entry.ok_or_else(|| {
+        Error::new(
+            ErrorKind::NotInExecutable,
+            "its executable is another one than its parent's",
+        )
+    })
+}
+
+fn setting<E: Into<io::Error>>(what: impl Into<String>) -> impl FnOnce(E) -> Error {
+    |source| Error::new(ErrorKind::Setting, what.into()).because(source.into())
+}
+
+/// Tells the parent that the function comes next. From here on whatever happens is the function's doing.
+fn reached() -> Result<()> {
+    if let Some(timeout) = TIMEOUT.get() {
+        signal::kill_after(*timeout).map_err(setting("its timeout cannot be set"))?;
+    }
+    if let Some(line) = line() {
+        reply::send_reached(&line).map_err(|source| Error::os("its parent is gone", source))?;
+    }
+    REACHED.store(true, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Runs the function and answers with what came of it; returns the exit status.
+fn run(line: &Line<'_>, entry: Entry, mut arguments: Incoming) -> i32 {
+    let outcome = catch_unwind(AssertUnwindSafe(|| entry(&mut arguments)));
+    if !REACHED.load(Ordering::Relaxed) {
+        return match outcome {
+            Ok(Ok(_)) => fail(
+                line,
+                &Error::new(ErrorKind::Decode, "its arguments were not asked for"),
+            ),
+            Ok(Err(error)) => fail(line, &error),
+            Err(payload) => {
+                let panic = panic::caught(&*payload);
+                std::mem::forget(payload);
+                fail(
+                    line,
+                    &Error::new(ErrorKind::Decode, format!("decoding its arguments {panic}")),
+                )
+            }
+        };
+    }
+    // A parent that does not listen any more has given the value up, or is dead: that is no failure of this process.
+    match outcome {
+        Ok(Ok(value)) => {
+            if let Err(error) = reply::send_returned(line, value) {
+                let _ = reply::send_unsendable(line, &error.to_string());
+            }
+            0
+        }
+        Ok(Err(error)) => {
+            let _ = reply::send_unsendable(line, &with_source(&error));
+            0
+        }
+        Err(payload) => {
+            let _ = reply::send_panicked(line, &panic::caught(&*payload));
+            // Dropping a payload runs code of the user's, which could panic again.
+            std::mem::forget(payload);
+            PANICKED
+        }
+    }
+}
+
+/// Tells the parent why the function will not be reached; returns the exit status.
+fn fail(line: &Line<'_>, error: &Error) -> i32 {
+    let failure = Failure {
+        setting: error.kind() != ErrorKind::Decode,
+        what: error.to_string(),
+        errno: error.raw_os_error(),
+        cause: error.source().map(ToString::to_string),
+    };
+    // If the parent is gone there is nobody to tell.
+    let _ = reply::send_failed(line, &failure);
+    FAILED
+}
+
+fn with_source(error: &Error) -> String {
+    error
+        .source()
+        .map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+}

@@ -1,0 +1,58 @@
+//! What a process is started with, beside its arguments.
+
+use super::{StartMethod, Stdio, identity::AuthKey};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+/// The settings of a [`Builder`](crate::Builder): what is none is left to the attribute, then to the default.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) name: Option<String>,
+    pub(crate) daemon: Option<bool>,
+    pub(crate) start_method: Option<StartMethod>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) authkey: Option<AuthKey>,
+    pub(crate) env_clear: bool,
+    /// Changes in the order they were asked for; none removes.
+    pub(crate) env: Vec<(OsString, Option<OsString>)>,
+    pub(crate) current_dir: Option<PathBuf>,
+    pub(crate) stdin: Option<Stdio>,
+    pub(crate) stdout: Option<Stdio>,
+    pub(crate) stderr: Option<Stdio>,
+    pub(crate) limits: Limits,
+}
+
+/// What the child may use; each is left as it is where it is none.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Limits {
+    pub(crate) memory: Option<u64>,
+    pub(crate) cpu_time: Option<Duration>,
+    pub(crate) open_files: Option<u64>,
+    pub(crate) nice: Option<i32>,
+    pub(crate) affinity: Option<Vec<usize>>,
+}
+
+impl Settings {
+    /// Fills in what is not set with what `defaults` has set.
+    pub(crate) fn or(self, defaults: Self) -> Self {
+        Self {
+            name: self.name.or(defaults.name),
+            daemon: self.daemon.or(defaults.daemon),
+            start_method: self.start_method.or(defaults.start_method),
+            timeout: self.timeout.or(defaults.timeout),
+            authkey: self.authkey.or(defaults.authkey),
+            env_clear: self.env_clear || defaults.env_clear,
+            env: defaults.env.into_iter().chain(self.env).collect(),
+            current_dir: self.current_dir.or(defaults.current_dir),
+            stdin: self.stdin.or(defaults.stdin),
+            stdout: self.stdout.or(defaults.stdout),
+            stderr: self.stderr.or(defaults.stderr),
+            limits: Limits {
+                memory: self.limits.memory.or(defaults.limits.memory),
+                cpu_time: self.limits.cpu_time.or(defaults.limits.cpu_time),
+                open_files: self.limits.open_files.or(defaults.limits.open_files),
+                nice: self.limits.nice.or(defaults.limits.nice),
+                affinity: self.limits.affinity.or(defaults.limits.affinity),
+            },
+        }
+    }
+}

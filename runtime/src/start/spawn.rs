@@ -1,0 +1,81 @@
+//! The spawn start method: the executable is run anew.
+
+use super::{entry::VARIABLE, settings::Settings};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    sys::privilege::{self, Gain},
+};
+use std::{
+    env, fs, io,
+    os::{fd::OwnedFd, unix::process::CommandExt},
+    path::Path,
+    process::{Command, Stdio},
+};
+
+/// The running executable, also when its file was deleted or replaced ([proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_exe.5.html)).
+const EXECUTABLE: &str = "/proc/self/exe";
+
+/// Starts the executable with one end of the socket as its standard input, which the child puts in its place.
+///
+/// std's `Command` serves here, for it starts a process in the way of `posix_spawn`: the cost does not grow with our memory.
+pub(super) fn launch(
+    settings: &Settings,
+    socket: OwnedFd,
+    output: Option<OwnedFd>,
+    error: Option<OwnedFd>,
+) -> Result<std::process::Child> {
+    refuse_privileges()?;
+    let stream = |fd: Option<OwnedFd>| fd.map_or_else(Stdio::null, Stdio::from);
+    let mut command = Command::new(EXECUTABLE);
+    let mut arguments = env::args_os();
+    if let Some(program) = arguments.next() {
+        command.arg0(program);
+    }
+    command
+        .args(arguments)
+        .stdin(socket)
+        .stdout(stream(output))
+        .stderr(stream(error));
+    if settings.env_clear {
+        command.env_clear();
+    }
+    for (name, value) in &settings.env {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.env(VARIABLE, "1");
+    command.spawn().map_err(refused)
+}
+
+fn refuse_privileges() -> Result<()> {
+    let gain = privilege::gain(Path::new(EXECUTABLE)).map_err(refused)?;
+    let why = match gain {
+        None => return Ok(()),
+        Some(Gain::Secure) => {
+            "this process has privileges of its executable, which starting it anew would regain"
+        }
+        Some(Gain::SetId) => {
+            "the executable is set-user-ID or set-group-ID, and starting it anew would gain privileges"
+        }
+        Some(Gain::Capabilities) => {
+            "the executable has file capabilities, and starting it anew would gain privileges"
+        }
+    };
+    Err(Error::new(ErrorKind::Privileged, why))
+}
+
+fn refused(source: io::Error) -> Error {
+    match source.kind() {
+        io::ErrorKind::NotFound if fs::symlink_metadata("/proc/self").is_err() => Error::new(
+            ErrorKind::Executable,
+            "the executable cannot be found, since /proc is not mounted",
+        )
+        .because(source),
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
+            Error::new(ErrorKind::Executable, "the executable cannot be run anew").because(source)
+        }
+        _ => Error::os("the executable cannot be run anew", source),
+    }
+}

@@ -1,0 +1,204 @@
+//! The main executable in memory: where its code is, and which build it is.
+//!
+//! Read from what the kernel told the process about it ([getauxval(3)](https://man7.org/linux/man-pages/man3/getauxval.3.html)): the
+//! program headers ([elf(5)](https://man7.org/linux/man-pages/man5/elf.5.html)). No file is read and no loader asked, so it is right for
+//! static and dynamic executables alike, and before `main`.
+
+use serde::{Deserialize, Serialize};
+use std::{fs, io, marker::PhantomData, ops::Range, os::unix::fs::MetadataExt, sync::OnceLock};
+
+type Header = libc::Elf64_Phdr;
+
+/// The main executable.
+struct Image {
+    /// What was added to the addresses in the file.
+    base: usize,
+    code: Vec<Range<usize>>,
+    build: Build,
+}
+
+/// Which build of which program: two processes of one build have every function at the same offset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Build {
+    /// The linker's build-id.
+    Id(Vec<u8>),
+    /// Where there is none: the file itself.
+    File { device: u64, inode: u64 },
+}
+
+/// Where a function of type `F` is in the main executable, so that another process of the same build finds it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub(crate) struct Place<F> {
+    build: Build,
+    offset: usize,
+    #[serde(skip)]
+    kind: PhantomData<fn() -> F>,
+}
+
+impl<F: Copy> Place<F> {
+    /// Returns the place of a function; none if it is not part of the main executable.
+    pub(crate) fn of(function: F) -> io::Result<Option<Self>> {
+        const { assert!(size_of::<F>() == size_of::<usize>(), "a function pointer") };
+        let image = Image::main()?;
+        // SAFETY: `F` is as large as an address, checked above, and every function pointer is one.
+        let address: usize = unsafe { std::mem::transmute_copy(&function) };
+        if !image.has_code_at(address) {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            build: image.build.clone(),
+            offset: address - image.base,
+            kind: PhantomData,
+        }))
+    }
+
+    /// Returns the function at this place; none if the place is one of another build, or not in its code.
+    pub(crate) fn resolve(&self) -> io::Result<Option<F>> {
+        let image = Image::main()?;
+        let address = image.base.wrapping_add(self.offset);
+        if self.build != image.build || !image.has_code_at(address) {
+            return Ok(None);
+        }
+        // SAFETY: the place was made of an `F` by a process of this very build, where that function has the same offset.
+        // Nobody else can have made it: the caller takes places from its parent alone, whom the kernel vouches for.
+        Ok(Some(unsafe { std::mem::transmute_copy(&address) }))
+    }
+}
+
+impl Image {
+    fn main() -> io::Result<&'static Self> {
+        static MAIN: OnceLock<Image> = OnceLock::new();
+        if let Some(image) = MAIN.get() {
+            return Ok(image);
+        }
+        let image = Self::read()?;
+        Ok(MAIN.get_or_init(|| image))
+    }
+
+    fn read() -> io::Result<Self> {
+        let headers = headers().ok_or(io::ErrorKind::Unsupported)?;
+        // The header table is itself at a known place in the file; what was added to that was added to everything.
+        let table = headers.iter().find(|header| header.p_type == libc::PT_PHDR);
+        let base = table.map_or(0, |table| {
+            (headers.as_ptr() as usize).wrapping_sub(address(table.p_vaddr))
+        });
+        let range = |header: &Header| {
+            let start = base.wrapping_add(address(header.p_vaddr));
+            start..start.wrapping_add(address(header.p_memsz))
+        };
+        let code = headers
+            .iter()
+            .filter(|header| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_X != 0)
+            .map(range)
+            .collect();
+        let notes = headers
+            .iter()
+            .filter(|header| header.p_type == libc::PT_NOTE);
+        let id = notes.map(range).find_map(|notes| build_id(mapped(notes)));
+        let build = match id {
+            Some(id) => Build::Id(id.to_vec()),
+            None => {
+                let file = fs::metadata("/proc/self/exe")?;
+                Build::File {
+                    device: file.dev(),
+                    inode: file.ino(),
+                }
+            }
+        };
+        Ok(Self { base, code, build })
+    }
+
+    fn has_code_at(&self, address: usize) -> bool {
+        self.code.iter().any(|range| range.contains(&address))
+    }
+}
+
+fn address(offset: u64) -> usize {
+    usize::try_from(offset).expect("every supported target has addresses of 64 bits")
+}
+
+fn headers() -> Option<&'static [Header]> {
+    // SAFETY: the call takes an integer and reads what the kernel gave this process.
+    let table = unsafe { libc::getauxval(libc::AT_PHDR) } as *const Header;
+    // SAFETY: as above.
+    let count = unsafe { libc::getauxval(libc::AT_PHNUM) };
+    if table.is_null() {
+        return None;
+    }
+    // SAFETY: the kernel says that so many headers are mapped there, read-only, for as long as the program runs.
+    Some(unsafe { std::slice::from_raw_parts(table, address(count)) })
+}
+
+fn mapped(range: Range<usize>) -> &'static [u8] {
+    // SAFETY: the range is that of a segment of the main executable, which the loader has mapped readable for as long as
+    // the program runs, and notes are never written to.
+    unsafe { std::slice::from_raw_parts(range.start as *const u8, range.len()) }
+}
+
+/// Finds the build-id in a segment of notes: name size, content size and type, then name and content, each padded to four.
+fn build_id(mut notes: &[u8]) -> Option<&[u8]> {
+    const NT_GNU_BUILD_ID: u32 = 3;
+    while let Some((head, rest)) = notes.split_first_chunk::<12>() {
+        let word =
+            |at: usize| u32::from_ne_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let (name_size, size, kind) = (word(0) as usize, word(4) as usize, word(8));
+        let name = rest.get(..name_size)?;
+        let rest = rest.get(name_size.next_multiple_of(4)..)?;
+        let content = rest.get(..size)?;
+        if kind == NT_GNU_BUILD_ID && name == b"GNU\0" && !content.is_empty() {
+            return Some(content);
+        }
+        notes = rest.get(size.next_multiple_of(4)..)?;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Place, build_id};
+
+    fn here() -> u32 {
+        7
+    }
+
+    #[test]
+    fn function_is_found_again_at_its_place() {
+        let place = Place::of(here as fn() -> u32).unwrap().unwrap();
+        let found = place.resolve().unwrap().unwrap();
+        assert_eq!(found(), 7);
+    }
+
+    #[test]
+    fn function_of_a_library_has_no_place() {
+        let library = libc::atoi as unsafe extern "C" fn(_) -> _;
+        // A static build has the library in the executable.
+        if cfg!(not(target_feature = "crt-static")) {
+            assert!(Place::of(library).unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn place_outside_of_the_code_is_refused() {
+        let mut place = Place::of(here as fn() -> u32).unwrap().unwrap();
+        place.offset = usize::MAX / 2;
+        assert!(place.resolve().unwrap().is_none());
+    }
+
+    #[test]
+    fn build_id_is_found_behind_other_notes() {
+        let mut notes = Vec::new();
+        for (kind, content) in [(1_u32, &[9_u8; 6][..]), (3, &[1, 2, 3, 4, 5])] {
+            for word in [4, u32::try_from(content.len()).unwrap(), kind] {
+                notes.extend_from_slice(&word.to_ne_bytes());
+            }
+            notes.extend_from_slice(b"GNU\0");
+            notes.extend_from_slice(content);
+            notes.resize(notes.len().next_multiple_of(4), 0);
+        }
+        assert_eq!(build_id(&notes), Some(&[1, 2, 3, 4, 5][..]));
+        for cut in 0..notes.len() - 4 {
+            let _ = build_id(&notes[..cut]);
+        }
+    }
+}

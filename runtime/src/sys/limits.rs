@@ -1,0 +1,60 @@
+//! What a process may use, and what a process is called.
+
+use nix::{
+    errno::Errno,
+    sched::{CpuSet, sched_setaffinity},
+    sys::{
+        prctl,
+        resource::{Resource, getrlimit, setrlimit},
+    },
+    unistd::Pid,
+};
+use std::{ffi::CString, io, time::Duration};
+
+/// Limits the address space, in bytes (`RLIMIT_AS`).
+pub(crate) fn set_memory(bytes: u64) -> io::Result<()> {
+    lower(Resource::RLIMIT_AS, bytes, bytes)
+}
+
+/// Limits the CPU time: SIGXCPU when it is used up, SIGKILL a second later (`RLIMIT_CPU`, which counts whole seconds).
+pub(crate) fn set_cpu_time(time: Duration) -> io::Result<()> {
+    let seconds = time
+        .as_secs()
+        .saturating_add(u64::from(time.subsec_nanos() > 0))
+        .max(1);
+    lower(Resource::RLIMIT_CPU, seconds, seconds.saturating_add(1))
+}
+
+/// Limits the number of open descriptors (`RLIMIT_NOFILE`).
+pub(crate) fn set_open_files(count: u64) -> io::Result<()> {
+    lower(Resource::RLIMIT_NOFILE, count, count)
+}
+
+/// Sets both limits, but never above the hard limit that is there, which only a privileged process could raise.
+fn lower(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
+    let (_, ceiling) = getrlimit(resource)?;
+    Ok(setrlimit(resource, soft.min(ceiling), hard.min(ceiling))?)
+}
+
+/// Sets the nice value of this process.
+pub(crate) fn set_nice(nice: i32) -> io::Result<()> {
+    // SAFETY: the call takes three integers; a `who` of zero is this process.
+    Errno::result(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) })?;
+    Ok(())
+}
+
+/// Has this process run on these CPUs only.
+pub(crate) fn set_affinity(cpus: &[usize]) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    for cpu in cpus {
+        set.set(*cpu)?;
+    }
+    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
+}
+
+/// Gives this thread, and with it the process, the name that `ps` and `top` show; the kernel keeps 15 bytes of it.
+pub(crate) fn set_name(name: &str) -> io::Result<()> {
+    let bytes: Vec<u8> = name.bytes().filter(|byte| *byte != 0).take(15).collect();
+    prctl::set_name(&CString::new(bytes)?)?;
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! The system: the only unsafe code, and everything that is Linux and nothing else.
+//!
+//! Each file wraps one facility of the kernel or of the C library and knows nothing of what is above it. Descriptors are owned
+//! or borrowed from the first line to the last.
+
+#![allow(
+    unsafe_code,
+    reason = "this is the module that unsafe code is confined to"
+)]
+
+pub(crate) mod ctor;
+pub(crate) mod environment;
+pub(crate) mod exit;
+pub(crate) mod image;
+pub(crate) mod lifeline;
+pub(crate) mod limits;
+pub(crate) mod memfd;
+pub(crate) mod overflow;
+pub(crate) mod pidfd;
+pub(crate) mod privilege;
+pub(crate) mod profile;
+pub(crate) mod random;
+pub(crate) mod signal;
+pub(crate) mod socket;
+pub(crate) mod stdio;
+pub(crate) mod wait;

@@ -1,0 +1,124 @@
+//! The overflow of the main thread's stack, said as such.
+//!
+//! std does this for the threads of a program whose `main` it starts. A child that is entered before `main` has to do it itself:
+//! a handler on a stack of its own ([sigaltstack(2)](https://man7.org/linux/man-pages/man2/sigaltstack.2.html)) tells a fault beside the stack
+//! from any other.
+
+use nix::{
+    errno::Errno,
+    sys::{
+        mman::{MapFlags, ProtFlags, mmap_anonymous},
+        signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
+    },
+    unistd::{SysconfVar, sysconf},
+};
+use std::{
+    io,
+    num::NonZero,
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+static GUARD_START: AtomicUsize = AtomicUsize::new(0);
+static GUARD_END: AtomicUsize = AtomicUsize::new(0);
+static MESSAGE: OnceLock<String> = OnceLock::new();
+
+/// Has an overflow of this thread's stack end the process with `message` on its standard error and SIGABRT, as std does.
+pub(crate) fn report(message: String) -> io::Result<()> {
+    let (bottom, page) = (stack_bottom()?, page_size()?);
+    // The kernel lets the stack grow down to its limit, and a frame may reach past that by more than a page at once.
+    GUARD_START.store(bottom.saturating_sub(256 * page), Ordering::Relaxed);
+    GUARD_END.store(bottom + page, Ordering::Relaxed);
+    MESSAGE.get_or_init(|| message);
+    install_stack(page)?;
+    let action = SigAction::new(
+        SigHandler::SigAction(on_fault),
+        SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK,
+        SigSet::empty(),
+    );
+    for signal in [Signal::SIGSEGV, Signal::SIGBUS] {
+        // SAFETY: the handler calls async-signal-safe functions only.
+        unsafe { sigaction(signal, &action) }?;
+    }
+    Ok(())
+}
+
+fn page_size() -> io::Result<usize> {
+    let size = sysconf(SysconfVar::PAGE_SIZE)?.ok_or(io::ErrorKind::Unsupported)?;
+    usize::try_from(size).map_err(|_| io::ErrorKind::Unsupported.into())
+}
+
+/// The lowest address that this thread's stack may reach.
+fn stack_bottom() -> io::Result<usize> {
+    // SAFETY: `pthread_attr_t` is a plain C struct, for which all zeros are a valid value.
+    let mut attributes: libc::pthread_attr_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the call takes nothing and names the calling thread.
+    let this = unsafe { libc::pthread_self() };
+    // SAFETY: the thread is alive, and `attributes` a valid place to write to.
+    let got = unsafe { libc::pthread_getattr_np(this, &raw mut attributes) };
+    if got != 0 {
+        return Err(io::Error::from_raw_os_error(got));
+    }
+    let (mut bottom, mut size) = (std::ptr::null_mut(), 0);
+    // SAFETY: `attributes` has been filled in, and both results are valid places to write to.
+    let got = unsafe {
+        libc::pthread_attr_getstack(&raw const attributes, &raw mut bottom, &raw mut size)
+    };
+    // SAFETY: `attributes` has been filled in and is not used again.
+    unsafe { libc::pthread_attr_destroy(&raw mut attributes) };
+    if got == 0 {
+        Ok(bottom as usize)
+    } else {
+        Err(io::Error::from_raw_os_error(got))
+    }
+}
+
+fn install_stack(page: usize) -> io::Result<()> {
+    // What the kernel stores on it grows with the vector registers of the CPU: it says how much.
+    // SAFETY: the call takes an integer and reads what the kernel gave this process.
+    let needed = unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) };
+    let size = usize::try_from(needed)
+        .unwrap_or(0)
+        .max(libc::SIGSTKSZ)
+        .next_multiple_of(page);
+    let length = NonZero::new(size).ok_or(io::ErrorKind::InvalidInput)?;
+    // SAFETY: a fresh anonymous mapping touches nothing that exists.
+    let memory = unsafe {
+        mmap_anonymous(
+            None,
+            length,
+            ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+            MapFlags::MAP_PRIVATE,
+        )
+    }?;
+    let stack = libc::stack_t {
+        ss_sp: memory.as_ptr(),
+        ss_flags: 0,
+        ss_size: size,
+    };
+    // SAFETY: the memory is mapped, as large as said, and never unmapped.
+    Errno::result(unsafe { libc::sigaltstack(&raw const stack, std::ptr::null_mut()) })?;
+    Ok(())
+}
+
+/// Runs on the other stack, after a fault. Calls async-signal-safe functions only.
+extern "C" fn on_fault(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    _context: *mut libc::c_void,
+) {
+    // SAFETY: the kernel calls with a valid `info`, and for these signals it has an address.
+    let address = unsafe { (*info).si_addr() } as usize;
+    if (GUARD_START.load(Ordering::Relaxed)..GUARD_END.load(Ordering::Relaxed)).contains(&address) {
+        let message = MESSAGE.get().map_or("", String::as_str);
+        // SAFETY: the pointer and the length are those of a string that lives as long as the program.
+        unsafe { libc::write(libc::STDERR_FILENO, message.as_ptr().cast(), message.len()) };
+        // SAFETY: abort takes nothing, and is what the overflow asks for.
+        unsafe { libc::abort() };
+    }
+    // Any other fault: return with the default action in place, so that the instruction faults again and ends the process.
+    // SAFETY: the default action is no handler that could do anything wrong.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+}

@@ -1,0 +1,98 @@
+//! Signals of this process and thread.
+
+use nix::{
+    errno::Errno,
+    sys::{
+        signal::{SigEvent, SigHandler, SigevNotify, Signal, signal},
+        timer::{Expiration, Timer, TimerSetTimeFlags},
+    },
+    time::ClockId,
+};
+use std::{io, time::Duration};
+
+/// The signals a thread blocks, one bit each: bit 0 is signal 1.
+pub(crate) type Mask = u64;
+
+const SIGNALS: std::ops::RangeInclusive<libc::c_int> = 1..=64;
+
+/// Returns which signals this thread blocks.
+pub(crate) fn mask() -> io::Result<Mask> {
+    let set = exchange(libc::SIG_BLOCK, None)?;
+    Ok(SIGNALS
+        .filter(|signal| is_member(&set, *signal))
+        .fold(0, |mask, signal| mask | 1 << (signal - 1)))
+}
+
+/// Has this thread block exactly these signals.
+pub(crate) fn set_mask(mask: Mask) -> io::Result<()> {
+    let mut set = empty();
+    for signal in SIGNALS.filter(|signal| mask & (1 << (signal - 1)) != 0) {
+        // SAFETY: the set has been initialised, and a signal that may not be in it is refused, not undefined.
+        unsafe { libc::sigaddset(&raw mut set, signal) };
+    }
+    exchange(libc::SIG_SETMASK, Some(&set)).map(drop)
+}
+
+fn empty() -> libc::sigset_t {
+    // SAFETY: `sigset_t` is a plain C struct, for which all zeros are a valid value, the empty set.
+    unsafe { std::mem::zeroed() }
+}
+
+fn is_member(set: &libc::sigset_t, signal: libc::c_int) -> bool {
+    // SAFETY: the set has been filled in by the kernel.
+    (unsafe { libc::sigismember(set, signal) }) == 1
+}
+
+fn exchange(how: libc::c_int, set: Option<&libc::sigset_t>) -> io::Result<libc::sigset_t> {
+    let mut before = empty();
+    let set = set.map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: `set` is null or a valid set, and `before` is a valid place to write to.
+    match unsafe { libc::pthread_sigmask(how, set, &raw mut before) } {
+        0 => Ok(before),
+        errno => Err(io::Error::from_raw_os_error(errno)),
+    }
+}
+
+/// Ignores SIGPIPE, as std does before `main`, so that writing to a closed pipe is an error and not the end.
+pub(crate) fn ignore_broken_pipes() -> io::Result<()> {
+    // SAFETY: ignoring a signal installs no handler that could do anything wrong.
+    unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }?;
+    Ok(())
+}
+
+/// Has the kernel kill this process after `duration`, whatever it blocks or does.
+pub(crate) fn kill_after(duration: Duration) -> io::Result<()> {
+    let event = SigEvent::new(SigevNotify::SigevSignal {
+        signal: Signal::SIGKILL,
+        si_value: 0,
+    });
+    let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, event)?;
+    // A timer of zero is a timer that is off.
+    let duration = duration.max(Duration::from_nanos(1));
+    timer.set(
+        Expiration::OneShot(duration.into()),
+        TimerSetTimeFlags::empty(),
+    )?;
+    // Dropping the timer would delete it.
+    std::mem::forget(timer);
+    Ok(())
+}
+
+/// Returns whether there is a signal of this number.
+pub(crate) fn exists(signal: i32) -> bool {
+    SIGNALS.contains(&signal)
+}
+
+/// Returns what the signal is called.
+pub(crate) fn name(number: i32) -> String {
+    Signal::try_from(number).map_or_else(
+        |_: Errno| {
+            if number >= libc::SIGRTMIN() {
+                format!("SIGRTMIN+{}", number - libc::SIGRTMIN())
+            } else {
+                format!("signal {number}")
+            }
+        },
+        |signal| signal.as_str().to_owned(),
+    )
+}

@@ -1,0 +1,72 @@
+//! The three standard descriptors, and the descriptors that a child inherited and was not given.
+
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open},
+    sys::stat::Mode,
+};
+use std::{
+    fs, io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
+};
+
+/// Puts a copy of `fd` in the place of the standard descriptor `number`.
+pub(crate) fn replace(number: RawFd, fd: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the call touches no memory. The descriptor it closes is a standard one, which std treats as always there
+    // and never owns.
+    Errno::result(unsafe { libc::dup2(fd.as_raw_fd(), number) })?;
+    Ok(())
+}
+
+/// Takes the standard input away and leaves it to nobody: returns the descriptor under another number, closed on exec.
+pub(crate) fn take_stdin() -> io::Result<OwnedFd> {
+    let fd = fcntl(io::stdin().as_fd(), FcntlArg::F_DUPFD_CLOEXEC(3))?;
+    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows of it.
+    let taken = unsafe { OwnedFd::from_raw_fd(fd) };
+    let null = open(
+        "/dev/null",
+        OFlag::O_RDONLY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )?;
+    replace(libc::STDIN_FILENO, null.as_fd())?;
+    Ok(taken)
+}
+
+/// Opens `/dev/null` for each standard descriptor that is closed, so that no file opened later takes its number and gets what
+/// is printed.
+pub(crate) fn fill_gaps() -> io::Result<()> {
+    loop {
+        // Not closed on exec: what is run from here needs its standard descriptors too.
+        let fd = open("/dev/null", OFlag::O_RDWR, Mode::empty())?;
+        if fd.as_raw_fd() > libc::STDERR_FILENO {
+            return Ok(());
+        }
+        // It is a standard descriptor now, and those are never closed.
+        let _ = fd.into_raw_fd();
+    }
+}
+
+/// Closes what this process inherited through exec and nobody in it knows of: every descriptor above the standard ones that
+/// is not closed on exec.
+///
+/// What survived the exec has no such flag, and what this process has opened since, for itself or in a library, has.
+/// Only for a process that has just been started and has one thread.
+pub(crate) fn close_inherited() -> io::Result<()> {
+    let numbers: Vec<RawFd> = fs::read_dir("/proc/self/fd")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|number| *number > libc::STDERR_FILENO)
+        .collect();
+    for number in numbers {
+        // SAFETY: the borrow is used once, to ask for flags, and a number that is closed by now (that of the listing)
+        // is answered by an error.
+        let fd = unsafe { BorrowedFd::borrow_raw(number) };
+        let Ok(flags) = fcntl(fd, FcntlArg::F_GETFD) else {
+            continue;
+        };
+        if !FdFlag::from_bits_retain(flags).contains(FdFlag::FD_CLOEXEC) {
+            // SAFETY: nothing in this process owns the descriptor: it came through exec, and `main` has not begun.
+            drop(unsafe { OwnedFd::from_raw_fd(number) });
+        }
+    }
+    Ok(())
+}
