@@ -200,7 +200,7 @@ fn start<P: Process>(name: &str, settings: Settings, process: &P) -> Result<Chil
     process.__send(&mut arguments)?;
     let (daemon, timeout) = (settings.daemon.unwrap_or(false), settings.timeout);
     let function = P::__meta().name();
-    let mut started = start::start(Order {
+    let started = start::start(Order {
         name: name.to_owned(),
         daemon,
         entry: entry::<P>,
@@ -212,11 +212,11 @@ fn start<P: Process>(name: &str, settings: Settings, process: &P) -> Result<Chil
         after,
         since: started.since,
     });
-    let pidfd = started.pidfd;
+    let about = (name.to_owned(), daemon, started.start_method);
     let life = Arc::new(Life::new(
-        (started.id, name.to_owned(), daemon, started.start_method),
+        about,
         timeout,
-        (pidfd, started.lifeline.take()),
+        (started.sentinel, started.lifeline),
     ));
     registry::add(Arc::clone(&life));
     Ok(Child::new(

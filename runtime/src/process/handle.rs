@@ -51,7 +51,7 @@ impl Handle {
     #[must_use]
     #[doc(alias = "pid")]
     pub fn id(&self) -> u32 {
-        self.life.id
+        self.life.id()
     }
 
     /// Returns the name of the process.

@@ -4,7 +4,7 @@ use super::registry;
 use crate::{
     start::StartMethod,
     sys::{
-        pidfd::{self, Reaped},
+        sentinel::{Reaped, Sentinel},
         signal, wait,
     },
 };
@@ -24,12 +24,11 @@ const MARGIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Life {
-    pub(super) id: u32,
     pub(super) name: String,
     pub(super) daemon: bool,
     pub(super) start_method: StartMethod,
     pub(super) timeout: Option<Timeout>,
-    pidfd: OwnedFd,
+    sentinel: Sentinel,
     /// The signals that this process has sent, one bit each.
     sent: AtomicU64,
     detached: AtomicBool,
@@ -57,25 +56,28 @@ pub(super) type End = Option<ExitStatus>;
 
 impl Life {
     pub(super) fn new(
-        (id, name, daemon, start_method): (u32, String, bool, StartMethod),
+        (name, daemon, start_method): (String, bool, StartMethod),
         timeout: Option<Timeout>,
-        (pidfd, lifeline): (OwnedFd, Option<OwnedFd>),
+        (sentinel, lifeline): (Sentinel, Option<OwnedFd>),
     ) -> Self {
         let state = Mutex::new(State::Running {
             _lifeline: lifeline,
         });
         let (sent, detached) = (AtomicU64::new(0), AtomicBool::new(false));
         Self {
-            id,
             name,
             daemon,
             start_method,
             timeout,
-            pidfd,
+            sentinel,
             sent,
             detached,
             state,
         }
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.sentinel.id()
     }
 
     /// Sends a signal, if the process is there to get it.
@@ -85,7 +87,15 @@ impl Life {
         }
         // Before the signal: who finds the process killed by it must find that it was sent from here.
         self.sent.fetch_or(1 << (number - 1), Ordering::Relaxed);
-        pidfd::send_signal(self.pidfd.as_fd(), number).map(drop)
+        self.send(number)
+    }
+
+    fn send(&self, number: i32) -> io::Result<()> {
+        // Under the lock, so that nobody reaps the process meanwhile.
+        match *self.state() {
+            State::Running { .. } => self.sentinel.signal(number),
+            State::Ended(_) => Ok(()),
+        }
     }
 
     /// Whether this process has sent this signal.
@@ -123,19 +133,19 @@ impl Life {
                 return Ok(Some(end));
             }
             let until = [deadline, overdue].into_iter().flatten().min();
-            if wait::readable(self.pidfd.as_fd(), until)? {
+            if wait::readable(self.sentinel.as_fd(), until)? {
                 if let Some(end) = self.reap()? {
                     return Ok(Some(end));
                 }
                 // It has ended, but a debugger has still to let go of it, of which a pidfd does not tell.
                 match until {
-                    None => pidfd::await_end(self.pidfd.as_fd())?,
+                    None => self.sentinel.await_end()?,
                     Some(_) => drop(wait::until_ready(&[], until)?),
                 }
             }
             let now = Instant::now();
             if overdue.is_some_and(|overdue| overdue <= now) {
-                pidfd::send_signal(self.pidfd.as_fd(), libc::SIGKILL)?;
+                self.send(libc::SIGKILL)?;
                 overdue = None;
             }
             if deadline.is_some_and(|deadline| deadline <= now) {
@@ -150,7 +160,7 @@ impl Life {
         let end = match *state {
             // Another thread was faster.
             State::Ended(end) => return Ok(Some(end)),
-            State::Running { .. } => match pidfd::reap(self.pidfd.as_fd())? {
+            State::Running { .. } => match self.sentinel.reap()? {
                 Reaped::Running => return Ok(None),
                 Reaped::Ended(status) => Some(status),
                 Reaped::Elsewhere => None,
@@ -169,6 +179,6 @@ impl Life {
 
 impl AsFd for Life {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
+        self.sentinel.as_fd()
     }
 }

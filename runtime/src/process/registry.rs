@@ -148,7 +148,7 @@ extern "C" fn settle() {
         };
         let mut next: Option<Instant> = None;
         for life in &lives {
-            let step = steps.entry(life.id).or_insert_with(|| first(life));
+            let step = steps.entry(life.id()).or_insert_with(|| first(life));
             // What cannot be sent to is gone, and the wait below will see it.
             match *step {
                 Step::Ask(moment) if moment <= now => {

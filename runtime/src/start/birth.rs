@@ -20,4 +20,6 @@ pub(super) struct Birth {
     pub(super) signal_mask: Mask,
     /// Whether the standard input comes beside this message; else it is `/dev/null`.
     pub(super) has_stdin: bool,
+    /// Whether a pipe comes beside this message that the child is to hold until its end.
+    pub(super) has_sentinel: bool,
 }

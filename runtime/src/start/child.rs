@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    sys::{exit, limits, overflow, pidfd, profile, signal, stdio},
+    sys::{exit, limits, overflow, profile, sentinel, signal, stdio},
     wire::{self, Frame, Incoming, Line},
 };
 use std::{
@@ -94,6 +94,12 @@ fn arrive(line: &Line<'_>, entered: Entered) -> Result<(Entry, Incoming)> {
     {
         lifeline::tie(pipe).map_err(setting("its lifeline cannot be armed"))?;
     }
+    if birth.has_sentinel
+        && let Some(pipe) = fds.next()
+    {
+        // Its end is the end of this process.
+        std::mem::forget(pipe);
+    }
     let name = birth.name.clone();
     let entry = settle(birth)?;
     if entered == Entered::BeforeMain {
@@ -146,7 +152,7 @@ fn settle(birth: Birth) -> Result<Entry> {
     }
     let id = parent_id();
     // A parent that is gone by now has no pidfd to be opened, and its id may be another's.
-    let pidfd = pidfd::open(id).ok().filter(|_| parent_id() == id);
+    let pidfd = sentinel::open_pidfd(id).ok().filter(|_| parent_id() == id);
     let parent = Some(Parent {
         id,
         name: birth.parent_name,

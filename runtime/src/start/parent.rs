@@ -13,15 +13,16 @@ use crate::{
     error::{Error, ErrorKind, Result},
     sys::{
         image::Place,
-        pidfd::{self, Reaped},
+        sentinel::{self, Reaped, Sentinel},
         signal, socket, wait,
     },
     wire::{self, Line, Outgoing},
 };
 use std::{
+    cell::Cell,
     io,
     os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
+        fd::{AsFd, OwnedFd},
         unix::{ffi::OsStringExt, process::ExitStatusExt},
     },
     process::{self, ChildStderr, ChildStdin, ChildStdout, ExitStatus},
@@ -48,9 +49,8 @@ pub(crate) struct Order {
 /// A process that has reached its function.
 #[derive(Debug)]
 pub(crate) struct Started {
-    pub(crate) id: u32,
     pub(crate) start_method: StartMethod,
-    pub(crate) pidfd: OwnedFd,
+    pub(crate) sentinel: Sentinel,
     pub(crate) socket: OwnedFd,
     pub(crate) lifeline: Option<OwnedFd>,
     pub(crate) streams: Streams,
@@ -101,6 +101,8 @@ pub(crate) fn start(order: Order) -> Result<Started> {
         (None, None)
     };
 
+    let (pipe, pipe_end) = sentinel_pipe()?;
+
     let birth = Birth {
         name,
         parent_name: identity::current().name.clone(),
@@ -117,23 +119,27 @@ pub(crate) fn start(order: Order) -> Result<Started> {
         signal_mask: signal::mask()
             .map_err(|source| Error::os("the signal mask cannot be read", source))?,
         has_stdin: stdin.theirs.is_some(),
+        has_sentinel: pipe.is_some(),
     };
-    let birth_fds: Vec<OwnedFd> = stdin.theirs.into_iter().chain(tie).collect();
+    let birth_fds: Vec<OwnedFd> = stdin
+        .theirs
+        .into_iter()
+        .chain(tie)
+        .chain(pipe_end)
+        .collect();
     let birth = wire::encode(&birth).map_err(|source| {
         Error::new(ErrorKind::Encode, "its settings cannot be encoded").because(source)
     })?;
 
     let newborn = match start_method {
-        StartMethod::Spawn => Newborn::new(spawn::launch(
-            &settings,
-            theirs,
-            stdout.theirs,
-            stderr.theirs,
-        )?)?,
+        StartMethod::Spawn => Newborn::new(
+            spawn::launch(&settings, theirs, stdout.theirs, stderr.theirs)?,
+            pipe,
+        )?,
     };
     let line = Line {
         socket: ours.as_fd(),
-        peer: Some(newborn.pidfd()),
+        peer: Some(newborn.sentinel().as_fd()),
         stall: Some(STALL),
     };
     let since = Instant::now();
@@ -146,16 +152,15 @@ pub(crate) fn start(order: Order) -> Result<Started> {
         Err(error) if !is_end(&error) => return Err(stalled(error)),
         _ => wait_until_reached(&line, &newborn)?,
     }
-    let (id, pidfd) = newborn.grow_up();
+    let sentinel = newborn.grow_up();
     let streams = Streams {
         stdin: stdin.ours.map(ChildStdin::from),
         stdout: stdout.ours.map(ChildStdout::from),
         stderr: stderr.ours.map(ChildStderr::from),
     };
     Ok(Started {
-        id,
         start_method,
-        pidfd,
+        sentinel,
         socket: ours,
         lifeline,
         streams,
@@ -216,13 +221,29 @@ fn stalled(error: io::Error) -> Error {
     }
 }
 
+/// The two ends of what a child without a pidfd is known by: ours, and its own.
+fn sentinel_pipe() -> Result<(Option<OwnedFd>, Option<OwnedFd>)> {
+    if sentinel::has_pidfds() {
+        return Ok((None, None));
+    }
+    let (reader, writer) =
+        io::pipe().map_err(|source| Error::os("no pipe for its sentinel", source))?;
+    Ok((Some(reader.into()), Some(writer.into())))
+}
+
 /// A process that has not reached its function yet: dropping it ends and reaps it.
-struct Newborn(Option<(u32, OwnedFd)>);
+struct Newborn {
+    sentinel: Option<Sentinel>,
+    reaped: Cell<bool>,
+}
 
 impl Newborn {
-    fn new(mut child: process::Child) -> Result<Self> {
-        match pidfd::open(child.id()) {
-            Ok(pidfd) => Ok(Self(Some((child.id(), pidfd)))),
+    fn new(mut child: process::Child, pipe: Option<OwnedFd>) -> Result<Self> {
+        match Sentinel::new(child.id(), pipe) {
+            Ok(sentinel) => Ok(Self {
+                sentinel: Some(sentinel),
+                reaped: Cell::new(false),
+            }),
             Err(source) => {
                 // It is ours and not reaped, so killing and reaping it cannot fail.
                 let _ = child.kill();
@@ -232,20 +253,26 @@ impl Newborn {
         }
     }
 
-    fn pidfd(&self) -> BorrowedFd<'_> {
-        let (_, pidfd) = self.0.as_ref().expect("it is taken out by value only");
-        pidfd.as_fd()
+    fn sentinel(&self) -> &Sentinel {
+        self.sentinel
+            .as_ref()
+            .expect("it is taken out by value only")
     }
 
-    fn grow_up(mut self) -> (u32, OwnedFd) {
-        self.0.take().expect("it is taken out here only")
+    fn grow_up(mut self) -> Sentinel {
+        self.sentinel.take().expect("it is taken out here only")
     }
 
     /// Waits for the process to end, and reaps it; returns how, if it did in time.
     fn await_end(&self, patience: Duration) -> Option<ExitStatus> {
-        wait::readable(self.pidfd(), wait::deadline(patience)).ok()?;
-        match pidfd::reap(self.pidfd()) {
-            Ok(Reaped::Ended(status)) => Some(status),
+        if !wait::readable(self.sentinel().as_fd(), wait::deadline(patience)).ok()? {
+            return None;
+        }
+        match self.sentinel().reap() {
+            Ok(Reaped::Ended(status)) => {
+                self.reaped.set(true);
+                Some(status)
+            }
             _ => None,
         }
     }
@@ -268,11 +295,13 @@ impl Newborn {
 
 impl Drop for Newborn {
     fn drop(&mut self) {
-        if self.0.is_some() {
-            // One that has ended and been reaped already answers both with an error, which is what is wanted.
-            let _ = pidfd::send_signal(self.pidfd(), libc::SIGKILL);
-            let _ = wait::readable(self.pidfd(), None);
-            let _ = pidfd::reap(self.pidfd());
+        if let Some(sentinel) = &self.sentinel
+            && !self.reaped.get()
+        {
+            // It is ours, so it can be killed, and once it was killed it will end.
+            let _ = sentinel.signal(libc::SIGKILL);
+            let _ = sentinel.await_end();
+            let _ = sentinel.reap();
         }
     }
 }

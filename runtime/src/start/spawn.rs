@@ -3,17 +3,16 @@
 use super::{entry::VARIABLE, settings::Settings};
 use crate::{
     error::{Error, ErrorKind, Result},
-    sys::privilege::{self, Gain},
+    sys::{
+        image,
+        privilege::{self, Gain},
+    },
 };
 use std::{
     env, fs, io,
     os::{fd::OwnedFd, unix::process::CommandExt},
-    path::Path,
     process::{Command, Stdio},
 };
-
-/// The running executable, also when its file was deleted or replaced ([proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_exe.5.html)).
-const EXECUTABLE: &str = "/proc/self/exe";
 
 /// Starts the executable with one end of the socket as its standard input, which the child puts in its place.
 ///
@@ -26,7 +25,7 @@ pub(super) fn launch(
 ) -> Result<std::process::Child> {
     refuse_privileges()?;
     let stream = |fd: Option<OwnedFd>| fd.map_or_else(Stdio::null, Stdio::from);
-    let mut command = Command::new(EXECUTABLE);
+    let mut command = Command::new(image::executable());
     let mut arguments = env::args_os();
     if let Some(program) = arguments.next() {
         command.arg0(program);
@@ -50,7 +49,7 @@ pub(super) fn launch(
 }
 
 fn refuse_privileges() -> Result<()> {
-    let gain = privilege::gain(Path::new(EXECUTABLE)).map_err(refused)?;
+    let gain = privilege::gain(image::executable()).map_err(refused)?;
     let why = match gain {
         None => return Ok(()),
         Some(Gain::Secure) => {

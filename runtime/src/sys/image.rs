@@ -5,7 +5,14 @@
 //! static and dynamic executables alike, and before `main`.
 
 use serde::{Deserialize, Serialize};
-use std::{fs, io, marker::PhantomData, ops::Range, os::unix::fs::MetadataExt, sync::OnceLock};
+use std::{
+    fs, io,
+    marker::PhantomData,
+    ops::Range,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 type Header = libc::Elf64_Phdr;
 
@@ -99,7 +106,7 @@ impl Image {
         let build = match id {
             Some(id) => Build::Id(id.to_vec()),
             None => {
-                let file = fs::metadata("/proc/self/exe")?;
+                let file = fs::metadata(executable())?;
                 Build::File {
                     device: file.dev(),
                     inode: file.ino(),
@@ -112,6 +119,23 @@ impl Image {
     fn has_code_at(&self, address: usize) -> bool {
         self.code.iter().any(|range| range.contains(&address))
     }
+}
+
+/// Returns by which path the running executable can be run again.
+///
+/// This is a link that is right even when the file was deleted or replaced
+/// ([proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_exe.5.html)). A program that runs others by itself, as valgrind does, answers
+/// for that name when it is read, but not when it is run: there it has to be the path that is read from it. Such a program does
+/// not answer for the same name in another spelling, which tells.
+pub(crate) fn executable() -> &'static Path {
+    const LINK: &str = "/proc/self/exe";
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(
+        || match (fs::read_link(LINK), fs::read_link("/proc/./self/exe")) {
+            (Ok(answered), Ok(real)) if answered != real => answered,
+            _ => LINK.into(),
+        },
+    )
 }
 
 fn address(offset: u64) -> usize {

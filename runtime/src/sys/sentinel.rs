@@ -1,0 +1,166 @@
+//! A descriptor that tells of the end of a process: a pidfd, or where there is none, a pipe.
+//!
+//! [pidfd_open(2)](https://man7.org/linux/man-pages/man2/pidfd_open.2.html) is older than every kernel this crate supports, but
+//! valgrind and some container sandboxes do not know it. There the child holds the write end of a pipe, which its end closes, and
+//! is known by its id: which is as good, because nobody else's process can have the id of a child that has not been reaped. Only a
+//! child that closes descriptors it does not own, or hands them on by a bare `fork`, could not be told apart from one that ended,
+//! or that lives.
+
+use nix::{errno::Errno, sys::wait::WaitPidFlag};
+use std::{
+    io,
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+        unix::process::ExitStatusExt,
+    },
+    process::{self, ExitStatus},
+    sync::OnceLock,
+};
+
+/// Tells of the end of a child, and reaps it.
+#[derive(Debug)]
+pub(crate) struct Sentinel {
+    id: u32,
+    fd: OwnedFd,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Pidfd,
+    Pipe,
+}
+
+/// What reaping a child found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reaped {
+    /// It still runs, or a debugger has still to let go of it.
+    Running,
+    /// It ended so.
+    Ended(ExitStatus),
+    /// Somebody else has reaped it: a `waitpid(-1)` of the user's, or the kernel, where SIGCHLD is ignored.
+    Elsewhere,
+}
+
+/// Opens a pidfd of a process that cannot be reaped meanwhile: a child of ours, or our parent.
+pub(crate) fn open_pidfd(pid: u32) -> io::Result<OwnedFd> {
+    let flags: libc::c_uint = 0;
+    // SAFETY: the call takes two integers and no pointer.
+    let fd =
+        Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.cast_signed(), flags) })?;
+    let fd = RawFd::try_from(fd).map_err(|_| io::ErrorKind::InvalidData)?;
+    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Whether there are pidfds here.
+pub(crate) fn has_pidfds() -> bool {
+    static HAS: OnceLock<bool> = OnceLock::new();
+    *HAS.get_or_init(|| match open_pidfd(process::id()) {
+        Ok(_) => true,
+        Err(error) => !matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)),
+    })
+}
+
+impl Sentinel {
+    /// The sentinel of a child that has just been made; `pipe` is what [`has_pidfds`] made necessary.
+    pub(crate) fn new(id: u32, pipe: Option<OwnedFd>) -> io::Result<Self> {
+        Ok(match pipe {
+            Some(fd) => Self {
+                id,
+                fd,
+                kind: Kind::Pipe,
+            },
+            None => Self {
+                id,
+                fd: open_pidfd(id)?,
+                kind: Kind::Pidfd,
+            },
+        })
+    }
+
+    /// Returns the id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Sends a signal to the process, if it is there to get it. It must not have been reaped.
+    pub(crate) fn signal(&self, number: i32) -> io::Result<()> {
+        let (info, flags): (*const libc::siginfo_t, libc::c_uint) = (std::ptr::null(), 0);
+        let sent = match self.kind {
+            // SAFETY: a null `siginfo_t` is what the call takes for a signal like that of kill(2).
+            Kind::Pidfd => Errno::result(unsafe {
+                libc::syscall(
+                    libc::SYS_pidfd_send_signal,
+                    self.fd.as_raw_fd(),
+                    number,
+                    info,
+                    flags,
+                )
+            }),
+            // SAFETY: the call takes two integers.
+            Kind::Pipe => {
+                Errno::result(unsafe { libc::kill(self.id.cast_signed(), number) }).map(Into::into)
+            }
+        };
+        match sent {
+            Ok(_) | Err(Errno::ESRCH) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Reaps the process, which its descriptor says has ended.
+    pub(crate) fn reap(&self) -> io::Result<Reaped> {
+        let now = match self.kind {
+            Kind::Pidfd => WaitPidFlag::WNOHANG,
+            // The pipe closes a moment before the process can be reaped.
+            Kind::Pipe => WaitPidFlag::empty(),
+        };
+        let info = match self.waitid(WaitPidFlag::WEXITED | now) {
+            Err(Errno::ECHILD) => return Ok(Reaped::Elsewhere),
+            info => info?,
+        };
+        // SAFETY: waitid has succeeded, so it has either filled in the fields of a child or left them zero.
+        let pid = unsafe { info.si_pid() };
+        // SAFETY: as above.
+        let status = unsafe { info.si_status() };
+        // waitid(2) tells the parts of what wait(2) tells in one number, which is the one that std's type is made of.
+        Ok(match (pid, info.si_code) {
+            (0, _) => Reaped::Running,
+            (_, libc::CLD_EXITED) => Reaped::Ended(ExitStatus::from_raw((status & 0xff) << 8)),
+            (_, libc::CLD_DUMPED) => Reaped::Ended(ExitStatus::from_raw(status | 0x80)),
+            _ => Reaped::Ended(ExitStatus::from_raw(status)),
+        })
+    }
+
+    /// Waits until the process can be reaped, and leaves that to the next call.
+    pub(crate) fn await_end(&self) -> io::Result<()> {
+        match self.waitid(WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
+            Ok(_) | Err(Errno::ECHILD) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    // nix's own waitid knows the names of the old signals only, and fails for a process killed by another one.
+    fn waitid(&self, options: WaitPidFlag) -> nix::Result<libc::siginfo_t> {
+        let (kind, id) = match self.kind {
+            Kind::Pidfd => (libc::P_PIDFD, self.fd.as_raw_fd().cast_unsigned()),
+            Kind::Pipe => (libc::P_PID, self.id),
+        };
+        // SAFETY: `siginfo_t` is a plain C struct, for which all zeros are a valid value.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        loop {
+            // SAFETY: `info` is a valid place to write to, and the descriptor is open while it is borrowed.
+            match Errno::result(unsafe { libc::waitid(kind, id, &raw mut info, options.bits()) }) {
+                Err(Errno::EINTR) => {}
+                result => return result.map(|_| info),
+            }
+        }
+    }
+}
+
+impl AsFd for Sentinel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
