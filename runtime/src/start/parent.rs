@@ -76,6 +76,7 @@ pub(crate) fn start(order: Order) -> Result<Started> {
         arguments,
         mut settings,
     } = order;
+    settings.check()?;
     let entry = locate(entry, function)?;
     let start_method = settings.start_method.unwrap_or_default();
     let (ours, theirs) =

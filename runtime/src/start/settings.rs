@@ -1,7 +1,8 @@
 //! What a process is started with, beside its arguments.
 
 use super::{StartMethod, Stdio, identity::AuthKey};
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use crate::error::{Error, ErrorKind, Result};
+use std::{ffi::OsString, os::unix::ffi::OsStrExt, path::PathBuf, time::Duration};
 
 /// The settings of a [`Builder`](crate::Builder): what is none is left to the attribute, then to the default.
 #[derive(Debug, Default)]
@@ -32,6 +33,30 @@ pub(crate) struct Limits {
 }
 
 impl Settings {
+    /// Makes sure that the environment can be what it is to be.
+    pub(crate) fn check(&self) -> Result<()> {
+        let refuse = |what: String| Err(Error::new(ErrorKind::Setting, what));
+        for (name, value) in &self.env {
+            let bytes = name.as_bytes();
+            if bytes.is_empty() || bytes.contains(&b'=') || bytes.contains(&0) {
+                return refuse(format!(
+                    "its environment cannot have a variable named {}",
+                    name.display()
+                ));
+            }
+            if value
+                .as_ref()
+                .is_some_and(|value| value.as_bytes().contains(&0))
+            {
+                return refuse(format!(
+                    "its environment cannot have a NUL in the value of {}",
+                    name.display()
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Fills in what is not set with what `defaults` has set.
     pub(crate) fn or(self, defaults: Self) -> Self {
         Self {

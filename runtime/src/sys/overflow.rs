@@ -118,7 +118,13 @@ extern "C" fn on_fault(
         // SAFETY: abort takes nothing, and is what the overflow asks for.
         unsafe { libc::abort() };
     }
-    // Any other fault: return with the default action in place, so that the instruction faults again and ends the process.
+    // Any other fault: return with the default action in place, so that the instruction faults again and
+    // ends the process. What was sent and is no fault has to be sent again.
     // SAFETY: the default action is no handler that could do anything wrong.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
+    // SAFETY: as above; the code says where a signal comes from, and is not positive where that is a process.
+    if unsafe { (*info).si_code } <= 0 {
+        // SAFETY: the call takes an integer, and is async-signal-safe.
+        unsafe { libc::raise(signal) };
+    }
 }

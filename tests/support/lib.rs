@@ -1,0 +1,138 @@
+//! What the tests share: deadlines, start methods, and looks at what was left behind.
+
+use nix::sys::signal::SigSet;
+use procession::StartMethod;
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    os::fd::AsFd,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    process,
+    sync::{Mutex, MutexGuard, PoisonError, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Every start method, for the tests of what does not depend on it.
+pub const METHODS: [StartMethod; 1] = [StartMethod::Spawn];
+
+/// How long a test may take, on a machine that does other things as well.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Runs a test once under each start method, each time with a deadline.
+pub fn under_each_method(test: impl Fn(StartMethod)) {
+    for method in METHODS {
+        within(DEADLINE, || {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| test(method))) {
+                eprintln!("under the {method} start method");
+                resume_unwind(payload);
+            }
+        });
+    }
+}
+
+/// Runs a test, and ends the whole program if it takes too long: a test that hangs is a test that failed.
+pub fn within<R>(deadline: Duration, test: impl FnOnce() -> R) -> R {
+    let (done, waiting) = mpsc::channel::<()>();
+    let name = thread::current().name().unwrap_or("test").to_owned();
+    let watch = thread::spawn(move || {
+        if waiting.recv_timeout(deadline) == Err(mpsc::RecvTimeoutError::Timeout) {
+            eprintln!("{name} has not ended after {deadline:?}");
+            process::abort();
+        }
+    });
+    let result = test();
+    drop(done);
+    watch.join().expect("the watch does not panic");
+    result
+}
+
+/// Keeps tests that count or kill processes apart from each other.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The open descriptors of this process.
+#[must_use]
+pub fn descriptors() -> BTreeSet<String> {
+    let entries = fs::read_dir("/proc/self/fd").expect("/proc is mounted");
+    let names = entries.map(|entry| entry.expect("the listing does not fail").path());
+    // The listing has a descriptor of its own, which is gone when its target is asked for.
+    names
+        .filter_map(|path| {
+            Some(format!(
+                "{} -> {}",
+                path.display(),
+                fs::read_link(&path).ok()?.display()
+            ))
+        })
+        .collect()
+}
+
+/// The children of this process, zombies included, by any of its threads.
+#[must_use]
+pub fn child_ids() -> Vec<u32> {
+    let mut ids = Vec::new();
+    for task in fs::read_dir("/proc/self/task").expect("/proc is mounted") {
+        // A thread may end meanwhile.
+        let children = task
+            .map(|task| task.path().join("children"))
+            .and_then(fs::read_to_string);
+        ids.extend(
+            children
+                .unwrap_or_default()
+                .split_whitespace()
+                .filter_map(|id| id.parse::<u32>().ok()),
+        );
+    }
+    ids
+}
+
+/// The state letter of a process in `/proc`; none if there is no such process.
+#[must_use]
+pub fn state(id: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// Waits until `condition` holds, for things that no event tells of.
+///
+/// # Panics
+///
+/// When it does not hold in time.
+pub fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what}: not after 20 s");
+        thread::yield_now();
+    }
+}
+
+/// Waits until the descriptor is at its end: until every holder of the other end is gone.
+///
+/// # Panics
+///
+/// When something is read instead.
+pub fn read_to_end(reader: impl AsFd) -> String {
+    let mut file = fs::File::from(
+        reader
+            .as_fd()
+            .try_clone_to_owned()
+            .expect("there are descriptors left"),
+    );
+    let mut text = String::new();
+    io::Read::read_to_string(&mut file, &mut text).expect("the pipe can be read");
+    text
+}
+
+/// Blocks every signal that can be blocked, in this thread.
+///
+/// # Panics
+///
+/// When the system refuses.
+pub fn block_signals() {
+    SigSet::all()
+        .thread_block()
+        .expect("signals can be blocked");
+}
