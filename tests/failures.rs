@@ -204,6 +204,7 @@ fn setting_that_cannot_be_applied_is_named() {
 
 /// What a process of its own finds, because it spoils itself for the others.
 fn told_by(act: &str) -> String {
+    let _alone = alone();
     within(Duration::from_secs(60), || {
         let output = Command::new(env!("CARGO_BIN_EXE_spoiled"))
             .arg(act)

@@ -57,16 +57,15 @@ pub fn alone() -> MutexGuard<'static, ()> {
 #[must_use]
 pub fn descriptors() -> BTreeSet<String> {
     let entries = fs::read_dir("/proc/self/fd").expect("/proc is mounted");
-    let names = entries.map(|entry| entry.expect("the listing does not fail").path());
-    // The listing has a descriptor of its own, which is gone when its target is asked for.
-    names
-        .filter_map(|path| {
-            Some(format!(
-                "{} -> {}",
-                path.display(),
-                fs::read_link(&path).ok()?.display()
-            ))
-        })
+    let paths: Vec<_> = entries
+        .map(|entry| entry.expect("the listing does not fail").path())
+        .collect();
+    // The listing had a descriptor of its own, which is gone now.
+    let targets = paths
+        .into_iter()
+        .filter_map(|path| Some((fs::read_link(&path).ok()?, path)));
+    targets
+        .map(|(target, path)| format!("{} -> {}", path.display(), target.display()))
         .collect()
 }
 

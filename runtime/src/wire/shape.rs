@@ -26,24 +26,32 @@ impl<T> Shape<T> {
 }
 
 impl<T, const N: usize> Shape<[T; N]> {
-    /// Arrays of any length.
+    /// Returns the codec of an array of any length.
     #[must_use]
-    pub fn codec<Via>(self) -> Array<T, Via, N>
+    pub fn codec<Via>(self) -> Value<[T; N]>
     where
         T: Transfer<Via>,
     {
-        Array(PhantomData)
+        Value {
+            send: send_array,
+            receive: receive_array,
+        }
     }
 }
 
 impl<'a, T, const N: usize> Shape<&'a [T; N]> {
-    /// References to arrays of any length.
+    /// Returns the codec of a reference to an array of any length.
     #[must_use]
-    pub fn codec<Via>(self) -> LentArray<'a, T, Via, N>
+    pub fn codec<Via>(self) -> Lent<'a, [T; N], Box<[T; N]>>
     where
         T: Transfer<Via>,
     {
-        LentArray(PhantomData)
+        Lent {
+            send: send_array,
+            receive: |from| receive_array(from).map(Box::new),
+            lend: |held| held,
+            reference: PhantomData,
+        }
     }
 }
 
@@ -51,23 +59,28 @@ impl<'a, T, const N: usize> Shape<&'a [T; N]> {
 pub trait ByRef: Sized {
     /// What the reference points to.
     type Target: ?Sized;
-    /// The codec, but for the road.
-    type Codec<Via>;
+    /// The codec of such a reference.
+    type Codec<Held>;
     /// Returns the codec of such a reference.
-    fn codec<Via>(self) -> Self::Codec<Via>
+    fn codec<Via>(self) -> Self::Codec<<Self::Target as Lend<Via>>::Held>
     where
         Self::Target: Lend<Via>;
 }
 
 impl<'a, T: ?Sized> ByRef for Shape<&'a T> {
     type Target = T;
-    type Codec<Via> = Lent<'a, T, Via>;
+    type Codec<Held> = Lent<'a, T, Held>;
 
-    fn codec<Via>(self) -> Lent<'a, T, Via>
+    fn codec<Via>(self) -> Lent<'a, T, T::Held>
     where
         T: Lend<Via>,
     {
-        Lent(PhantomData)
+        Lent {
+            send: T::__send,
+            receive: T::__receive,
+            lend: T::__lend,
+            reference: PhantomData,
+        }
     }
 }
 
@@ -76,7 +89,7 @@ pub trait ByValue {
     /// The type itself.
     type Value;
     /// Returns the codec of such a value.
-    fn codec<Via>(&self) -> Value<Self::Value, Via>
+    fn codec<Via>(&self) -> Value<Self::Value>
     where
         Self::Value: Transfer<Via>;
 }
@@ -84,132 +97,107 @@ pub trait ByValue {
 impl<T> ByValue for Shape<T> {
     type Value = T;
 
-    fn codec<Via>(&self) -> Value<T, Via>
+    fn codec<Via>(&self) -> Value<T>
     where
         T: Transfer<Via>,
     {
-        Value(PhantomData)
+        Value {
+            send: T::__send,
+            receive: T::__receive,
+        }
     }
 }
 
-/// The codec of a value.
-#[derive(Debug)]
-pub struct Value<T, Via>(PhantomData<fn() -> (T, Via)>);
+fn send_array<T: Transfer<Via>, Via, const N: usize>(
+    array: &[T; N],
+    what: &str,
+    to: &mut Outgoing,
+) -> Result<()> {
+    array
+        .iter()
+        .try_for_each(|element| element.__send(what, to))
+}
 
-impl<T: Transfer<Via>, Via> Value<T, Via> {
+fn receive_array<T: Transfer<Via>, Via, const N: usize>(from: &mut Incoming) -> Result<[T; N]> {
+    let elements = (0..N)
+        .map(|_| T::__receive(from))
+        .collect::<Result<Vec<T>>>()?;
+    elements
+        .try_into()
+        .map_err(|_| Error::new(ErrorKind::Decode, "an array of another length arrived"))
+}
+
+type Send<T> = fn(&T, &str, &mut Outgoing) -> Result<()>;
+type Receive<T> = fn(&mut Incoming) -> Result<T>;
+
+/// The codec of a value. It is bound by nothing, so that it adds nothing to the error about a type that has none.
+#[derive(Debug)]
+pub struct Value<T> {
+    send: Send<T>,
+    receive: Receive<T>,
+}
+
+impl<T> Value<T> {
+    /// Writes a value; `what` names it in the error.
     pub fn send(self, value: &T, what: &str, to: &mut Outgoing) -> Result<()> {
-        value.__send(what, to)
+        (self.send)(value, what, to)
     }
 
+    /// Reads a value.
     pub fn own(self, from: &mut Incoming) -> Result<T> {
-        T::__receive(from)
+        (self.receive)(from)
     }
 
+    /// Reads a value that is to be handed on later.
     pub fn take(self, from: &mut Incoming) -> Result<Held<T>> {
-        T::__receive(from).map(Held::new)
+        (self.receive)(from).map(|value| Held(Some(value)))
     }
 
+    /// Hands a value on.
     pub fn lend(self, held: &mut Held<T>) -> T {
-        held.once()
+        held.0
+            .take()
+            .expect("generated code lends each argument once")
     }
 }
 
-/// The codec of an array, element by element.
+/// The codec of a reference. It is bound by nothing, as [`Value`] is.
 #[derive(Debug)]
-pub struct Array<T, Via, const N: usize>(PhantomData<fn() -> (T, Via)>);
-
-impl<T: Transfer<Via>, Via, const N: usize> Array<T, Via, N> {
-    pub fn send(self, value: &[T; N], what: &str, to: &mut Outgoing) -> Result<()> {
-        value
-            .iter()
-            .try_for_each(|element| element.__send(what, to))
-    }
-
-    pub fn own(self, from: &mut Incoming) -> Result<[T; N]> {
-        let elements = (0..N)
-            .map(|_| T::__receive(from))
-            .collect::<Result<Vec<T>>>()?;
-        elements
-            .try_into()
-            .map_err(|_| Error::new(ErrorKind::Decode, "an array of another length arrived"))
-    }
-
-    pub fn take(self, from: &mut Incoming) -> Result<Held<[T; N]>> {
-        self.own(from).map(Held::new)
-    }
-
-    pub fn lend(self, held: &mut Held<[T; N]>) -> [T; N] {
-        held.once()
-    }
+pub struct Lent<'a, T: ?Sized, Held> {
+    send: Send<T>,
+    receive: Receive<Held>,
+    lend: fn(&Held) -> &T,
+    reference: PhantomData<&'a T>,
 }
 
-/// The codec of a reference.
-#[derive(Debug)]
-pub struct Lent<'a, T: ?Sized, Via>(PhantomData<fn() -> (&'a T, Via)>);
-
-impl<'a, T: Lend<Via> + ?Sized, Via> Lent<'a, T, Via> {
+impl<'a, T: ?Sized, Held> Lent<'a, T, Held> {
+    /// Writes what a reference points to; `what` names it in the error.
     pub fn send(self, value: &&'a T, what: &str, to: &mut Outgoing) -> Result<()> {
-        T::__send(value, what, to)
+        (self.send)(value, what, to)
     }
 
-    /// Leaks what is lent: a `&'static` parameter asks for it.
+    /// Reads what a reference can point to for ever: it is leaked, as a `&'static` parameter asks.
     pub fn own(self, from: &mut Incoming) -> Result<&'a T>
     where
-        T::Held: 'a,
+        Held: 'a,
     {
-        T::__receive(from).map(|held| T::__lend(Box::leak(Box::new(held))))
+        (self.receive)(from).map(|held| (self.lend)(Box::leak(Box::new(held))))
     }
 
-    pub fn take(self, from: &mut Incoming) -> Result<T::Held> {
-        T::__receive(from)
+    /// Reads what a reference can point to while it is held.
+    pub fn take(self, from: &mut Incoming) -> Result<Held> {
+        (self.receive)(from)
     }
 
-    pub fn lend<'h>(self, held: &'h mut T::Held) -> &'h T
-    where
-        T: 'h,
-    {
-        T::__lend(held)
-    }
-}
-
-/// The codec of a reference to an array.
-#[derive(Debug)]
-pub struct LentArray<'a, T, Via, const N: usize>(PhantomData<fn() -> (&'a T, Via)>);
-
-impl<'a, T: Transfer<Via>, Via, const N: usize> LentArray<'a, T, Via, N> {
-    pub fn send(self, value: &&'a [T; N], what: &str, to: &mut Outgoing) -> Result<()> {
-        Array::<T, Via, N>(PhantomData).send(value, what, to)
-    }
-
-    /// Leaks what is lent: a `&'static` parameter asks for it.
-    pub fn own(self, from: &mut Incoming) -> Result<&'a [T; N]> {
-        self.take(from).map(|held| &*Box::leak(held))
-    }
-
-    pub fn take(self, from: &mut Incoming) -> Result<Box<[T; N]>> {
-        Array::<T, Via, N>(PhantomData).own(from).map(Box::new)
-    }
-
-    pub fn lend<'h>(self, held: &'h mut Box<[T; N]>) -> &'h [T; N] {
-        held
+    /// Returns a reference to what is held.
+    pub fn lend<'h>(self, held: &'h mut Held) -> &'h T {
+        (self.lend)(held)
     }
 }
 
 /// A value that is held until the function takes it over.
 #[derive(Debug)]
 pub struct Held<T>(Option<T>);
-
-impl<T> Held<T> {
-    fn new(value: T) -> Self {
-        Self(Some(value))
-    }
-
-    fn once(&mut self) -> T {
-        self.0
-            .take()
-            .expect("generated code lends each argument once")
-    }
-}
 
 /// Mentions `U` in a type without changing it, so that a generic parameter that no field uses does not have to appear in the
 /// struct literal.

@@ -1,0 +1,98 @@
+//! Descriptors that are handed over, and none that is left behind. Every test here counts, so they run one at a time.
+
+#![allow(missing_docs, reason = "a test")]
+
+use procession::{Builder, Fd, process};
+use procession_tests::{alone, descriptors, under_each_method};
+use std::{
+    fs::File,
+    io::{Read, Seek, Write},
+    net::{TcpListener, TcpStream},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+};
+
+#[test]
+fn files_and_sockets_travel() {
+    #[process]
+    fn work(
+        mut file: File,
+        listener: TcpListener,
+        socket: UnixStream,
+        lent: &OwnedFd,
+    ) -> (Fd<File>, Fd<UnixStream>) {
+        file.write_all(b"from the child").unwrap();
+        let (mut connection, _) = listener.accept().unwrap();
+        connection.write_all(b"served").unwrap();
+        assert!(lent.try_clone().is_ok());
+        (Fd(file), Fd(socket))
+    }
+    let _alone = alone();
+    under_each_method(|method| {
+        let before = descriptors();
+        let file = tempfile();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        let lent = OwnedFd::from(File::open("/dev/null").unwrap());
+        let child = Builder::new()
+            .start_method(method)
+            .spawn(work::new(file, listener, theirs, &lent))
+            .unwrap();
+        let mut said = String::new();
+        TcpStream::connect(address)
+            .unwrap()
+            .read_to_string(&mut said)
+            .unwrap();
+        assert_eq!(said, "served");
+        let (mut file, mut theirs) = child.join().unwrap();
+        file.rewind().unwrap();
+        said.clear();
+        file.read_to_string(&mut said).unwrap();
+        assert_eq!(said, "from the child");
+        theirs.write_all(b"x").unwrap();
+        ours.read_exact(&mut [0]).unwrap();
+        drop((file, theirs, ours, lent));
+        assert_eq!(descriptors(), before);
+    });
+}
+
+fn tempfile() -> File {
+    let path = std::env::temp_dir().join(format!("procession-transfer-{}", std::process::id()));
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(&path)
+        .unwrap();
+    std::fs::remove_file(path).unwrap();
+    file
+}
+
+#[test]
+fn child_holds_what_it_was_given_and_nothing_else() {
+    #[process]
+    fn look() -> Vec<String> {
+        descriptors().into_iter().collect()
+    }
+    let _alone = alone();
+    // One that exec would hand on, as a careless C library leaves them.
+    let careless = nix::unistd::dup(File::open("/dev/null").unwrap()).unwrap();
+    let closed_on_exec = File::open("/dev/zero").unwrap();
+    under_each_method(|method| {
+        let held = Builder::new()
+            .start_method(method)
+            .spawn(look::new())
+            .unwrap()
+            .join()
+            .unwrap();
+        let (standard, other): (Vec<_>, Vec<_>) = held.into_iter().partition(|fd| {
+            (0..3).any(|number| fd.starts_with(&format!("/proc/self/fd/{number} ")))
+        });
+        assert_eq!(standard.len(), 3, "{standard:?}");
+        // The line to the parent, and the parent's pidfd.
+        let known = |fd: &String| fd.contains("socket:") || fd.contains("pidfd");
+        assert!(other.iter().all(known) && other.len() <= 2, "{other:?}");
+    });
+    drop((careless, closed_on_exec));
+}
