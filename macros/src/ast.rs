@@ -1,0 +1,273 @@
+//! What the macros are put on, in our words.
+
+use crate::{
+    args::Args,
+    types::{Mentions, NameLifetimes},
+};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::format_ident;
+use std::collections::BTreeSet;
+use syn::{
+    Attribute, Data, DeriveInput, Error, Field, FnArg, GenericParam, Generics, Item, LifetimeParam,
+    Member, Pat, PatType, Receiver, Result, ReturnType, Signature, Token, Type, Visibility,
+    ext::IdentExt,
+    parse::{Parse, ParseStream},
+    parse_quote,
+    visit_mut::VisitMut,
+};
+
+/// A function as written. Its body is the compiler's business.
+pub(crate) struct Source {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    pub(crate) sig: Signature,
+    pub(crate) body: Group,
+}
+
+impl Parse for Source {
+    fn parse(input: ParseStream) -> Result<Self> {
+        let attrs = input.call(Attribute::parse_outer)?;
+        let vis = input.parse()?;
+        let sig = input.parse::<Signature>()?;
+        if input.peek(Token![;]) || input.is_empty() {
+            let message = "a function without a body has nothing to run";
+            return Err(Error::new_spanned(&sig.ident, message));
+        }
+        let body = braced(input.parse()?)?;
+        Ok(Self {
+            attrs,
+            vis,
+            sig,
+            body,
+        })
+    }
+}
+
+impl Source {
+    /// Reads a function. `attribute` is what the user put on it.
+    pub(crate) fn from_tokens(attribute: &str, tokens: &TokenStream) -> Result<Self> {
+        syn::parse2(tokens.clone()).map_err(|error| match syn::parse2(tokens.clone()) {
+            Ok(item) => not_a_function(attribute, &item).unwrap_or(error),
+            Err(_) => error,
+        })
+    }
+}
+
+/// The body of a function, which `macro_rules!` may have put into an invisible group.
+fn braced(token: TokenTree) -> Result<Group> {
+    match token {
+        TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Ok(group),
+        TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
+            braced(syn::parse2(group.stream())?)
+        }
+        token => Err(Error::new(token.span(), "expected the body of a function")),
+    }
+}
+
+/// Underlines the keyword of an item that is no function.
+fn not_a_function(attribute: &str, item: &Item) -> Option<Error> {
+    let is_process = attribute == "#[process]";
+    let elsewhere = format!("`{attribute}` goes on a function");
+    let structure = if is_process {
+        format!("{elsewhere}: a struct takes `#[derive(Process)]`, with its `#[process(..)]` below")
+    } else {
+        elsewhere.clone()
+    };
+    let methods = if is_process {
+        format!("{elsewhere}: put `#[derive(Process)]` on a struct that has a method `run`")
+    } else {
+        elsewhere.clone()
+    };
+    Some(match item {
+        Item::Struct(item) => Error::new(item.struct_token.span, structure),
+        Item::Enum(item) => Error::new(item.enum_token.span, elsewhere),
+        Item::Union(item) => Error::new(item.union_token.span, elsewhere),
+        Item::Impl(item) => Error::new(item.impl_token.span, methods),
+        Item::Trait(item) => Error::new(item.trait_token.span, elsewhere),
+        Item::Mod(item) => Error::new(item.mod_token.span, elsewhere),
+        Item::Const(item) => Error::new(item.const_token.span, elsewhere),
+        Item::Static(item) => Error::new(item.static_token.span, elsewhere),
+        Item::Type(item) => Error::new(item.type_token.span, elsewhere),
+        Item::Use(item) => Error::new(item.use_token.span, elsewhere),
+        Item::ExternCrate(item) => Error::new(item.extern_token.span, elsewhere),
+        Item::ForeignMod(item) => Error::new(item.abi.extern_token.span, elsewhere),
+        Item::Macro(item) => Error::new_spanned(&item.mac.path, elsewhere),
+        _ => return None,
+    })
+}
+
+/// A function that is to become a process.
+pub(crate) struct Function<'a> {
+    pub(crate) original: &'a Source,
+    pub(crate) args: &'a Args,
+    pub(crate) ident: &'a Ident,
+    pub(crate) receiver: Option<&'a Receiver>,
+    pub(crate) params: Vec<Param<'a>>,
+    /// Those of the struct: every lifetime has a name, and nothing a default.
+    pub(crate) generics: Generics,
+    /// What the process hands back: `()` also for `-> !`.
+    pub(crate) output: Type,
+    /// What the plain function returns.
+    pub(crate) returns: ReturnType,
+}
+
+/// A parameter, and the field that it becomes.
+pub(crate) struct Param<'a> {
+    pub(crate) original: &'a PatType,
+    pub(crate) ident: Ident,
+    /// Whether the field has the name that the user gave.
+    pub(crate) is_named: bool,
+    /// The type with every lifetime named.
+    pub(crate) ty: Type,
+}
+
+impl<'a> Function<'a> {
+    pub(crate) fn from_syn(args: &'a Args, original: &'a Source) -> Self {
+        let sig = &original.sig;
+        let mut generics = without_defaults(&sig.generics);
+        let mut fresh = Vec::new();
+        let mut lifetimes = generics
+            .lifetimes()
+            .map(|param| param.lifetime.ident.to_string())
+            .collect();
+        let mut fields = BTreeSet::new();
+
+        let typed = sig.inputs.iter().filter_map(|input| match input {
+            FnArg::Typed(typed) => Some(typed),
+            FnArg::Receiver(_) => None,
+        });
+        let mut params = Vec::new();
+        for (index, typed) in typed.enumerate() {
+            let named = pattern_name(&typed.pat).filter(|name| fields.insert(name.to_string()));
+            let is_named = named.is_some();
+            let ident = named.unwrap_or_else(|| format_ident!("__{index}"));
+            let mut ty = Type::clone(&typed.ty);
+            NameLifetimes {
+                name: ident.unraw().to_string().trim_start_matches("__"),
+                taken: &mut lifetimes,
+                fresh: &mut fresh,
+            }
+            .visit_type_mut(&mut ty);
+            params.push(Param {
+                original: typed,
+                ident,
+                is_named,
+                ty,
+            });
+        }
+
+        let declared = generics.lifetimes().count();
+        for (index, lifetime) in fresh.into_iter().enumerate() {
+            let param = GenericParam::Lifetime(LifetimeParam::new(lifetime));
+            generics.params.insert(declared + index, param);
+        }
+        Self {
+            original,
+            args,
+            ident: &sig.ident,
+            receiver: sig.receiver(),
+            params,
+            generics,
+            output: match &sig.output {
+                ReturnType::Type(_, ty) if !matches!(**ty, Type::Never(_)) => Type::clone(ty),
+                _ => parse_quote!(()),
+            },
+            returns: sig.output.clone(),
+        }
+    }
+
+    /// The first type that is called like the function, and hence like the struct that the function gets.
+    pub(crate) fn mention_of_itself(&self) -> Option<&Type> {
+        let params = self.params.iter().map(|param| &*param.original.ty);
+        let mut types = params.chain([&self.output]);
+        types.find(|ty| Mentions::of([*ty]).has(self.ident))
+    }
+
+    /// Where the output is written, or else the name of the function.
+    pub(crate) fn output_span(&self) -> Span {
+        match &self.original.sig.output {
+            ReturnType::Type(_, ty) => crate::types::span(ty),
+            ReturnType::Default => self.ident.span(),
+        }
+    }
+
+    /// The lifetimes and types among the generic parameters that no field mentions.
+    pub(crate) fn unmentioned(&self) -> Vec<&GenericParam> {
+        let mentions = Mentions::of(self.params.iter().map(|param| &param.ty));
+        let is_unmentioned = |param: &&GenericParam| match param {
+            GenericParam::Lifetime(param) => !mentions.lifetimes.contains(&param.lifetime.ident),
+            GenericParam::Type(param) => !mentions.has(&param.ident),
+            // The language does not ask for these.
+            GenericParam::Const(_) => false,
+        };
+        self.generics.params.iter().filter(is_unmentioned).collect()
+    }
+}
+
+/// The name that a pattern gives to the whole parameter.
+fn pattern_name(pat: &Pat) -> Option<Ident> {
+    match pat {
+        Pat::Ident(pat) => Some(pat.ident.clone()),
+        Pat::Paren(pat) => pattern_name(&pat.pat),
+        _ => None,
+    }
+}
+
+/// A function's parameters may have no defaults, and those of an impl neither.
+fn without_defaults(generics: &Generics) -> Generics {
+    let mut generics = generics.clone();
+    generics
+        .type_params_mut()
+        .for_each(|param| param.default = None);
+    generics
+        .const_params_mut()
+        .for_each(|param| param.default = None);
+    generics
+}
+
+/// A struct that is to become a process.
+pub(crate) struct Structure<'a> {
+    pub(crate) original: &'a DeriveInput,
+    pub(crate) args: &'a Args,
+    pub(crate) ident: &'a Ident,
+    /// Empty for what is no struct.
+    pub(crate) fields: Vec<Part<'a>>,
+    pub(crate) generics: Generics,
+    pub(crate) output: Type,
+}
+
+/// A field of such a struct.
+pub(crate) struct Part<'a> {
+    pub(crate) original: &'a Field,
+    pub(crate) member: Member,
+}
+
+impl<'a> Structure<'a> {
+    pub(crate) fn from_syn(args: &'a Args, original: &'a DeriveInput) -> Self {
+        let fields = match &original.data {
+            Data::Struct(data) => data
+                .fields
+                .members()
+                .zip(&data.fields)
+                .map(|(member, original)| Part { original, member })
+                .collect(),
+            _ => Vec::new(),
+        };
+        Self {
+            original,
+            args,
+            ident: &original.ident,
+            fields,
+            generics: without_defaults(&original.generics),
+            output: args.output.clone().unwrap_or_else(|| parse_quote!(())),
+        }
+    }
+
+    /// Where the output is written, or else the name of the struct.
+    pub(crate) fn output_span(&self) -> Span {
+        self.args
+            .output
+            .as_ref()
+            .map_or_else(|| self.ident.span(), crate::types::span)
+    }
+}

@@ -1,0 +1,204 @@
+//! `#[process]` on a function.
+
+use super::{Definition, copied, parts::Field, quiet};
+use crate::ast::{Function, Param};
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::{Attribute, GenericParam, Member, Meta, ext::IdentExt};
+
+/// The function as it is, the struct, and its impls.
+pub(crate) fn expand(function: &Function, item: &TokenStream) -> TokenStream {
+    let cfgs = cfgs(&function.original.attrs);
+    let definition = definition(function, &cfgs);
+    let received = definition.received();
+    let path = path(function);
+    let process = definition.expand(&quote!(#path(#(#received),*)));
+
+    let fields = function.params.iter().map(|param| &param.ident);
+    let structure = structure(function, &quote!(#path(#(self.#fields),*)));
+    quote!(#item #structure #process)
+}
+
+/// What the impl of `Process` is made of.
+pub(crate) fn definition<'a>(function: &'a Function, cfgs: &'a [Attribute]) -> Definition<'a> {
+    let fields = function
+        .params
+        .iter()
+        .enumerate()
+        .map(|(index, param)| Field {
+            member: Member::Named(param.ident.clone()),
+            ty: &param.ty,
+            what: if param.is_named {
+                format!("argument `{}`", param.ident.unraw())
+            } else {
+                format!("argument {}", index + 1)
+            },
+        });
+    Definition {
+        args: function.args,
+        cfgs,
+        ident: function.ident,
+        generics: &function.generics,
+        output: &function.output,
+        output_span: function.output_span(),
+        fields: fields.collect(),
+    }
+}
+
+// pub fn task<T: Transfer>(name: &str, (a, b): (i32, i32), t: T) -> usize { .. }
+//
+// pub struct task<'__name, T: Transfer> { pub name: &'__name str, __1: (i32, i32), pub t: T }
+// impl<'__name, T: Transfer> task<'__name, T> {
+//     pub fn new(name: &'__name str, __1: (i32, i32), t: T) -> Self { Self { name, __1, t } }
+//     pub fn spawn(name: &'__name str, __1: (i32, i32), t: T) -> ::procession::Result<::procession::Child<usize>> {
+//         ::procession::Process::spawn(Self::new(name, __1, t))
+//     }
+//     pub fn run(self) -> usize { task::<T>(self.name, self.__1, self.t) }
+// }
+/// The struct whose fields are the parameters. `call` is the body of `run`.
+pub(crate) fn structure(function: &Function, call: &TokenStream) -> TokenStream {
+    let Function {
+        ident,
+        generics,
+        output,
+        returns,
+        original,
+        ..
+    } = function;
+    let vis = &original.vis;
+    let krate = function.args.krate();
+    let quiet = quiet();
+    let cfgs = cfgs(&original.attrs);
+    let attrs = copied(&original.attrs, |meta| {
+        is_cfg(meta) || meta.path().is_ident("deprecated") || is_doc_hidden(meta)
+    });
+    let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
+
+    let mentions = mentions(function);
+    let host = host(function);
+    let fields = function.params.iter().enumerate().map(|(index, param)| {
+        let Param { ident, ty, .. } = param;
+        let ty = match &mentions {
+            Some(mentions) if index == host => {
+                quote!(<#ty as #krate::__private::Mention<#mentions>>::Type)
+            }
+            _ => ty.to_token_stream(),
+        };
+        if param.is_named {
+            let doc = format!("The argument `{}`.", ident.unraw());
+            quote!(#[doc = #doc] #vis #ident: #ty)
+        } else {
+            quote!(#[doc(hidden)] #ident: #ty)
+        }
+    });
+    let mut fields = fields.collect::<Vec<_>>();
+    let mut values = function
+        .params
+        .iter()
+        .map(|param| param.ident.to_token_stream())
+        .collect::<Vec<_>>();
+    if let (true, Some(mentions)) = (fields.is_empty(), &mentions) {
+        fields
+            .push(quote!(#[doc(hidden)] __marker: ::core::marker::PhantomData<fn() -> #mentions>));
+        values.push(quote!(__marker: ::core::marker::PhantomData));
+    }
+    let (names, types) = function
+        .params
+        .iter()
+        .map(|param| (&param.ident, &param.ty))
+        .collect::<(Vec<_>, Vec<_>)>();
+
+    let name = ident.unraw();
+    let link = format!("[`{name}`](fn@{ident})");
+    let doc = format!("The process that calls {link}: its fields are the arguments.");
+    let new_doc =
+        format!("Builds the process that calls {link} with these arguments, without starting it.");
+    let spawn_doc = format!("Starts a process that calls {link} with these arguments.");
+    let run_doc = format!("Calls {link} with the arguments here, in this process.");
+    quote! {
+        #[doc = #doc]
+        #(#attrs)*
+        #quiet
+        #[must_use = "a process does nothing until it is spawned"]
+        #vis struct #ident #generics #where_clause {
+            #(#fields,)*
+        }
+
+        #(#cfgs)*
+        #quiet
+        impl #impl_generics #ident #ty_generics #where_clause {
+            #[doc = #new_doc]
+            #vis fn new(#(#names: #types),*) -> Self {
+                Self { #(#values),* }
+            }
+            #[doc = #spawn_doc]
+            #vis fn spawn(#(#names: #types),*) -> #krate::Result<#krate::Child<#output>> {
+                #krate::Process::spawn(Self::new(#(#names),*))
+            }
+            #[doc = #run_doc]
+            #vis fn run(self) #returns {
+                #call
+            }
+        }
+    }
+}
+
+/// The function with its types and constants: lifetimes may not be given to a call.
+fn path(function: &Function) -> TokenStream {
+    let ident = function.ident;
+    let args = function
+        .generics
+        .params
+        .iter()
+        .filter_map(|param| match param {
+            GenericParam::Lifetime(_) => None,
+            GenericParam::Type(param) => Some(&param.ident),
+            GenericParam::Const(param) => Some(&param.ident),
+        });
+    let args = args.collect::<Vec<_>>();
+    if args.is_empty() {
+        ident.to_token_stream()
+    } else {
+        quote!(#ident::<#(#args),*>)
+    }
+}
+
+/// A tuple that mentions the generic parameters that no field does.
+fn mentions(function: &Function) -> Option<TokenStream> {
+    let unmentioned = function.unmentioned();
+    let mentions = unmentioned.iter().filter_map(|param| match param {
+        GenericParam::Lifetime(param) => {
+            let lifetime = &param.lifetime;
+            Some(quote!(&#lifetime ()))
+        }
+        GenericParam::Type(param) => {
+            let ident = &param.ident;
+            Some(quote!(::core::marker::PhantomData<#ident>))
+        }
+        GenericParam::Const(_) => None,
+    });
+    (!unmentioned.is_empty()).then(|| quote!((#(#mentions,)*)))
+}
+
+/// Which field takes the mentions: best one without generic types, whose literal leaves nothing to infer.
+fn host(function: &Function) -> usize {
+    let is_plain = |param: &Param| {
+        let mentions = crate::types::Mentions::of([&param.ty]);
+        let mut types = function.generics.type_params();
+        !types.any(|generic| mentions.has(&generic.ident))
+    };
+    function.params.iter().position(is_plain).unwrap_or(0)
+}
+
+/// The conditions that every generated item shares with the function.
+pub(crate) fn cfgs(attrs: &[Attribute]) -> Vec<Attribute> {
+    copied(attrs, is_cfg)
+}
+
+fn is_cfg(meta: &Meta) -> bool {
+    meta.path().is_ident("cfg")
+}
+
+fn is_doc_hidden(meta: &Meta) -> bool {
+    matches!(meta, Meta::List(list) if list.path.is_ident("doc") && list.tokens.to_string() == "hidden")
+}

@@ -1,0 +1,36 @@
+//! `#[procession::main]`.
+
+use crate::{args::Args, ast::Source};
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{
+    Attribute,
+    parse::{ParseStream, Parser},
+};
+
+// fn main() -> ExitCode { .. }
+//
+// fn main() -> ExitCode { ::procession::__deferred!(); .. }
+/// The function with one more statement.
+pub(crate) fn expand(args: &Args, source: &Source) -> TokenStream {
+    let Source {
+        attrs, vis, sig, ..
+    } = source;
+    let krate = args.krate();
+    let (inner, body) = body(source);
+    quote! {
+        #(#attrs)*
+        #vis #sig {
+            #(#inner)*
+            #krate::__deferred!();
+            #body
+        }
+    }
+}
+
+/// The attributes of the body itself, which come first in it, and the rest.
+fn body(source: &Source) -> (Vec<Attribute>, TokenStream) {
+    let split = |input: ParseStream| Ok((input.call(Attribute::parse_inner)?, input.parse()?));
+    let body = source.body.stream();
+    split.parse2(body.clone()).unwrap_or((Vec::new(), body))
+}

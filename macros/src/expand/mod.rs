@@ -1,0 +1,64 @@
+//! From what the user wrote to what the compiler gets. The order is the design.
+
+pub(crate) mod function;
+mod main;
+mod parts;
+pub(crate) mod structure;
+
+pub(crate) use parts::{Definition, copied, quiet};
+
+use crate::{
+    args::{Args, Form},
+    ast::{Function, Source, Structure},
+    errors::Errors,
+    fallback, valid,
+};
+use proc_macro2::TokenStream;
+use syn::DeriveInput;
+
+/// `#[process]` on a function.
+pub(crate) fn process(args: TokenStream, item: &TokenStream) -> TokenStream {
+    let source = match Source::from_tokens("#[process]", item) {
+        Ok(source) => source,
+        Err(error) => return fallback::unread(error, item),
+    };
+    let mut errors = Errors::default();
+    let args = Args::parse(args, Form::Function, &mut errors);
+    let function = Function::from_syn(&args, &source);
+    function.validate(&mut errors);
+    match errors.finish() {
+        Ok(()) => function::expand(&function, item),
+        Err(error) => fallback::function(error, &function, item),
+    }
+}
+
+/// `#[derive(Process)]`.
+pub(crate) fn derive(input: TokenStream) -> TokenStream {
+    let input = match syn::parse2::<DeriveInput>(input) {
+        Ok(input) => input,
+        Err(error) => return error.into_compile_error(),
+    };
+    let mut errors = Errors::default();
+    let args = Args::from_attributes(&input.attrs, &mut errors);
+    let structure = Structure::from_syn(&args, &input);
+    structure.validate(&mut errors);
+    match errors.finish() {
+        Ok(()) => structure::expand(&structure),
+        Err(error) => fallback::structure(error, &structure),
+    }
+}
+
+/// `#[procession::main]`.
+pub(crate) fn main(args: TokenStream, item: &TokenStream) -> TokenStream {
+    let source = match Source::from_tokens("#[procession::main]", item) {
+        Ok(source) => source,
+        Err(error) => return fallback::unread(error, item),
+    };
+    let mut errors = Errors::default();
+    let args = Args::parse(args, Form::Main, &mut errors);
+    valid::check_main(&source, &mut errors);
+    match errors.finish() {
+        Ok(()) => main::expand(&args, &source),
+        Err(error) => fallback::main(error, &source),
+    }
+}

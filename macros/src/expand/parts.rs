@@ -1,0 +1,256 @@
+//! The pieces that both forms of a process share.
+
+use crate::{
+    args::{Args, Setting, Value},
+    types::{self, Mentions},
+};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::{
+    Attribute, Generics, Member, Meta, Token, Type,
+    ext::IdentExt,
+    parse::{ParseStream, Parser},
+    parse_quote,
+    punctuated::Punctuated,
+};
+
+/// What the impl of `Process` is made of.
+pub(crate) struct Definition<'a> {
+    pub(crate) args: &'a Args,
+    pub(crate) cfgs: &'a [Attribute],
+    pub(crate) ident: &'a Ident,
+    pub(crate) generics: &'a Generics,
+    pub(crate) output: &'a Type,
+    pub(crate) output_span: Span,
+    pub(crate) fields: Vec<Field<'a>>,
+}
+
+/// A field that is sent.
+pub(crate) struct Field<'a> {
+    pub(crate) member: Member,
+    pub(crate) ty: &'a Type,
+    /// What an error calls it.
+    pub(crate) what: String,
+}
+
+impl Definition<'_> {
+    // impl<'name> ::procession::Process for task<'name> {
+    //     type Output = usize;
+    //     fn __meta() -> &'static Meta { static META: Meta = Meta::new("task"); &META }
+    //     fn __send(&self, __to: &mut Outgoing) -> Result<()> {
+    //         Shape::<&'name str>::NEW.codec().send(&self.name, "argument `name`", __to)?;
+    //         Ok(())
+    //     }
+    //     fn __run(__from: &mut Incoming) -> Result<usize> {
+    //         let mut __0 = Shape::<&'name str>::NEW.codec().take(__from)?;
+    //         __from.ready()?;
+    //         Ok(task(Shape::<&'name str>::NEW.codec().lend(&mut __0)))
+    //     }
+    //     fn __reply(__output: &usize, __to: &mut Outgoing) -> Result<()> {
+    //         Shape::<usize>::NEW.codec().send(__output, "the output", __to)
+    //     }
+    //     fn __receive(__from: &mut Incoming) -> Result<usize> { Shape::<usize>::NEW.codec().own(__from) }
+    // }
+    /// The impl of `Process`. `call` is what runs in the child, made of [`Self::received`].
+    pub(crate) fn expand(&self, call: &TokenStream) -> TokenStream {
+        let krate = self.args.krate();
+        let private = quote!(#krate::__private);
+        let imports = quote!(use #private::{ByRef as _, ByValue as _};);
+        let output = self.output;
+        let defaults = defaults(&krate, &self.args.settings);
+        let sent = self.fields.iter().map(|Field { member, ty, what }| {
+            let arguments = quote!((&self.#member, #what, __to));
+            let send = codec(&krate, ty, types::span(ty), "send", &arguments);
+            quote!(#send?;)
+        });
+        let taken = self.fields.iter().enumerate().map(|(index, field)| {
+            let (local, arguments) = (local(index), quote!((__from)));
+            let receive = |how| codec(&krate, field.ty, types::span(field.ty), how, &arguments);
+            if borrows(field.ty) {
+                let take = receive("take");
+                quote!(let mut #local = #take?;)
+            } else {
+                let own = receive("own");
+                quote!(let #local = #own?;)
+            }
+        });
+        let reply = quote!((__output, "the output", __to));
+        let reply = codec(&krate, output, self.output_span, "send", &reply);
+        let receive = codec(&krate, output, self.output_span, "own", &quote!((__from)));
+        let members = quote! {
+            fn __send(&self, __to: &mut #private::Outgoing) -> #krate::Result<()> {
+                #imports
+                #(#sent)*
+                ::core::result::Result::Ok(())
+            }
+            fn __run(__from: &mut #private::Incoming) -> #krate::Result<#output> {
+                #imports
+                #(#taken)*
+                __from.ready()?;
+                ::core::result::Result::Ok(#call)
+            }
+            fn __reply(__output: &#output, __to: &mut #private::Outgoing) -> #krate::Result<()> {
+                #imports
+                #reply
+            }
+            fn __receive(__from: &mut #private::Incoming) -> #krate::Result<#output> {
+                #imports
+                #receive
+            }
+        };
+        self.implement(&quote!(#defaults #members))
+    }
+
+    /// The impl of `Process` with the given methods, which are all but `__meta`.
+    pub(crate) fn implement(&self, methods: &TokenStream) -> TokenStream {
+        let Self {
+            cfgs,
+            ident,
+            output,
+            ..
+        } = self;
+        let krate = self.args.krate();
+        let meta = quote!(#krate::__private::Meta);
+        let name = ident.unraw().to_string();
+        let quiet = quiet();
+        let output = quote_spanned!(self.output_span=> type Output = #output;);
+        let (impl_generics, ty_generics, where_clause) = self.generics.split_for_impl();
+        quote! {
+            #(#cfgs)*
+            #quiet
+            #[automatically_derived]
+            impl #impl_generics #krate::Process for #ident #ty_generics #where_clause {
+                #output
+                fn __meta() -> &'static #meta {
+                    static META: #meta = #meta::new(#name);
+                    &META
+                }
+                #methods
+            }
+        }
+    }
+
+    /// The fields as expressions, each to be used once, in the child.
+    pub(crate) fn received(&self) -> impl Iterator<Item = TokenStream> {
+        let krate = self.args.krate();
+        self.fields.iter().enumerate().map(move |(index, field)| {
+            let local = local(index);
+            if borrows(field.ty) {
+                let held = quote!((&mut #local));
+                codec(&krate, field.ty, types::span(field.ty), "lend", &held)
+            } else {
+                local.into_token_stream()
+            }
+        })
+    }
+}
+
+// #[process(name = "x", daemon)]
+//
+// fn __defaults() -> ::procession::Builder { ::procession::Builder::new().name("x").daemon(true) }
+fn defaults(krate: &TokenStream, settings: &[Setting]) -> TokenStream {
+    if settings.is_empty() {
+        return TokenStream::new();
+    }
+    let calls = settings.iter().map(|Setting { ident, value }| match value {
+        Value::Expr(expr) => quote!(.#ident(#expr)),
+        Value::Yes => quote!(.#ident(true)),
+        Value::StartMethod(variant) => quote!(.#ident(#krate::StartMethod::#variant)),
+    });
+    quote! {
+        fn __defaults() -> #krate::Builder {
+            #krate::Builder::new() #(#calls)*
+        }
+    }
+}
+
+/// A call of a type's codec. All that is not the user's is at `span`, because the compiler reports one cause at one place once.
+fn codec(
+    krate: &TokenStream,
+    ty: &Type,
+    span: Span,
+    method: &str,
+    arguments: &TokenStream,
+) -> TokenStream {
+    let (krate, method) = (spanned(krate, span), Ident::new(method, span));
+    quote_spanned!(span=> #krate::__private::Shape::<#ty>::NEW.codec().#method #arguments)
+}
+
+/// The tokens of a path, all at one place.
+pub(super) fn spanned(tokens: &TokenStream, span: Span) -> TokenStream {
+    let at = |mut token: TokenTree| {
+        token.set_span(span);
+        token
+    };
+    tokens.clone().into_iter().map(at).collect()
+}
+
+/// Whether the child must hold the value while its function borrows it.
+fn borrows(ty: &Type) -> bool {
+    Mentions::of([ty]).borrows()
+}
+
+fn local(index: usize) -> Ident {
+    format_ident!("__{index}")
+}
+
+/// Keeps the lints of users quiet: they have seen the item itself.
+pub(crate) fn quiet() -> TokenStream {
+    quote! {
+        #[allow(
+            dead_code,
+            deprecated,
+            explicit_outlives_requirements,
+            missing_copy_implementations,
+            missing_debug_implementations,
+            non_camel_case_types,
+            non_snake_case,
+            private_bounds,
+            private_interfaces,
+            redundant_lifetimes,
+            single_use_lifetimes,
+            trivial_casts,
+            trivial_numeric_casts,
+            unnameable_types,
+            unreachable_code,
+            unreachable_pub,
+            unused,
+            unused_lifetimes,
+            unused_qualifications,
+            unused_results,
+            clippy::all,
+            clippy::nursery,
+            clippy::pedantic,
+            clippy::restriction,
+        )]
+    }
+}
+
+/// The attributes that `is_wanted`, also those within `cfg_attr`.
+pub(crate) fn copied(attrs: &[Attribute], is_wanted: fn(&Meta) -> bool) -> Vec<Attribute> {
+    let mut wanted = Vec::new();
+    for attr in attrs {
+        if is_wanted(&attr.meta) {
+            wanted.push(attr.clone());
+        } else if attr.path().is_ident("cfg_attr") {
+            let conditional = |input: ParseStream| {
+                let mut condition = TokenStream::new();
+                while !input.peek(Token![,]) {
+                    condition.extend([input.parse::<TokenTree>()?]);
+                }
+                input.parse::<Token![,]>()?;
+                let metas = Punctuated::<Meta, Token![,]>::parse_terminated(input)?;
+                Ok((condition, metas))
+            };
+            // What cannot be read is for the compiler to judge.
+            if let Meta::List(list) = &attr.meta
+                && let Ok((condition, metas)) = conditional.parse2(list.tokens.clone())
+            {
+                for meta in metas.iter().filter(|meta| is_wanted(meta)) {
+                    wanted.push(parse_quote!(#[cfg_attr(#condition, #meta)]));
+                }
+            }
+        }
+    }
+    wanted
+}

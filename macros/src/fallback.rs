@@ -1,0 +1,209 @@
+//! What a refused item still becomes, so that there is no second error where it is used.
+
+use crate::{
+    ast::{Function, Param, Source, Structure},
+    errors::report,
+    expand::{Definition, function as form, quiet, structure as derive},
+    types::{self, NameStatic, ReplaceImpl},
+};
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::{Error, FnArg, Signature, Type, parse_quote, visit_mut::VisitMut};
+
+/// What could not be read is left as it is.
+pub(crate) fn unread(error: Error, item: &TokenStream) -> TokenStream {
+    let error = report(error, &[]);
+    quote!(#error #item)
+}
+
+/// The function and the struct, with types that any struct may have and bodies that are never run.
+pub(crate) fn function(error: Error, function: &Function, item: &TokenStream) -> TokenStream {
+    let cfgs = form::cfgs(&function.original.attrs);
+    let error = report(error, &cfgs);
+    if function.receiver.is_some() {
+        // A method: its impl has no room for a struct.
+        return quote!(#error #item);
+    }
+    if function.mention_of_itself().is_some() {
+        let anything = anything(function);
+        return quote!(#error #item #anything);
+    }
+    let soft = soften(function);
+    let item = plain(&soft).unwrap_or_else(|| item.clone());
+    let structure = form::structure(&soft, &quote!(::core::unreachable!()));
+    let process = unreachable(&form::definition(&soft, &cfgs));
+    quote!(#error #item #structure #process)
+}
+
+/// The impl, with bodies that are never run.
+pub(crate) fn structure(error: Error, structure: &Structure) -> TokenStream {
+    let error = report(error, &[]);
+    let process = unreachable(&derive::definition(structure));
+    quote!(#error #process)
+}
+
+/// A `main` that the compiler accepts.
+pub(crate) fn main(error: Error, source: &Source) -> TokenStream {
+    let cfgs = form::cfgs(&source.attrs);
+    let error = report(error, &cfgs);
+    let Source {
+        attrs,
+        vis,
+        sig,
+        body,
+    } = source;
+    if sig.ident == "main" {
+        let (ident, returns) = (&sig.ident, &sig.output);
+        quote!(#error #(#cfgs)* #vis fn #ident() #returns { ::core::unreachable!() })
+    } else {
+        quote!(#error #(#attrs)* #vis #sig #body)
+    }
+}
+
+// impl<'x> ::procession::Process for task<'x> {
+//     type Output = usize;
+//     fn __send(&self, _: &mut Outgoing) -> Result<()> { ::core::unreachable!() }
+//     ..
+// }
+fn unreachable(definition: &Definition) -> TokenStream {
+    let (krate, output) = (definition.args.krate(), definition.output);
+    let private = quote!(#krate::__private);
+    definition.implement(&quote! {
+        fn __send(&self, _: &mut #private::Outgoing) -> #krate::Result<()> {
+            ::core::unreachable!()
+        }
+        fn __run(_: &mut #private::Incoming) -> #krate::Result<#output> {
+            ::core::unreachable!()
+        }
+        fn __reply(_: &#output, _: &mut #private::Outgoing) -> #krate::Result<()> {
+            ::core::unreachable!()
+        }
+        fn __receive(_: &mut #private::Incoming) -> #krate::Result<#output> {
+            ::core::unreachable!()
+        }
+    })
+}
+
+/// The same with types that a struct may have: `impl Trait` becomes a type parameter, or `()` where it is returned.
+fn soften<'a>(function: &Function<'a>) -> Function<'a> {
+    let mut generics = function.generics.clone();
+    let params = function.params.iter().map(|param| {
+        let mut ty = if is_unsized(&param.ty) {
+            referenced(&param.ty)
+        } else {
+            param.ty.clone()
+        };
+        ReplaceImpl(|| {
+            let fresh = format_ident!("__T{}", generics.params.len());
+            generics.params.push(parse_quote!(#fresh));
+            parse_quote!(#fresh)
+        })
+        .visit_type_mut(&mut ty);
+        Param {
+            original: param.original,
+            ident: param.ident.clone(),
+            is_named: param.is_named,
+            ty,
+        }
+    });
+    let params = params.collect();
+    let mut output = function.output.clone();
+    ReplaceImpl(|| parse_quote!(())).visit_type_mut(&mut output);
+    NameStatic.visit_type_mut(&mut output);
+    Function {
+        params,
+        generics,
+        returns: parse_quote!(-> #output),
+        output,
+        ..*function
+    }
+}
+
+/// The function in a form that the compiler accepts, if its own is not one.
+fn plain(function: &Function) -> Option<TokenStream> {
+    let Source {
+        attrs, vis, sig, ..
+    } = function.original;
+    let mut inputs = sig.inputs.clone();
+    let mut is_refused = sig.variadic.is_some();
+    for input in &mut inputs {
+        if let FnArg::Typed(typed) = input
+            && is_unsized(&typed.ty)
+        {
+            *typed.ty = referenced(&typed.ty);
+            is_refused = true;
+        }
+    }
+    let sig = Signature {
+        inputs,
+        variadic: None,
+        ..sig.clone()
+    };
+    is_refused.then(|| quote!(#(#attrs)* #vis #sig { ::core::unreachable!() }))
+}
+
+fn is_unsized(ty: &Type) -> bool {
+    matches!(types::bare(ty), Type::TraitObject(_))
+}
+
+fn referenced(ty: &Type) -> Type {
+    parse_quote!(&'static (#ty))
+}
+
+// #[process]
+// fn task(t: task) {}
+//
+// mod __task { pub struct task {} }
+// use __task::*;
+// trait __task_process: Sized { fn new(t: task) -> Self { .. } .. }
+// impl<T> __task_process for T {}
+/// Whatever is called like the function gets what its struct would have. If nothing is, something is made up; being imported by
+/// a glob, it gives way to anything else of that name.
+fn anything(function: &Function) -> TokenStream {
+    let soft = soften(function);
+    let Function {
+        ident,
+        generics,
+        output,
+        ..
+    } = &soft;
+    let krate = function.args.krate();
+    let quiet = quiet();
+    let cfgs = form::cfgs(&function.original.attrs);
+    let (module, methods) = (
+        format_ident!("__{ident}"),
+        format_ident!("__{ident}_process"),
+    );
+    let where_clause = &generics.where_clause;
+    let types = soft
+        .params
+        .iter()
+        .map(|param| &param.ty)
+        .collect::<Vec<_>>();
+    quote! {
+        #(#cfgs)*
+        #quiet
+        mod #module {
+            pub struct #ident {}
+        }
+        #(#cfgs)*
+        #quiet
+        use #module::*;
+        #(#cfgs)*
+        #quiet
+        trait #methods: ::core::marker::Sized {
+            fn new #generics (#(_: #types),*) -> Self #where_clause {
+                ::core::unreachable!()
+            }
+            fn spawn #generics (#(_: #types),*) -> #krate::Result<#krate::Child<#output>> #where_clause {
+                ::core::unreachable!()
+            }
+            fn run(self) -> #output {
+                ::core::unreachable!()
+            }
+        }
+        #(#cfgs)*
+        #quiet
+        impl<T> #methods for T {}
+    }
+}

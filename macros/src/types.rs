@@ -1,0 +1,227 @@
+//! What a macro can tell about a type from its tokens.
+
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::ToTokens;
+use std::collections::BTreeSet;
+use syn::{
+    Expr, Lifetime, Macro, ParenthesizedGenericArguments, Path, QSelf, Type, TypeFnPtr,
+    TypeReference,
+    spanned::Spanned,
+    visit::{self, Visit},
+    visit_mut::{self, VisitMut},
+};
+
+/// The type without parentheses and the invisible groups of `macro_rules!`.
+pub(crate) fn bare(ty: &Type) -> &Type {
+    match ty {
+        Type::Group(group) => bare(&group.elem),
+        Type::Paren(paren) => bare(&paren.elem),
+        _ => ty,
+    }
+}
+
+/// The one token that errors about a type point at: the name that matters in it, as `Rc` in `&std::rc::Rc<T>`.
+pub(crate) fn span(ty: &Type) -> Span {
+    match bare(ty) {
+        Type::Reference(reference) => span(&reference.elem),
+        Type::Path(path) => path
+            .path
+            .segments
+            .last()
+            .map_or_else(|| ty.span(), |segment| segment.ident.span()),
+        ty => ty.span(),
+    }
+}
+
+/// Gives every elided lifetime of a type a name of its own, called after `name`.
+///
+/// Lifetimes in `fn(&str)` and `Fn(&str)` belong to these, not to the type.
+pub(crate) struct NameLifetimes<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) taken: &'a mut BTreeSet<String>,
+    pub(crate) fresh: &'a mut Vec<Lifetime>,
+}
+
+impl NameLifetimes<'_> {
+    fn next(&mut self, span: Span) -> Lifetime {
+        let mut name = format!("__{}", self.name);
+        while !self.taken.insert(name.clone()) {
+            name.push('_');
+        }
+        let lifetime = Lifetime::new(&format!("'{name}"), span);
+        self.fresh.push(lifetime.clone());
+        lifetime
+    }
+}
+
+impl VisitMut for NameLifetimes<'_> {
+    fn visit_type_reference_mut(&mut self, reference: &mut TypeReference) {
+        if reference.lifetime.is_none() {
+            reference.lifetime = Some(self.next(reference.and_token.span()));
+        }
+        visit_mut::visit_type_reference_mut(self, reference);
+    }
+
+    fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+        if lifetime.ident == "_" {
+            *lifetime = self.next(lifetime.span());
+        }
+    }
+
+    fn visit_type_fn_ptr_mut(&mut self, _: &mut TypeFnPtr) {}
+    fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut ParenthesizedGenericArguments) {
+    }
+    fn visit_expr_mut(&mut self, _: &mut Expr) {}
+}
+
+/// The names of the lifetimes and of the generic parameters that a type mentions.
+#[derive(Default)]
+pub(crate) struct Mentions {
+    pub(crate) lifetimes: BTreeSet<Ident>,
+    names: BTreeSet<Ident>,
+}
+
+impl Mentions {
+    pub(crate) fn of<'a>(types: impl IntoIterator<Item = &'a Type>) -> Self {
+        let mut mentions = Self::default();
+        for ty in types {
+            mentions.visit_type(ty);
+        }
+        mentions
+    }
+
+    /// Whether a type or const parameter, or a type written as one word, is among them.
+    pub(crate) fn has(&self, name: &Ident) -> bool {
+        self.names.contains(name)
+    }
+
+    /// Whether there is a lifetime other than `'static`.
+    pub(crate) fn borrows(&self) -> bool {
+        self.lifetimes.iter().any(|lifetime| lifetime != "static")
+    }
+
+    fn tokens(&mut self, tokens: TokenStream) {
+        for token in tokens {
+            match token {
+                TokenTree::Ident(ident) => drop(self.names.insert(ident)),
+                TokenTree::Group(group) => self.tokens(group.stream()),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Visit<'_> for Mentions {
+    fn visit_lifetime(&mut self, lifetime: &Lifetime) {
+        self.lifetimes.insert(lifetime.ident.clone());
+    }
+
+    fn visit_path(&mut self, path: &Path) {
+        if let (None, Some(first)) = (path.leading_colon, path.segments.first()) {
+            self.names.insert(first.ident.clone());
+        }
+        visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, mac: &Macro) {
+        self.tokens(mac.tokens.clone());
+    }
+}
+
+/// Why a type can cross no process boundary, told by its looks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// `&mut T`, at the top.
+    Exclusive,
+    /// `&T`, anywhere but at the top.
+    Nested,
+    /// `impl Trait`.
+    Impl,
+    /// `dyn Trait`.
+    Dyn,
+}
+
+/// Finds the first obstacle in a type, and the part of the type that it is.
+pub(crate) fn obstacle(ty: &Type) -> Option<(Obstacle, TokenStream)> {
+    match bare(ty) {
+        Type::Reference(reference) => match reference.mutability {
+            Some(mutability) => {
+                let mut start = reference.and_token.to_token_stream();
+                mutability.to_tokens(&mut start);
+                Some((Obstacle::Exclusive, start))
+            }
+            None => nested_obstacle(&reference.elem),
+        },
+        ty => nested_obstacle(ty),
+    }
+}
+
+/// Finds the first obstacle in a type where not even a reference may stand.
+pub(crate) fn nested_obstacle(ty: &Type) -> Option<(Obstacle, TokenStream)> {
+    let mut find = FindObstacle(None);
+    find.visit_type(ty);
+    find.0
+}
+
+struct FindObstacle(Option<(Obstacle, TokenStream)>);
+
+impl Visit<'_> for FindObstacle {
+    fn visit_type(&mut self, ty: &Type) {
+        let obstacle = match ty {
+            Type::Reference(_) => Obstacle::Nested,
+            Type::ImplTrait(_) => Obstacle::Impl,
+            Type::TraitObject(_) => Obstacle::Dyn,
+            // These hold no value of the types that they mention.
+            Type::FnPtr(_) => return,
+            Type::Path(path) if is_phantom(&path.path) => return,
+            _ => return visit::visit_type(self, ty),
+        };
+        self.0.get_or_insert((obstacle, ty.to_token_stream()));
+    }
+
+    // An associated type may be anything: `<&str as ToOwned>::Owned`.
+    fn visit_qself(&mut self, _: &QSelf) {}
+    fn visit_parenthesized_generic_arguments(&mut self, _: &ParenthesizedGenericArguments) {}
+    fn visit_expr(&mut self, _: &Expr) {}
+}
+
+fn is_phantom(path: &Path) -> bool {
+    path.segments
+        .last()
+        .is_some_and(|last| last.ident == "PhantomData")
+}
+
+/// Puts another type in the place of every `impl Trait`.
+pub(crate) struct ReplaceImpl<F>(pub(crate) F);
+
+impl<F: FnMut() -> Type> VisitMut for ReplaceImpl<F> {
+    fn visit_type_mut(&mut self, ty: &mut Type) {
+        match ty {
+            Type::ImplTrait(_) => *ty = (self.0)(),
+            _ => visit_mut::visit_type_mut(self, ty),
+        }
+    }
+}
+
+/// Makes every elided lifetime `'static`.
+pub(crate) struct NameStatic;
+
+impl VisitMut for NameStatic {
+    fn visit_type_reference_mut(&mut self, reference: &mut TypeReference) {
+        let span = reference.and_token.span();
+        reference
+            .lifetime
+            .get_or_insert_with(|| Lifetime::new("'static", span));
+        visit_mut::visit_type_reference_mut(self, reference);
+    }
+
+    fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+        if lifetime.ident == "_" {
+            *lifetime = Lifetime::new("'static", lifetime.span());
+        }
+    }
+
+    fn visit_type_fn_ptr_mut(&mut self, _: &mut TypeFnPtr) {}
+    fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut ParenthesizedGenericArguments) {
+    }
+}

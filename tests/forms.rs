@@ -1,0 +1,534 @@
+//! Every form of a process compiles, and all of it that starts no process works.
+
+#![allow(
+    clippy::multiple_bound_locations,
+    clippy::needless_lifetimes,
+    clippy::needless_pass_by_value,
+    clippy::too_many_arguments,
+    clippy::toplevel_ref_arg,
+    clippy::trivially_copy_pass_by_ref,
+    clippy::unused_self,
+    unreachable_pub,
+    reason = "all forms are tested, also those that are better written otherwise"
+)]
+
+use procession::{Process, Transfer, process};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    borrow::Cow, collections::BTreeMap, ffi::CStr, fs::File, marker::PhantomData, path::Path,
+    time::Duration,
+};
+
+/// Counts.
+#[process]
+fn task(name: &str, seconds: u64) -> usize {
+    name.len() + usize::try_from(seconds).unwrap()
+}
+
+fn has_output<O>(_: &impl Process<Output = O>) {}
+
+#[test]
+fn function_is_called_built_and_written_as_a_literal() {
+    assert_eq!(task("pl", 2), 4);
+    assert_eq!(task::new("pl", 2).run(), 4);
+    assert_eq!(
+        task {
+            seconds: 2,
+            name: "pl"
+        }
+        .run(),
+        4
+    );
+    let task { name, seconds } = task::new("pl", 2);
+    assert_eq!((name, seconds), ("pl", 2));
+    has_output::<usize>(&task::new("pl", 2));
+}
+
+#[process]
+fn nothing() {}
+
+#[test]
+fn no_parameters() {
+    nothing();
+    nothing::new().run();
+    nothing {}.run();
+}
+
+#[process]
+fn references<'a>(
+    text: &str,
+    slice: &[u8],
+    path: &Path,
+    c: &CStr,
+    whole: &BTreeMap<String, u8>,
+    array: &[u16; 40],
+    forever: &'static str,
+    named: &'a str,
+    again: &'a str,
+    cow: Cow<'_, str>,
+) -> usize {
+    let shown = path.as_os_str().len() + c.count_bytes() + whole.len();
+    let texts = text.len() + slice.len() + array.len() + forever.len();
+    shown + texts + named.len() + again.len() + cow.len()
+}
+
+#[test]
+fn reference_parameters() {
+    let (map, path) = (BTreeMap::from([("k".to_owned(), 1)]), String::from("p"));
+    let process = references {
+        text: "t",
+        slice: &[1],
+        path: Path::new(&path),
+        c: c"c",
+        whole: &map,
+        array: &[0; 40],
+        forever: "f",
+        named: "n",
+        again: &path,
+        cow: Cow::Borrowed("b"),
+    };
+    assert_eq!(process.run(), 49);
+}
+
+type Name<'a> = &'a str;
+type Key = [u8; 64];
+
+#[process]
+fn aliases(name: Name<'_>, key: Key, keys: &Key) -> Key {
+    assert_eq!((name, key.len()), ("n", keys.len()));
+    key
+}
+
+#[test]
+fn aliases_of_references_and_arrays() {
+    assert_eq!(
+        aliases {
+            name: "n",
+            key: [1; 64],
+            keys: &[2; 64]
+        }
+        .run(),
+        [1; 64]
+    );
+}
+
+#[process]
+fn descriptors(file: File, lent: &File) -> File {
+    drop(lent.metadata());
+    file
+}
+
+#[test]
+fn files() {
+    let open = || File::open("/dev/null").unwrap();
+    descriptors {
+        file: open(),
+        lent: &open(),
+    }
+    .run();
+}
+
+#[process]
+fn generic<'a, T, const N: usize, U: Serialize + DeserializeOwned>(
+    first: T,
+    lent: &'a T,
+    rest: [u8; N],
+    other: Vec<U>,
+) -> (T, usize)
+where
+    T: Serialize + DeserializeOwned + PartialEq,
+{
+    assert!(first == *lent);
+    (first, N + rest.len() + other.len())
+}
+
+#[test]
+fn generic_function() {
+    assert_eq!(generic(1, &1, [0; 3], vec![true]), (1, 7));
+    assert_eq!(generic::new(1, &1, [0; 3], vec![true]).run(), (1, 7));
+    let process = generic::<u8, 3, bool> {
+        first: 1,
+        lent: &1,
+        rest: [0; 3],
+        other: vec![],
+    };
+    assert_eq!(process.run(), (1, 6));
+}
+
+trait Named {
+    const NAME: &'static str;
+}
+
+struct Mine;
+
+impl Named for Mine {
+    const NAME: &'static str = "mine";
+}
+
+#[process]
+fn unmentioned<'a, T: Named + ?Sized, U: Default, const N: usize, const B: bool>(
+    times: usize,
+) -> String
+where
+    T: 'a,
+{
+    drop(U::default());
+    T::NAME.repeat(times * N * usize::from(B))
+}
+
+#[process]
+fn unmentioned_and_generic<T: Transfer, U: Default>(value: T) -> T {
+    drop(U::default());
+    value
+}
+
+#[process]
+fn unmentioned_alone<T: Named>() -> String {
+    T::NAME.to_owned()
+}
+
+#[test]
+fn generic_parameters_that_no_field_mentions() {
+    assert_eq!(
+        unmentioned::<Mine, u8, 2, true> { times: 1 }.run(),
+        "minemine"
+    );
+    assert_eq!(unmentioned::<Mine, u8, 2, true>::new(1).run(), "minemine");
+    assert_eq!(unmentioned_and_generic::<u16, u8> { value: 1 }.run(), 1);
+    assert_eq!(unmentioned_and_generic::<_, u8>::new(1).run(), 1);
+    assert_eq!(unmentioned_alone::<Mine>::new().run(), "mine");
+}
+
+#[process]
+fn projected<I: Iterator>(first: I::Item, second: <I as Iterator>::Item) -> I::Item
+where
+    I::Item: Transfer + std::ops::Add<Output = I::Item>,
+{
+    first + second
+}
+
+#[test]
+fn associated_types() {
+    assert_eq!(
+        projected::<std::vec::IntoIter<u8>> {
+            first: 1,
+            second: 2
+        }
+        .run(),
+        3
+    );
+}
+
+#[process]
+fn patterns(
+    mut n: u32,
+    (a, b): (i32, i32),
+    _: u8,
+    whole @ (c, _): (u8, u8),
+    ref lent: String,
+    r#type: u8,
+) -> String {
+    n += 1;
+    format!("{n} {a} {b} {whole:?} {c} {lent} {type}")
+}
+
+#[process]
+fn named_patterns(mut n: u32, whole @ (c, _): (u8, u8), r#type: u8) -> u32 {
+    n += u32::from(whole.1 + c + r#type);
+    n
+}
+
+#[test]
+fn pattern_parameters() {
+    let text = patterns(1, (2, 3), 4, (5, 6), "s".into(), 7);
+    assert_eq!(text, "2 2 3 (5, 6) 5 s 7");
+    assert_eq!(
+        patterns::new(1, (2, 3), 4, (5, 6), "s".into(), 7).run(),
+        text
+    );
+    assert_eq!(
+        named_patterns {
+            n: 1,
+            whole: (1, 2),
+            r#type: 1
+        }
+        .run(),
+        5
+    );
+}
+
+#[process]
+fn r#match(r#ref: &str) -> usize {
+    r#ref.len()
+}
+
+#[test]
+fn raw_identifiers() {
+    assert_eq!(r#match("ab"), 2);
+    assert_eq!(r#match { r#ref: "ab" }.run(), 2);
+}
+
+#[process]
+fn like(like: u8, new: u8, spawn: u8, run: u8) -> u8 {
+    like + new + spawn + run
+}
+
+#[test]
+fn parameters_named_like_what_is_generated() {
+    assert_eq!(
+        like {
+            like: 1,
+            new: 2,
+            spawn: 3,
+            run: 4
+        }
+        .run(),
+        10
+    );
+    assert_eq!(like::new(1, 2, 3, 4).run(), 10);
+}
+
+#[process]
+fn never(code: i32) -> ! {
+    panic!("{code}")
+}
+
+#[test]
+fn function_that_never_returns() {
+    let process = never { code: 3 };
+    has_output::<()>(&process);
+    let never_returns: fn(never) -> ! = never::run;
+    std::panic::catch_unwind(|| never_returns(process)).unwrap_err();
+}
+
+#[test]
+fn function_in_a_function() {
+    const BASE: u8 = 1;
+
+    /// Inner.
+    #[process]
+    fn inner<T: Transfer + Into<u8>>(n: T) -> u8 {
+        n.into() + BASE
+    }
+
+    assert_eq!(inner(1), 2);
+    assert_eq!(inner { n: 1 }.run(), 2);
+}
+
+mod module {
+    use super::process;
+
+    #[process]
+    pub fn open(n: u8) -> u8 {
+        n
+    }
+
+    #[process]
+    pub(crate) fn half(n: u8) -> u8 {
+        n
+    }
+
+    pub mod inner {
+        #[procession::process]
+        pub(in super::super) fn narrow(n: u8) -> u8 {
+            n
+        }
+    }
+}
+
+#[test]
+fn one_import_brings_both() {
+    use module::{half, inner::narrow, open as renamed};
+    assert_eq!(renamed(1) + renamed { n: 1 }.run(), 2);
+    assert_eq!(half(1) + half { n: 1 }.run(), 2);
+    assert_eq!(narrow(1) + narrow { n: 1 }.run(), 2);
+}
+
+const LIMIT: Duration = Duration::from_secs(5);
+
+#[process(
+    name = "worker",
+    daemon,
+    start_method = "spawn",
+    timeout = LIMIT,
+    memory_limit = 64 << 20,
+    cpu_time_limit = Duration::from_secs(1),
+    open_files_limit = 64,
+    nice = -1,
+    crate = ::procession,
+)]
+fn settings() {}
+
+#[process(daemon = true)]
+fn daemon() {}
+
+#[derive(Process)]
+#[process(name = "s", daemon = false, output = BTreeMap<u8, u8>)]
+#[process(timeout = LIMIT)]
+struct Settings;
+
+impl Settings {
+    fn run(self) -> BTreeMap<u8, u8> {
+        BTreeMap::new()
+    }
+}
+
+#[test]
+fn attribute_arguments() {
+    settings::new().run();
+    daemon {}.run();
+    assert!(Settings.run().is_empty());
+}
+
+macro_rules! declare {
+    ($name:ident, $argument:ident: $ty:ty, $process:literal, $body:block) => {
+        #[process(name = $process)]
+        fn $name($argument: $ty) -> $ty $body
+    };
+}
+
+declare!(declared, n: u8, "declared", { n - 1 });
+
+#[test]
+fn function_from_a_macro() {
+    assert_eq!(declared { n: 2 }.run(), 1);
+}
+
+#[process]
+#[cfg(not(test))]
+fn conditional(missing: Missing) {}
+
+#[process]
+#[cfg_attr(test, cfg(test), deprecated)]
+fn conditional(n: u8) -> u8 {
+    n
+}
+
+#[test]
+#[allow(deprecated, reason = "so that the attribute is copied")]
+fn cfg_is_copied() {
+    assert_eq!(conditional { n: 1 }.run(), 1);
+}
+
+#[process]
+fn phantoms(_marker: PhantomData<fn(&str) -> &str>, n: u8) -> u8 {
+    n
+}
+
+#[test]
+fn types_that_only_mention_references() {
+    assert_eq!(phantoms::new(PhantomData, 1).run(), 1);
+}
+
+#[derive(Process)]
+#[process(output = String)]
+struct Greeting<'a, T, const N: usize = 2>
+where
+    T: Transfer + ToString,
+{
+    text: &'a str,
+    value: T,
+    array: [u8; N],
+}
+
+impl<T: Transfer + ToString, const N: usize> Greeting<'_, T, N> {
+    fn run(&mut self) -> String {
+        self.array[0] += 1;
+        format!("{}{}{}", self.text, self.value.to_string(), self.array[0])
+    }
+}
+
+#[derive(Process)]
+struct Tuple<T: Transfer = u8>(String, T, File);
+
+impl<T: Transfer> Tuple<T> {
+    fn run(&self) {}
+}
+
+#[derive(Process)]
+#[process(output = u8)]
+struct Unit;
+
+impl Unit {
+    fn run(self) -> u8 {
+        1
+    }
+}
+
+#[derive(Process)]
+struct Empty {}
+
+impl Empty {
+    fn run(self) {}
+}
+
+#[derive(Process)]
+struct Marked<'a, T> {
+    r#type: u8,
+    marker: PhantomData<&'a T>,
+}
+
+impl<T> Marked<'_, T> {
+    fn run(self) {
+        assert_eq!((self.r#type, self.marker), (1, PhantomData));
+    }
+}
+
+#[test]
+fn structs() {
+    let mut greeting = Greeting {
+        text: "a",
+        value: 1,
+        array: [1],
+    };
+    assert_eq!(greeting.run(), "a12");
+    Tuple("s".into(), 1, File::open("/dev/null").unwrap()).run();
+    assert_eq!(Unit.run(), 1);
+    Empty {}.run();
+    Marked::<Vec<u8>> {
+        r#type: 1,
+        marker: PhantomData,
+    }
+    .run();
+}
+
+#[derive(Process)]
+struct Own {
+    calls: usize,
+}
+
+impl Own {
+    fn run(self) {}
+
+    fn join(&mut self) -> usize {
+        self.calls += 1;
+        self.calls
+    }
+
+    fn kill(&self) -> usize {
+        self.calls
+    }
+
+    fn terminate(self) -> usize {
+        self.calls
+    }
+
+    fn is_alive(&mut self) -> bool {
+        self.calls > 0
+    }
+
+    fn wait(&self, extra: usize) -> usize {
+        self.calls + extra
+    }
+}
+
+#[test]
+fn own_methods_are_found_before_the_guards() {
+    let mut own = Own { calls: 0 };
+    assert_eq!(own.join(), 1);
+    assert_eq!(own.kill(), 1);
+    assert!(own.is_alive());
+    assert_eq!(own.wait(1), 2);
+    assert_eq!(own.terminate(), 1);
+    Own { calls: 0 }.run();
+}
