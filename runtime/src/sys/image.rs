@@ -6,10 +6,11 @@
 
 use serde::{Deserialize, Serialize};
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     marker::PhantomData,
     ops::Range,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
     sync::OnceLock,
 };
@@ -44,13 +45,14 @@ pub(crate) struct Place<F> {
 }
 
 impl<F: Copy> Place<F> {
-    /// Returns the place of a function; none if it is not part of the main executable.
+    /// Returns the place of a function; none if it is not part of the main executable, or that is not the file that would be
+    /// run anew.
     pub(crate) fn of(function: F) -> io::Result<Option<Self>> {
         const { assert!(size_of::<F>() == size_of::<usize>(), "a function pointer") };
         let image = Image::main()?;
         // SAFETY: `F` is as large as an address, checked above, and every function pointer is one.
         let address: usize = unsafe { std::mem::transmute_copy(&function) };
-        if !image.has_code_at(address) {
+        if !image.has_code_at(address) || !is_executable_in_memory() {
             return Ok(None);
         }
         Ok(Some(Self {
@@ -136,6 +138,35 @@ pub(crate) fn executable() -> &'static Path {
             _ => LINK.into(),
         },
     )
+}
+
+/// Returns whether the file that would be run anew is the program in memory: a dynamic loader that is run by name loads another
+/// one than itself.
+fn is_executable_in_memory() -> bool {
+    static IS: OnceLock<bool> = OnceLock::new();
+    // A file that may be run but not read cannot be compared.
+    *IS.get_or_init(|| {
+        headers_in_file()
+            .is_none_or(|in_file| headers().is_some_and(|headers| in_file == bytes_of(headers)))
+    })
+}
+
+/// Reads the program headers from the executable, to compare them with those in memory.
+fn headers_in_file() -> Option<Vec<u8>> {
+    let file = File::open(executable()).ok()?;
+    let mut start = [0; size_of::<libc::Elf64_Ehdr>()];
+    file.read_exact_at(&mut start, 0).ok()?;
+    // Of the ELF header: where the program headers are, and how many.
+    let offset = u64::from_ne_bytes(start[32..40].try_into().ok()?);
+    let count = u16::from_ne_bytes(start[56..58].try_into().ok()?);
+    let mut table = vec![0; usize::from(count) * size_of::<Header>()];
+    file.read_exact_at(&mut table, offset).ok()?;
+    Some(table)
+}
+
+fn bytes_of(headers: &[Header]) -> &[u8] {
+    // SAFETY: a program header is a C struct of integers without padding, and the slice is as long as the headers are.
+    unsafe { std::slice::from_raw_parts(headers.as_ptr().cast(), size_of_val(headers)) }
 }
 
 fn address(offset: u64) -> usize {

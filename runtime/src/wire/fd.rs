@@ -20,15 +20,16 @@ use std::{
 ///
 /// ```
 /// use procession::{Fd, process};
-/// use std::{fs::File, io::Read};
+/// use std::fs::File;
 ///
 /// #[process]
-/// fn sizes(files: Vec<Fd<File>>) -> std::io::Result<Vec<u64>>
-/// # ;
-/// # #[cfg(any())]
-/// {
-///     files.iter().map(|file| Ok(file.metadata()?.len())).collect()
+/// fn total(files: Vec<Fd<File>>) -> u64 {
+///     files.iter().map(|file| file.metadata().map_or(0, |metadata| metadata.len())).sum()
 /// }
+///
+/// let files = vec![Fd(File::open("/dev/null")?), Fd(File::open("/dev/zero")?)];
+/// assert_eq!(total::spawn(files)?.join()?, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Fd<T>(pub T);

@@ -1,0 +1,309 @@
+//! Handles, several children at once, and what dropping gives up. Tests that count take turns.
+
+#![allow(missing_docs, reason = "a test")]
+
+use procession::{Builder, Child, JoinErrorKind, Stdio, children, join_all, process, wait_any};
+use procession_tests::{
+    alone, child_ids, descriptors, eventually, read_to_end, state, under_each_method,
+};
+use std::{
+    fs,
+    io::{Read, Write},
+    os::{fd::AsFd, unix::process::ExitStatusExt},
+    thread,
+    time::Duration,
+};
+
+/// Ends when its standard input does.
+#[process]
+fn wait_for_end() -> u32 {
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    7
+}
+
+fn start(method: procession::StartMethod) -> Child<u32> {
+    Builder::new()
+        .start_method(method)
+        .stdin(Stdio::piped())
+        .spawn(wait_for_end::new())
+        .unwrap()
+}
+
+#[test]
+fn handle_signals_while_another_thread_joins() {
+    let _alone = alone();
+    under_each_method(|method| {
+        let mut child = start(method);
+        let stdin = child.stdin.take();
+        let handle = child.handle();
+        let joiner = thread::spawn(move || child.join().unwrap_err());
+        assert!(handle.is_alive());
+        handle.clone().terminate().unwrap();
+        let error = joiner.join().unwrap();
+        assert_eq!(
+            (error.kind(), error.signal()),
+            (JoinErrorKind::Killed, Some(15))
+        );
+        // Of no effect, and no error, on what has ended.
+        handle.kill().unwrap();
+        assert!(!handle.is_alive());
+        assert_eq!(handle.wait().unwrap().signal(), Some(15));
+        drop(stdin);
+    });
+}
+
+#[test]
+fn signal_that_does_not_exist_is_refused() {
+    let _alone = alone();
+    let child = start(procession::StartMethod::default());
+    for signal in [-1, 0, 65, i32::MAX] {
+        let error = child.signal(signal).unwrap_err();
+        let expected = format!(
+            "process `{}` (pid {}) cannot be sent signal {signal}",
+            child.name(),
+            child.id()
+        );
+        assert_eq!(error.to_string(), expected);
+    }
+    assert_eq!(child.join().unwrap(), 7);
+}
+
+#[test]
+fn many_are_joined_in_order() {
+    #[process]
+    fn double(n: u32) -> u32 {
+        assert_ne!(n, 3, "three is too many");
+        2 * n
+    }
+    let _alone = alone();
+    under_each_method(|method| {
+        let spawn = |n| {
+            Builder::new()
+                .start_method(method)
+                .stderr(Stdio::null())
+                .spawn(double::new(n))
+                .unwrap()
+        };
+        let results = join_all((1..=4).map(spawn));
+        let kinds: Vec<_> = results
+            .iter()
+            .map(|result| result.as_ref().map_err(|error| error.kind()))
+            .collect();
+        assert_eq!(
+            kinds,
+            [Ok(&2), Ok(&4), Err(JoinErrorKind::Panicked), Ok(&8)]
+        );
+    });
+}
+
+#[test]
+fn wait_any_tells_who_has_ended() {
+    let _alone = alone();
+    under_each_method(|method| {
+        let mut all = [start(method), start(method), start(method)];
+        assert_eq!(wait_any(&all, Duration::ZERO).unwrap(), None);
+        assert_eq!(wait_any(&all, Duration::from_millis(5)).unwrap(), None);
+        all[1].stdin = None;
+        assert_eq!(wait_any(&all, None).unwrap(), Some(1));
+        all[0].stdin = None;
+        all[0].wait().unwrap();
+        assert_eq!(
+            wait_any(all.iter().map(Child::handle), Duration::from_secs(50)).unwrap(),
+            Some(0)
+        );
+        assert_eq!(wait_any::<procession::Handle>([], None).unwrap(), None);
+        assert!(join_all(all).into_iter().all(|value| value.unwrap() == 7));
+    });
+}
+
+#[test]
+fn children_are_listed_while_they_live() {
+    let _alone = alone();
+    let ids = || {
+        children()
+            .iter()
+            .map(procession::Handle::id)
+            .collect::<Vec<_>>()
+    };
+    under_each_method(|method| {
+        assert_eq!(ids(), []);
+        let (first, mut second, mut third) = (start(method), start(method), start(method));
+        assert_eq!(ids(), [first.id(), second.id(), third.id()]);
+        let id = second.id();
+        let (second_stdin, third_stdin) = (second.stdin.take(), third.stdin.take());
+        drop(second);
+        third.detach();
+        assert_eq!(ids(), [first.id(), id]);
+        first.join().unwrap();
+        drop((second_stdin, third_stdin));
+        eventually("the dropped child is gone", || ids().is_empty());
+    });
+}
+
+#[test]
+fn dropped_child_runs_on_and_is_reaped() {
+    #[process]
+    fn speak_when_asked() {
+        let mut asked = String::new();
+        std::io::stdin().read_to_string(&mut asked).unwrap();
+        print!("{asked}");
+    }
+    let _alone = alone();
+    under_each_method(|method| {
+        let before = (descriptors(), child_ids(), threads());
+        let builder = || {
+            Builder::new()
+                .start_method(method)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+        };
+        for detach in [false, true] {
+            let mut child = builder().spawn(speak_when_asked::new()).unwrap();
+            let id = child.id();
+            let (mut stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+            if detach {
+                child.detach()
+            } else {
+                drop(child)
+            }
+            stdin.write_all(b"still there").unwrap();
+            drop(stdin);
+            assert_eq!(read_to_end(&stdout), "still there");
+            eventually("it is no zombie", || state(id).is_none());
+        }
+        eventually("nothing is left", || {
+            (descriptors(), child_ids(), threads()) == before
+        });
+    });
+}
+
+/// How many threads of the library's there are; those of the test harness come and go.
+fn threads() -> usize {
+    let names = fs::read_dir("/proc/self/task")
+        .unwrap()
+        .map(|task| task.unwrap().path().join("comm"));
+    names
+        .filter_map(|name| fs::read_to_string(name).ok())
+        .filter(|name| name.starts_with("procession"))
+        .count()
+}
+
+#[test]
+fn dropped_child_that_has_ended_is_reaped_at_once() {
+    let _alone = alone();
+    under_each_method(|method| {
+        let mut child = start(method);
+        child.stdin = None;
+        let id = child.id();
+        child.wait().unwrap();
+        drop(child);
+        assert_eq!(state(id), None);
+    });
+}
+
+#[test]
+fn descriptor_of_a_child_tells_of_its_end() {
+    let _alone = alone();
+    under_each_method(|method| {
+        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+        let mut child = start(method);
+        let stdin = child.stdin.take();
+        let ready = |timeout: PollTimeout| {
+            poll(
+                &mut [PollFd::new(child.as_fd(), PollFlags::POLLIN)],
+                timeout,
+            )
+            .unwrap()
+                == 1
+        };
+        assert!(!ready(PollTimeout::ZERO));
+        drop(stdin);
+        assert!(ready(PollTimeout::from(50_000_u16)));
+        assert_eq!(child.join().unwrap(), 7);
+    });
+}
+
+#[test]
+fn process_reaped_by_somebody_else_is_told() {
+    #[process]
+    fn exits() {
+        std::process::exit(3)
+    }
+    #[process]
+    fn returns() -> u32 {
+        3
+    }
+    let _alone = alone();
+    under_each_method(|method| {
+        let child = Builder::new()
+            .start_method(method)
+            .spawn(exits::new())
+            .unwrap();
+        let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+        nix::sys::wait::waitpid(pid, None).unwrap();
+        let error = child.join().unwrap_err();
+        assert_eq!(
+            (error.kind(), error.status()),
+            (JoinErrorKind::Exited, None)
+        );
+        assert!(
+            error
+                .to_string()
+                .ends_with("ended without a value, and somebody else has reaped it"),
+            "{error}"
+        );
+
+        // The value is there all the same.
+        let child = Builder::new()
+            .start_method(method)
+            .spawn(returns::new())
+            .unwrap();
+        let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+        nix::sys::wait::waitpid(pid, None).unwrap();
+        let handle = child.handle();
+        assert_eq!(child.join().unwrap(), 3);
+        assert_eq!(handle.wait().unwrap_err().raw_os_error(), Some(10));
+    });
+}
+
+#[test]
+fn many_starts_leave_nothing() {
+    #[process]
+    fn nothing() {}
+    let _alone = alone();
+    under_each_method(|method| {
+        let before = (descriptors(), child_ids(), threads());
+        let spawn = || {
+            Builder::new()
+                .start_method(method)
+                .daemon(true)
+                .spawn(nothing::new())
+                .unwrap()
+        };
+        for _ in 0..50 {
+            spawn().join().unwrap();
+        }
+        join_all((0..50).map(|_| spawn()))
+            .into_iter()
+            .for_each(|value| value.unwrap());
+        let threads_of_spawns: Vec<_> = (0..8)
+            .map(|_| {
+                thread::spawn(move || {
+                    join_all((0..5).map(|_| {
+                        Builder::new()
+                            .start_method(method)
+                            .spawn(nothing::new())
+                            .unwrap()
+                    }))
+                    .len()
+                })
+            })
+            .collect();
+        assert!(
+            threads_of_spawns
+                .into_iter()
+                .all(|thread| thread.join().unwrap() == 5)
+        );
+        assert_eq!((descriptors(), child_ids(), threads()), before);
+    });
+}

@@ -1,0 +1,7 @@
+//! A program whose `main` says nothing about processes.
+
+mod acts;
+
+fn main() {
+    acts::main();
+}
