@@ -1,0 +1,36 @@
+//! Processes share no memory, not even a `static`.
+//!
+//! A child starts from the program, and not from the state that its parent has come to: it does not see the name that main has
+//! set before. What it changes then is its own, and main still has its name afterwards.
+//!
+//! ```text
+//! child process: nobody
+//! child process: pl1
+//! main process: pl
+//! ```
+
+use procession::process;
+use std::{
+    io,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+static NAME: Mutex<&str> = Mutex::new("nobody");
+
+fn name() -> MutexGuard<'static, &'static str> {
+    NAME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[process]
+fn task() {
+    println!("child process: {}", name());
+    *name() = "pl1";
+    println!("child process: {}", name());
+}
+
+pub(crate) fn main() -> io::Result<()> {
+    *name() = "pl";
+    task::spawn()?.join()?;
+    println!("main process: {}", name());
+    Ok(())
+}
