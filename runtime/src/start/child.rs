@@ -68,7 +68,6 @@ pub(super) fn live(socket: OwnedFd, entered: Entered) -> ! {
         Ok((entry, arguments)) => run(&line, entry, arguments),
         Err(error) => fail(&line, &error),
     };
-    profile::write();
     process::exit(status)
 }
 
@@ -77,6 +76,7 @@ fn arrive(line: &Line<'_>, entered: Entered) -> Result<(Entry, Incoming)> {
     if entered == Entered::BeforeMain {
         signal::ignore_broken_pipes().map_err(setting("SIGPIPE cannot be ignored"))?;
     }
+    profile::begin();
     stdio::close_inherited().map_err(setting("what it inherited cannot be closed"))?;
     let Frame { bytes, fds, .. } = next(line);
     let birth: Birth = wire::decode(&bytes).map_err(|source| {

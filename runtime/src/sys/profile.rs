@@ -1,17 +1,19 @@
 //! The coverage profile of an instrumented build.
 //!
 //! LLVM writes it when the process ends, from a handler that it registers in a constructor of its own. A child that ends inside
-//! of another constructor may never have come to that one, so it has to ask.
+//! of another constructor may never have come to that one, so it has to see to it.
 
-/// Writes the coverage profile, in a build that is instrumented for coverage; does nothing in any other.
-pub(crate) fn write() {
-    if let Some(initialize) = symbol!("__llvm_profile_initialize") {
-        // SAFETY: the function is `void (void)`, and does its work once, however often it is called.
-        unsafe { initialize() };
-    }
-    if let Some(write_file) = symbol!("__llvm_profile_write_file") {
-        // SAFETY: the function is `int (void)`, whose result says whether the file was written: nothing to be done if not.
-        unsafe { write_file() };
+/// Does what the constructor of the profiling runtime does, in a build that is instrumented for coverage, if it has not been
+/// done; does nothing in any other build.
+pub(crate) fn begin() {
+    let steps = [
+        symbol!("__llvm_profile_register_write_file_atexit"),
+        symbol!("__llvm_profile_initialize"),
+    ];
+    for step in steps.into_iter().flatten() {
+        // SAFETY: each is a function without parameters that does its work once, however often it is called, and may be
+        // called at any time before the process ends.
+        unsafe { step() };
     }
 }
 
