@@ -10,27 +10,21 @@
 //! ```
 
 use procession::process;
-use std::{
-    io,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{io, sync::Mutex};
 
 static NAME: Mutex<&str> = Mutex::new("nobody");
 
-fn name() -> MutexGuard<'static, &'static str> {
-    NAME.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[process]
 fn task() {
-    println!("child process: {}", name());
-    *name() = "pl1";
-    println!("child process: {}", name());
+    let mut name = NAME.lock().unwrap();
+    println!("child process: {name}");
+    *name = "pl1";
+    println!("child process: {name}");
 }
 
 pub(crate) fn main() -> io::Result<()> {
-    *name() = "pl";
+    *NAME.lock().unwrap() = "pl";
     task::spawn()?.join()?;
-    println!("main process: {}", name());
+    println!("main process: {}", NAME.lock().unwrap());
     Ok(())
 }

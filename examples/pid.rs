@@ -13,11 +13,8 @@ use std::{io, os::unix::process::parent_id};
 
 #[process]
 fn task() {
-    println!(
-        "child process: {}, its parent: {}",
-        std::process::id(),
-        parent_id()
-    );
+    let (id, parent) = (std::process::id(), parent_id());
+    println!("child process: {id}, its parent: {parent}");
 }
 
 pub(crate) fn main() -> io::Result<()> {
