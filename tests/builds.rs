@@ -34,6 +34,8 @@ fn build(name: &str, options: &[&str], flags: &str) -> PathBuf {
         .arg(&target)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env("RUSTFLAGS", flags)
+        // The macros are instrumented as well, and write what they have seen of the compiler.
+        .env("LLVM_PROFILE_FILE", target.join("macros-%m.profraw"))
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     assert!(within(DEADLINE, || command.status().unwrap()).success());
     let release = options.contains(&"--release");

@@ -178,6 +178,10 @@ impl Builder {
     /// must not be run anew; the system has no more processes, descriptors or memory; a setting cannot be applied; the child
     /// ended before it reached its function, or made no progress for a minute. Nothing is left of the child after an error.
     #[doc(alias = "start")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "what is sent is given away: the files in it are closed here"
+    )]
     pub fn spawn<P: Process>(self, process: P) -> Result<Child<P::Output>> {
         let mut settings = self.settings.or(P::__defaults().settings);
         let name = settings

@@ -150,7 +150,7 @@ impl Parent {
         self.0.pidfd.as_ref().map(AsFd::as_fd)
     }
 
-    fn wait_until(&self, deadline: Option<Instant>) -> Result<bool> {
+    fn wait_until(self, deadline: Option<Instant>) -> Result<bool> {
         let Some(pidfd) = self.pidfd() else {
             return Ok(true);
         };

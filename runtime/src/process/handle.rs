@@ -121,13 +121,11 @@ impl Handle {
     /// When the process may not be signalled, or somebody else has reaped it.
     pub fn shutdown(&self, grace: Duration) -> Result<ExitStatus> {
         self.terminate()?;
-        match self.wait_until(wait::deadline(grace))? {
-            Some(status) => Ok(status),
-            None => {
-                self.kill()?;
-                self.wait()
-            }
+        if let Some(status) = self.wait_until(wait::deadline(grace))? {
+            return Ok(status);
         }
+        self.kill()?;
+        self.wait()
     }
 
     /// Waits for the process to end, for as long as that takes, and returns how it did. The value stays with the

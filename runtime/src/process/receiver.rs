@@ -18,16 +18,16 @@ pub trait Run<P, Receiver> {
 }
 
 /// The receivers: markers that keep the three impls apart.
-mod receiver {
+mod by {
     #[derive(Debug)]
-    pub struct ByValue(());
+    pub struct Value(());
     #[derive(Debug)]
-    pub struct ByRef(());
+    pub struct Ref(());
     #[derive(Debug)]
-    pub struct ByMut(());
+    pub struct Mut(());
 }
 
-impl<P, O, F: FnOnce(P) -> O> Run<P, receiver::ByValue> for F {
+impl<P, O, F: FnOnce(P) -> O> Run<P, by::Value> for F {
     type Output = O;
 
     fn call(self, process: P) -> O {
@@ -35,7 +35,7 @@ impl<P, O, F: FnOnce(P) -> O> Run<P, receiver::ByValue> for F {
     }
 }
 
-impl<P, O, F: FnOnce(&P) -> O> Run<P, receiver::ByRef> for F {
+impl<P, O, F: FnOnce(&P) -> O> Run<P, by::Ref> for F {
     type Output = O;
 
     fn call(self, process: P) -> O {
@@ -43,7 +43,7 @@ impl<P, O, F: FnOnce(&P) -> O> Run<P, receiver::ByRef> for F {
     }
 }
 
-impl<P, O, F: FnOnce(&mut P) -> O> Run<P, receiver::ByMut> for F {
+impl<P, O, F: FnOnce(&mut P) -> O> Run<P, by::Mut> for F {
     type Output = O;
 
     fn call(self, mut process: P) -> O {
@@ -80,7 +80,7 @@ pub fn output<Declared, Returned: Returns<Declared>>(returned: Returned) -> Decl
 
 /// What the path `Self::run` names where the user wrote no `run`.
 pub trait MissingRun {
-    /// Cannot be called: there is no [`Absent`].
+    /// Cannot be called, for there is nothing to call it with.
     fn run(absent: Absent) -> Self;
 }
 

@@ -58,35 +58,35 @@ pub(super) fn send_failed(line: &Line<'_>, failure: &Failure) -> io::Result<()> 
     send(
         line,
         kind::FAILED,
-        wire::encode(failure).map_err(io::Error::other)?,
+        &wire::encode(failure).map_err(io::Error::other)?,
         Vec::new(),
     )
 }
 
 pub(super) fn send_returned(line: &Line<'_>, value: Outgoing) -> io::Result<()> {
-    send(line, kind::RETURNED, value.bytes, value.fds)
+    send(line, kind::RETURNED, &value.bytes, value.fds)
 }
 
 pub(super) fn send_unsendable(line: &Line<'_>, why: &str) -> io::Result<()> {
-    send(line, kind::UNSENDABLE, why.as_bytes().to_vec(), Vec::new())
+    send(line, kind::UNSENDABLE, why.as_bytes(), Vec::new())
 }
 
 pub(super) fn send_panicked(line: &Line<'_>, panic: &Panic) -> io::Result<()> {
     send(
         line,
         kind::PANICKED,
-        wire::encode(panic).map_err(io::Error::other)?,
+        &wire::encode(panic).map_err(io::Error::other)?,
         Vec::new(),
     )
 }
 
 /// Sends an answer that the parent may read long after this process has ended: what is too large for the socket goes into
 /// memory of its own, so that a child never stays because nobody joins it, and its pidfd tells the truth.
-fn send(line: &Line<'_>, kind: u8, bytes: Vec<u8>, mut fds: Vec<OwnedFd>) -> io::Result<()> {
+fn send(line: &Line<'_>, kind: u8, bytes: &[u8], mut fds: Vec<OwnedFd>) -> io::Result<()> {
     if bytes.len() <= INLINE {
-        return line.send(kind, &bytes, &fds);
+        return line.send(kind, bytes, &fds);
     }
-    match spill(&bytes) {
+    match spill(bytes) {
         Ok(file) => {
             fds.push(file.into());
             line.send(
@@ -96,7 +96,7 @@ fn send(line: &Line<'_>, kind: u8, bytes: Vec<u8>, mut fds: Vec<OwnedFd>) -> io:
             )
         }
         // Without such memory it goes through the socket after all, and waits for the parent to join.
-        Err(_) => line.send(kind, &bytes, &fds),
+        Err(_) => line.send(kind, bytes, &fds),
     }
 }
 

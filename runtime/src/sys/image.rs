@@ -37,6 +37,10 @@ enum Build {
 /// Where a function of type `F` is in the main executable, so that another process of the same build finds it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(bound = "")]
+#[expect(
+    clippy::unsafe_derive_deserialize,
+    reason = "`resolve` checks what it can and says on whom it relies"
+)]
 pub(crate) struct Place<F> {
     build: Build,
     offset: usize,
@@ -105,14 +109,13 @@ impl Image {
             .iter()
             .filter(|header| header.p_type == libc::PT_NOTE);
         let id = notes.map(range).find_map(|notes| build_id(mapped(notes)));
-        let build = match id {
-            Some(id) => Build::Id(id.to_vec()),
-            None => {
-                let file = fs::metadata(executable())?;
-                Build::File {
-                    device: file.dev(),
-                    inode: file.ino(),
-                }
+        let build = if let Some(id) = id {
+            Build::Id(id.to_vec())
+        } else {
+            let file = fs::metadata(executable())?;
+            Build::File {
+                device: file.dev(),
+                inode: file.ino(),
             }
         };
         Ok(Self { base, code, build })

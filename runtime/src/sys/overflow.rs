@@ -109,8 +109,10 @@ extern "C" fn on_fault(
     info: *mut libc::siginfo_t,
     _context: *mut libc::c_void,
 ) {
-    // SAFETY: the kernel calls with a valid `info`, and for these signals it has an address.
-    let address = unsafe { (*info).si_addr() } as usize;
+    // SAFETY: the kernel calls with a valid `info`, which lives until the handler returns.
+    let info = unsafe { &*info };
+    // SAFETY: for these signals it has an address.
+    let address = unsafe { info.si_addr() } as usize;
     if (GUARD_START.load(Ordering::Relaxed)..GUARD_END.load(Ordering::Relaxed)).contains(&address) {
         let message = MESSAGE.get().map_or("", String::as_str);
         // SAFETY: the pointer and the length are those of a string that lives as long as the program.
@@ -122,8 +124,8 @@ extern "C" fn on_fault(
     // ends the process. What was sent and is no fault has to be sent again.
     // SAFETY: the default action is no handler that could do anything wrong.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
-    // SAFETY: as above; the code says where a signal comes from, and is not positive where that is a process.
-    if unsafe { (*info).si_code } <= 0 {
+    // The code says where a signal comes from, and is not positive where that is a process.
+    if info.si_code <= 0 {
         // SAFETY: the call takes an integer, and is async-signal-safe.
         unsafe { libc::raise(signal) };
     }

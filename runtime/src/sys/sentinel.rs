@@ -98,8 +98,8 @@ impl Sentinel {
                     flags,
                 )
             }),
-            // SAFETY: the call takes two integers.
             Kind::Pipe => {
+                // SAFETY: the call takes two integers.
                 Errno::result(unsafe { libc::kill(self.id.cast_signed(), number) }).map(Into::into)
             }
         };

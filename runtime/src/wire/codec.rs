@@ -1,4 +1,4 @@
-//! The byte format: MessagePack with field names, which carries every serde attribute.
+//! The byte format: `MessagePack` with field names, which carries every serde attribute.
 
 use super::fd::Passage;
 use serde::{Serialize, de::DeserializeOwned};

@@ -154,6 +154,7 @@ impl<T> Value<T> {
     }
 
     /// Hands a value on.
+    #[expect(clippy::unused_self, reason = "every codec is asked in the same way")]
     pub fn lend(self, held: &mut Held<T>) -> T {
         held.0
             .take()
@@ -190,7 +191,7 @@ impl<'a, T: ?Sized, Held> Lent<'a, T, Held> {
     }
 
     /// Returns a reference to what is held.
-    pub fn lend<'h>(self, held: &'h mut Held) -> &'h T {
+    pub fn lend(self, held: &mut Held) -> &T {
         (self.lend)(held)
     }
 }

@@ -23,7 +23,8 @@ use std::{
 ///   child owns what they point to while it runs.
 ///
 /// The trait is sealed. `Via` says by which road a type travels and is inferred wherever a type is concrete; a generic
-/// function bounds its parameter by plain `T: Transfer`, which is the road of serde.
+/// function bounds its types by plain `Transfer`, which is the road of serde, each as it stands in the signature:
+/// `where Vec<T>: Transfer` does not follow from `T: Transfer`.
 ///
 /// # Examples
 ///
