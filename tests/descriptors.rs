@@ -1,6 +1,12 @@
 //! Descriptors that are handed over, and none that is left behind. Every test here counts, so they run one at a time.
 
 #![allow(missing_docs, reason = "a test")]
+#![allow(
+    clippy::large_types_passed_by_value,
+    clippy::needless_pass_by_value,
+    clippy::too_many_arguments,
+    reason = "what is passed, and how much of it, is what is tested"
+)]
 
 use procession::{Builder, Fd, process};
 use procession_tests::{alone, descriptors, under_each_method};

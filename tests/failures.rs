@@ -20,25 +20,25 @@ fn refused<T: std::fmt::Debug>(
     error
 }
 
-struct Unsendable;
+struct Unsendable(String);
 
 impl Serialize for Unsendable {
     fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-        Err(ser::Error::custom("it will not go"))
+        Err(ser::Error::custom(&self.0))
     }
 }
 
 impl<'de> Deserialize<'de> for Unsendable {
     fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-        Ok(Self)
+        Ok(Self(String::new()))
     }
 }
 
 #[test]
 fn argument_that_cannot_be_encoded_is_named() {
     #[process]
-    fn take(first: u32, luggage: Unsendable) {
-        drop((first, luggage));
+    fn take(_first: u32, luggage: Unsendable) {
+        drop(luggage);
     }
     let _alone = alone();
     under_each_method(|method| {
@@ -46,7 +46,7 @@ fn argument_that_cannot_be_encoded_is_named() {
             Builder::new()
                 .start_method(method)
                 .name("porter")
-                .spawn(take::new(1, Unsendable))
+                .spawn(take::new(1, Unsendable("it will not go".into())))
         });
         assert_eq!(error.kind(), ErrorKind::Encode);
         assert_eq!(

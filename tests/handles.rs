@@ -87,7 +87,7 @@ fn many_are_joined_in_order() {
         let results = join_all((1..=4).map(spawn));
         let kinds: Vec<_> = results
             .iter()
-            .map(|result| result.as_ref().map_err(|error| error.kind()))
+            .map(|result| result.as_ref().map_err(procession::JoinError::kind))
             .collect();
         assert_eq!(
             kinds,
@@ -162,9 +162,9 @@ fn dropped_child_runs_on_and_is_reaped() {
             let id = child.id();
             let (mut stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
             if detach {
-                child.detach()
+                child.detach();
             } else {
-                drop(child)
+                drop(child);
             }
             stdin.write_all(b"still there").unwrap();
             drop(stdin);
@@ -283,9 +283,7 @@ fn many_starts_leave_nothing() {
         for _ in 0..50 {
             spawn().join().unwrap();
         }
-        join_all((0..50).map(|_| spawn()))
-            .into_iter()
-            .for_each(|value| value.unwrap());
+        assert!(join_all((0..50).map(|_| spawn())).iter().all(Result::is_ok));
         let threads_of_spawns: Vec<_> = (0..8)
             .map(|_| {
                 thread::spawn(move || {

@@ -1,6 +1,12 @@
 //! What travels between processes, and in which shape it arrives.
 
 #![allow(missing_docs, reason = "a test")]
+#![allow(
+    clippy::large_types_passed_by_value,
+    clippy::needless_pass_by_value,
+    clippy::too_many_arguments,
+    reason = "what is passed, and how much of it, is what is tested"
+)]
 
 use procession::{Builder, Fd, Process, Transfer, process};
 use procession_tests::under_each_method;

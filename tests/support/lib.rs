@@ -32,6 +32,10 @@ pub fn under_each_method(test: impl Fn(StartMethod)) {
 }
 
 /// Runs a test, and ends the whole program if it takes too long: a test that hangs is a test that failed.
+///
+/// # Panics
+///
+/// When the test does.
 pub fn within<R>(deadline: Duration, test: impl FnOnce() -> R) -> R {
     let (done, waiting) = mpsc::channel::<()>();
     let name = thread::current().name().unwrap_or("test").to_owned();
@@ -54,6 +58,10 @@ pub fn alone() -> MutexGuard<'static, ()> {
 }
 
 /// The open descriptors of this process.
+///
+/// # Panics
+///
+/// When `/proc` is not mounted.
 #[must_use]
 pub fn descriptors() -> BTreeSet<String> {
     let entries = fs::read_dir("/proc/self/fd").expect("/proc is mounted");
@@ -70,6 +78,10 @@ pub fn descriptors() -> BTreeSet<String> {
 }
 
 /// The children of this process, zombies included, by any of its threads.
+///
+/// # Panics
+///
+/// When `/proc` is not mounted.
 #[must_use]
 pub fn child_ids() -> Vec<u32> {
     let mut ids = Vec::new();

@@ -132,26 +132,20 @@ pub(super) fn watch() {
 
 fn notice(info: &PanicHookInfo<'_>) {
     let seen = Seen::new(info);
-    let last_word = is_last_word(&seen.message);
     // A thread that is being torn down has no such place any more, and no panic of it ends the process.
-    let Ok(first) = LAST.try_with(|last| last.replace(None)) else {
+    let Ok(before) = LAST.try_with(RefCell::take) else {
         return;
     };
-    if cfg!(panic = "abort") || last_word {
-        let panic = if last_word {
-            first.unwrap_or(seen)
-        } else {
-            seen
-        }
-        .resolve();
-        // Nobody is left to be told if the parent does not listen.
-        let _ = child::line().map(|line| reply::send_panicked(&line, &panic));
-    } else {
-        let _ = LAST.try_with(|last| last.replace(Some(seen)));
-    }
+    let fatal = match before {
+        Some(before) if is_last_word(&seen.message) => before,
+        _ if cfg!(panic = "abort") => seen,
+        _ => return drop(LAST.replace(Some(seen))),
+    };
+    // Nobody is left to be told if the parent does not listen.
+    let _ = child::line().map(|line| reply::send_panicked(&line, &fatal.resolve()));
 }
 
-/// Whether no unwinding follows this panic, also where panics unwind: what `core` says when one panic meets another in a
+/// Whether no unwinding follows this panic, also where panics unwind: it is what `core` says when a panic meets another in a
 /// destructor, or the edge of a function that must not unwind. The panic of interest is the one before.
 fn is_last_word(message: &str) -> bool {
     matches!(
