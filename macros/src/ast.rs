@@ -9,7 +9,7 @@ use quote::format_ident;
 use std::collections::BTreeSet;
 use syn::{
     Attribute, Data, DeriveInput, Error, Field, FnArg, GenericParam, Generics, Item, LifetimeParam,
-    Member, Pat, PatType, Receiver, Result, ReturnType, Signature, Token, Type, Visibility,
+    Member, Pat, PatType, Path, Receiver, Result, ReturnType, Signature, Token, Type, Visibility,
     ext::IdentExt,
     parse::{Parse, ParseStream},
     parse_quote,
@@ -177,10 +177,20 @@ impl<'a> Function<'a> {
     }
 
     /// The first type that is called like the function, and hence like the struct that the function gets.
-    pub(crate) fn mention_of_itself(&self) -> Option<&Type> {
+    pub(crate) fn mention_of_itself(&self) -> Option<Ident> {
         let params = self.params.iter().map(|param| &*param.original.ty);
-        let mut types = params.chain([&self.output]);
-        types.find(|ty| Mentions::of([*ty]).has(self.ident))
+        let mentions = Mentions::of(params.chain([&self.output]));
+        mentions.get(self.ident).cloned()
+    }
+
+    /// The path of a second `#[process]`.
+    pub(crate) fn repeated(&self) -> Option<&Path> {
+        let mut paths = self.original.attrs.iter().map(Attribute::path);
+        paths.find(|path| match path.segments.iter().collect::<Vec<_>>()[..] {
+            [name] => name.ident == "process",
+            [krate, name] => krate.ident == "procession" && name.ident == "process",
+            _ => false,
+        })
     }
 
     /// Where the output is written, or else the name of the function.
@@ -196,7 +206,7 @@ impl<'a> Function<'a> {
         let mentions = Mentions::of(self.params.iter().map(|param| &param.ty));
         let is_unmentioned = |param: &&GenericParam| match param {
             GenericParam::Lifetime(param) => !mentions.lifetimes.contains(&param.lifetime.ident),
-            GenericParam::Type(param) => !mentions.has(&param.ident),
+            GenericParam::Type(param) => mentions.get(&param.ident).is_none(),
             // The language does not ask for these.
             GenericParam::Const(_) => false,
         };

@@ -20,8 +20,8 @@ pub(crate) fn unread(error: Error, item: &TokenStream) -> TokenStream {
 pub(crate) fn function(error: Error, function: &Function, item: &TokenStream) -> TokenStream {
     let cfgs = form::cfgs(&function.original.attrs);
     let error = report(error, &cfgs);
-    if function.receiver.is_some() {
-        // A method: its impl has no room for a struct.
+    // The impl around a method has no room for a struct, and the second of two attributes is yet to be expanded.
+    if function.receiver.is_some() || function.repeated().is_some() {
         return quote!(#error #item);
     }
     if function.mention_of_itself().is_some() {
@@ -30,9 +30,10 @@ pub(crate) fn function(error: Error, function: &Function, item: &TokenStream) ->
     }
     let soft = soften(function);
     let item = plain(&soft).unwrap_or_else(|| item.clone());
-    let structure = form::structure(&soft, &quote!(::core::unreachable!()));
-    let process = unreachable(&form::definition(&soft, &cfgs));
-    quote!(#error #item #structure #process)
+    let inherent = form::inherent(&soft, &quote!(::core::unreachable!()));
+    let process = unreachable(&form::definition(&soft));
+    let structure = form::structure(&soft, &quote!(#inherent #process));
+    quote!(#error #item #structure)
 }
 
 /// The impl, with bodies that are never run.
@@ -88,7 +89,7 @@ fn unreachable(definition: &Definition) -> TokenStream {
 fn soften<'a>(function: &Function<'a>) -> Function<'a> {
     let mut generics = function.generics.clone();
     let params = function.params.iter().map(|param| {
-        let mut ty = if is_unsized(&param.ty) {
+        let mut ty = if types::is_unsized(&param.ty) {
             referenced(&param.ty)
         } else {
             param.ty.clone()
@@ -128,7 +129,7 @@ fn plain(function: &Function) -> Option<TokenStream> {
     let mut is_refused = sig.variadic.is_some();
     for input in &mut inputs {
         if let FnArg::Typed(typed) = input
-            && is_unsized(&typed.ty)
+            && types::is_unsized(&typed.ty)
         {
             *typed.ty = referenced(&typed.ty);
             is_refused = true;
@@ -139,11 +140,15 @@ fn plain(function: &Function) -> Option<TokenStream> {
         variadic: None,
         ..sig.clone()
     };
-    is_refused.then(|| quote!(#(#attrs)* #vis #sig { ::core::unreachable!() }))
-}
-
-fn is_unsized(ty: &Type) -> bool {
-    matches!(types::bare(ty), Type::TraitObject(_))
+    is_refused.then(|| {
+        quote! {
+            #(#attrs)*
+            #[allow(unused_variables)]
+            #vis #sig {
+                ::core::unreachable!()
+            }
+        }
+    })
 }
 
 fn referenced(ty: &Type) -> Type {

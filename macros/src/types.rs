@@ -48,6 +48,8 @@ impl NameLifetimes<'_> {
         while !self.taken.insert(name.clone()) {
             name.push('_');
         }
+        // As a token of ours, or the compiler proposes further generic parameters at this place.
+        let span = Span::call_site().located_at(span);
         let lifetime = Lifetime::new(&format!("'{name}"), span);
         self.fresh.push(lifetime.clone());
         lifetime
@@ -90,9 +92,9 @@ impl Mentions {
         mentions
     }
 
-    /// Whether a type or const parameter, or a type written as one word, is among them.
-    pub(crate) fn has(&self, name: &Ident) -> bool {
-        self.names.contains(name)
+    /// Finds a type or const parameter, or a type written as one word.
+    pub(crate) fn get(&self, name: &Ident) -> Option<&Ident> {
+        self.names.get(name)
     }
 
     /// Whether there is a lifetime other than `'static`.
@@ -139,6 +141,15 @@ pub(crate) enum Obstacle {
     Impl,
     /// `dyn Trait`.
     Dyn,
+}
+
+/// Whether a parameter of this type has no size. (Of many others the compiler says so.)
+pub(crate) fn is_unsized(ty: &Type) -> bool {
+    match bare(ty) {
+        Type::TraitObject(_) | Type::Slice(_) => true,
+        Type::Path(path) => path.path.is_ident("str"),
+        _ => false,
+    }
 }
 
 /// Finds the first obstacle in a type, and the part of the type that it is.

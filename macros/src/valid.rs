@@ -21,20 +21,8 @@ impl Function<'_> {
     }
 
     fn check_attributes(&self, errors: &mut Errors) {
-        for attr in &self.original.attrs {
-            let segments = &attr.path().segments;
-            let mut path = segments.iter().map(|segment| &segment.ident);
-            let repeated = match (path.next(), path.next(), path.next()) {
-                (Some(name), None, None) => name == "process",
-                (Some(krate), Some(name), None) => krate == "procession" && name == "process",
-                _ => false,
-            };
-            if repeated {
-                errors.add(
-                    attr.path(),
-                    "a second `#[process]`: give all arguments to one",
-                );
-            }
+        if let Some(path) = self.repeated() {
+            errors.add(path, "a second `#[process]`: give all arguments to one");
         }
     }
 
@@ -97,7 +85,12 @@ impl Function<'_> {
     fn check_params(&self, errors: &mut Errors) {
         for param in &self.params {
             check_conditions(&param.original.attrs, "parameter", errors);
-            check_type(&param.original.ty, "parameter", errors);
+            let ty = &param.original.ty;
+            if types::is_unsized(ty) && !matches!(types::bare(ty), Type::TraitObject(_)) {
+                errors.add(ty, "a parameter needs a size: put a `&` before its type");
+            } else {
+                check_type(ty, "parameter", errors);
+            }
         }
     }
 
@@ -109,12 +102,11 @@ impl Function<'_> {
 
     /// A type called like the function would be taken for the struct that the function gets.
     fn check_own_name(&self, errors: &mut Errors) {
-        if let Some(ty) = self.mention_of_itself() {
+        if let Some(ident) = self.mention_of_itself() {
             errors.add(
-                ty,
+                &ident,
                 format!(
-                    "`{0}` is also the name of the struct that makes this function a process: rename one of the two",
-                    self.ident
+                    "`{ident}` is also the name of the struct that makes this function a process: rename one of the two"
                 ),
             );
         }

@@ -2,25 +2,29 @@
 
 use super::{Definition, copied, parts::Field, quiet};
 use crate::ast::{Function, Param};
-use proc_macro2::TokenStream;
+use proc_macro2::{Group, Ident, TokenStream};
 use quote::{ToTokens, quote};
-use syn::{Attribute, GenericParam, Member, Meta, ext::IdentExt};
+use syn::{
+    Attribute, GenericParam, Member, Meta,
+    ext::IdentExt,
+    parse::{ParseStream, Parser},
+};
 
 /// The function as it is, the struct, and its impls.
 pub(crate) fn expand(function: &Function, item: &TokenStream) -> TokenStream {
-    let cfgs = cfgs(&function.original.attrs);
-    let definition = definition(function, &cfgs);
+    let definition = definition(function);
     let received = definition.received();
     let path = path(function);
     let process = definition.expand(&quote!(#path(#(#received),*)));
 
     let fields = function.params.iter().map(|param| &param.ident);
-    let structure = structure(function, &quote!(#path(#(self.#fields),*)));
-    quote!(#item #structure #process)
+    let inherent = inherent(function, &quote!(#path(#(self.#fields),*)));
+    let structure = structure(function, &quote!(#inherent #process));
+    quote!(#item #structure)
 }
 
 /// What the impl of `Process` is made of.
-pub(crate) fn definition<'a>(function: &'a Function, cfgs: &'a [Attribute]) -> Definition<'a> {
+pub(crate) fn definition<'a>(function: &'a Function) -> Definition<'a> {
     let fields = function
         .params
         .iter()
@@ -36,7 +40,6 @@ pub(crate) fn definition<'a>(function: &'a Function, cfgs: &'a [Attribute]) -> D
         });
     Definition {
         args: function.args,
-        cfgs,
         ident: function.ident,
         generics: &function.generics,
         output: &function.output,
@@ -47,32 +50,27 @@ pub(crate) fn definition<'a>(function: &'a Function, cfgs: &'a [Attribute]) -> D
 
 // pub fn task<T: Transfer>(name: &str, (a, b): (i32, i32), t: T) -> usize { .. }
 //
+// #[derive(::procession::Process)]
+// #[process(__impls { .. })]
 // pub struct task<'__name, T: Transfer> { pub name: &'__name str, __1: (i32, i32), pub t: T }
-// impl<'__name, T: Transfer> task<'__name, T> {
-//     pub fn new(name: &'__name str, __1: (i32, i32), t: T) -> Self { Self { name, __1, t } }
-//     pub fn spawn(name: &'__name str, __1: (i32, i32), t: T) -> ::procession::Result<::procession::Child<usize>> {
-//         ::procession::Process::spawn(Self::new(name, __1, t))
-//     }
-//     pub fn run(self) -> usize { task::<T>(self.name, self.__1, self.t) }
-// }
-/// The struct whose fields are the parameters. `call` is the body of `run`.
-pub(crate) fn structure(function: &Function, call: &TokenStream) -> TokenStream {
+/// The struct whose fields are the parameters.
+///
+/// Its impls are handed to the derive, which puts them below it. So there is one new item and not three, and one error where no
+/// item can be, as in an impl.
+pub(crate) fn structure(function: &Function, impls: &TokenStream) -> TokenStream {
     let Function {
         ident,
         generics,
-        output,
-        returns,
         original,
         ..
     } = function;
     let vis = &original.vis;
     let krate = function.args.krate();
     let quiet = quiet();
-    let cfgs = cfgs(&original.attrs);
     let attrs = copied(&original.attrs, |meta| {
         is_cfg(meta) || meta.path().is_ident("deprecated") || is_doc_hidden(meta)
     });
-    let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
+    let where_clause = &generics.where_clause;
 
     let mentions = mentions(function);
     let host = host(function);
@@ -92,44 +90,85 @@ pub(crate) fn structure(function: &Function, call: &TokenStream) -> TokenStream 
         }
     });
     let mut fields = fields.collect::<Vec<_>>();
-    let mut values = function
-        .params
-        .iter()
-        .map(|param| param.ident.to_token_stream())
-        .collect::<Vec<_>>();
     if let (true, Some(mentions)) = (fields.is_empty(), &mentions) {
-        fields
-            .push(quote!(#[doc(hidden)] __marker: ::core::marker::PhantomData<fn() -> #mentions>));
-        values.push(quote!(__marker: ::core::marker::PhantomData));
+        let marker = quote!(::core::marker::PhantomData<fn() -> #mentions>);
+        fields.push(quote!(#[doc(hidden)] __marker: #marker));
     }
-    let (names, types) = function
-        .params
-        .iter()
-        .map(|param| (&param.ident, &param.ty))
-        .collect::<(Vec<_>, Vec<_>)>();
-
-    let name = ident.unraw();
-    let link = format!("[`{name}`](fn@{ident})");
-    let doc = format!("The process that calls {link}: its fields are the arguments.");
-    let new_doc =
-        format!("Builds the process that calls {link} with these arguments, without starting it.");
-    let spawn_doc = format!("Starts a process that calls {link} with these arguments.");
-    let run_doc = format!("Calls {link} with the arguments here, in this process.");
+    let doc = format!(
+        "The process that calls {}: its fields are the arguments.",
+        link(ident)
+    );
     quote! {
         #[doc = #doc]
         #(#attrs)*
         #quiet
         #[must_use = "a process does nothing until it is spawned"]
+        #[derive(#krate::Process)]
+        #[process(__impls { #impls })]
         #vis struct #ident #generics #where_clause {
             #(#fields,)*
         }
+    }
+}
 
-        #(#cfgs)*
+/// The impls that the struct of a function hands to its derive.
+pub(crate) fn impls(attrs: &[Attribute]) -> Option<TokenStream> {
+    let impls = |input: ParseStream| {
+        let name = input.parse::<Ident>()?;
+        if name != "__impls" {
+            return Err(input.error("the arguments of a user"));
+        }
+        input.parse::<Group>()
+    };
+    let [.., attr] = attrs else { return None };
+    match &attr.meta {
+        Meta::List(list) if list.path.is_ident("process") => impls
+            .parse2(list.tokens.clone())
+            .ok()
+            .map(|group| group.stream()),
+        _ => None,
+    }
+}
+
+// impl<'__name, T: Transfer> task<'__name, T> {
+//     pub fn new(name: &'__name str, __1: (i32, i32), t: T) -> Self { Self { name, __1, t } }
+//     pub fn spawn(name: &'__name str, __1: (i32, i32), t: T) -> ::procession::Result<::procession::Child<usize>> {
+//         ::procession::Process::spawn(Self::new(name, __1, t))
+//     }
+//     pub fn run(self) -> usize { task::<T>(self.name, self.__1, self.t) }
+// }
+/// The methods of the struct. `call` is the body of `run`.
+pub(crate) fn inherent(function: &Function, call: &TokenStream) -> TokenStream {
+    let Function {
+        ident,
+        generics,
+        output,
+        returns,
+        ..
+    } = function;
+    let vis = &function.original.vis;
+    let krate = function.args.krate();
+    let quiet = quiet();
+    let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
+    let params = function
+        .params
+        .iter()
+        .map(|param| (&param.ident, &param.ty));
+    let (names, types) = params.collect::<(Vec<_>, Vec<_>)>();
+    let marker = (names.is_empty() && mentions(function).is_some())
+        .then(|| quote!(__marker: ::core::marker::PhantomData));
+
+    let link = link(ident);
+    let new_doc =
+        format!("Builds the process that calls {link} with these arguments, without starting it.");
+    let spawn_doc = format!("Starts a process that calls {link} with these arguments.");
+    let run_doc = format!("Calls {link} with the arguments here, in this process.");
+    quote! {
         #quiet
         impl #impl_generics #ident #ty_generics #where_clause {
             #[doc = #new_doc]
             #vis fn new(#(#names: #types),*) -> Self {
-                Self { #(#values),* }
+                Self { #(#names,)* #marker }
             }
             #[doc = #spawn_doc]
             #vis fn spawn(#(#names: #types),*) -> #krate::Result<#krate::Child<#output>> {
@@ -141,6 +180,10 @@ pub(crate) fn structure(function: &Function, call: &TokenStream) -> TokenStream 
             }
         }
     }
+}
+
+fn link(ident: &Ident) -> String {
+    format!("[`{}`](fn@{ident})", ident.unraw())
 }
 
 /// The function with its types and constants: lifetimes may not be given to a call.
@@ -185,7 +228,7 @@ fn host(function: &Function) -> usize {
     let is_plain = |param: &Param| {
         let mentions = crate::types::Mentions::of([&param.ty]);
         let mut types = function.generics.type_params();
-        !types.any(|generic| mentions.has(&generic.ident))
+        !types.any(|generic| mentions.get(&generic.ident).is_some())
     };
     function.params.iter().position(is_plain).unwrap_or(0)
 }

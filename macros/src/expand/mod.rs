@@ -38,6 +38,9 @@ pub(crate) fn derive(input: TokenStream) -> TokenStream {
         Ok(input) => input,
         Err(error) => return error.into_compile_error(),
     };
+    if let Some(impls) = function::impls(&input.attrs) {
+        return impls;
+    }
     let mut errors = Errors::default();
     let args = Args::from_attributes(&input.attrs, &mut errors);
     let structure = Structure::from_syn(&args, &input);

@@ -17,7 +17,6 @@ use syn::{
 /// What the impl of `Process` is made of.
 pub(crate) struct Definition<'a> {
     pub(crate) args: &'a Args,
-    pub(crate) cfgs: &'a [Attribute],
     pub(crate) ident: &'a Ident,
     pub(crate) generics: &'a Generics,
     pub(crate) output: &'a Type,
@@ -103,12 +102,7 @@ impl Definition<'_> {
 
     /// The impl of `Process` with the given methods, which are all but `__meta`.
     pub(crate) fn implement(&self, methods: &TokenStream) -> TokenStream {
-        let Self {
-            cfgs,
-            ident,
-            output,
-            ..
-        } = self;
+        let Self { ident, output, .. } = self;
         let krate = self.args.krate();
         let meta = quote!(#krate::__private::Meta);
         let name = ident.unraw().to_string();
@@ -116,7 +110,6 @@ impl Definition<'_> {
         let output = quote_spanned!(self.output_span=> type Output = #output;);
         let (impl_generics, ty_generics, where_clause) = self.generics.split_for_impl();
         quote! {
-            #(#cfgs)*
             #quiet
             #[automatically_derived]
             impl #impl_generics #krate::Process for #ident #ty_generics #where_clause {
@@ -211,6 +204,7 @@ pub(crate) fn quiet() -> TokenStream {
             single_use_lifetimes,
             trivial_casts,
             trivial_numeric_casts,
+            unit_bindings,
             unnameable_types,
             unreachable_code,
             unreachable_pub,

@@ -31,8 +31,6 @@ pub(crate) fn definition<'a>(structure: &'a Structure) -> Definition<'a> {
         });
     Definition {
         args: structure.args,
-        // A derive is expanded after the conditions on its struct.
-        cfgs: &[],
         ident: structure.ident,
         generics: &structure.generics,
         output: &structure.output,

@@ -1,0 +1,12 @@
+use procession::process;
+
+#[process(deamon, name = 1)]
+async fn task(list: &mut Vec<u8>, words: &[&str]) -> &'static str {
+    list.extend(words[0].as_bytes());
+    "a"
+}
+
+fn main() -> procession::Result<()> {
+    task::spawn(&mut vec![], &["a"])?.join()?;
+    Ok(())
+}

@@ -1,0 +1,12 @@
+use procession::process;
+
+#[process]
+const fn task(seconds: u64) -> u64 {
+    seconds
+}
+
+fn main() -> procession::Result<()> {
+    assert_eq!(task::spawn(1)?.join()?, 1);
+    assert_eq!(task { seconds: 1 }.run(), 1);
+    Ok(())
+}

@@ -1,0 +1,4 @@
+#[procession::main]
+async fn main() {
+    println!("main");
+}

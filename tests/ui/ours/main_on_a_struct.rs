@@ -1,0 +1,6 @@
+#[procession::main]
+struct Main;
+
+fn main() {
+    drop(Main);
+}

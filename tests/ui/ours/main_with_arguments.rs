@@ -1,0 +1,4 @@
+#[procession::main(daemon)]
+fn main() {
+    println!("main");
+}

@@ -1,0 +1,5 @@
+#[procession::main]
+fn main(args: Vec<String>) -> procession::Result<()> {
+    drop(args);
+    Ok(())
+}

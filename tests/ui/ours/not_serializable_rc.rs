@@ -1,0 +1,13 @@
+use procession::process;
+use std::rc::Rc;
+
+#[process]
+fn task(name: String, shared: Rc<u8>) -> usize {
+    name.len() + usize::from(*shared)
+}
+
+fn main() -> procession::Result<()> {
+    assert_eq!(task("a".into(), Rc::new(1)), 2);
+    assert_eq!(task::spawn("a".into(), Rc::new(1))?.join()?, 2);
+    Ok(())
+}

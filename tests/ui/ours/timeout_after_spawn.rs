@@ -1,0 +1,14 @@
+use procession::process;
+use std::time::Duration;
+
+#[process]
+fn task(seconds: u64) -> u64 {
+    seconds
+}
+
+fn main() -> procession::Result<()> {
+    let child = task::spawn(1)?;
+    child.timeout(Duration::from_secs(1));
+    assert_eq!(child.join()?, 1);
+    Ok(())
+}

@@ -1,0 +1,14 @@
+use procession::{Process, process};
+
+#[process]
+fn task(seconds: u64) -> u64 {
+    seconds
+}
+
+fn main() -> procession::Result<()> {
+    let process = task::new(1);
+    let status = process.wait()?;
+    assert!(status.success());
+    assert_eq!(process.spawn()?.join()?, 1);
+    Ok(())
+}

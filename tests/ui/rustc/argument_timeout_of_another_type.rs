@@ -1,0 +1,13 @@
+use procession::process;
+
+const LIMIT: u64 = 5;
+
+#[process(timeout = LIMIT)]
+fn task(seconds: u64) -> u64 {
+    seconds
+}
+
+fn main() -> procession::Result<()> {
+    assert_eq!(task::spawn(1)?.join()?, 1);
+    Ok(())
+}
