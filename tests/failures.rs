@@ -157,7 +157,7 @@ fn large_arguments_to_a_child_that_dies_at_once_do_not_hang() {
         // Dies for want of memory while it reads.
         let error = refused(|| builder().memory_limit(60 << 20).spawn(swallow::new(&food)));
         assert!(
-            matches!(error.kind(), ErrorKind::EndedEarly | ErrorKind::Decode),
+            matches!(error.kind(), ErrorKind::EndedEarly | ErrorKind::OutOfMemory),
             "{error}"
         );
     });
@@ -199,6 +199,29 @@ fn setting_that_cannot_be_applied_is_named() {
                 format!("cannot start process `b`: {what}")
             );
         }
+    });
+}
+
+#[test]
+fn child_without_room_for_its_descriptors_is_told() {
+    #[process]
+    fn hold(files: [std::fs::File; 8]) {
+        drop(files);
+    }
+    let _alone = alone();
+    under_each_method(|method| {
+        let files = || std::array::from_fn(|_| std::fs::File::open("/dev/null").unwrap());
+        let error = refused(|| {
+            Builder::new()
+                .start_method(method)
+                .open_files_limit(8)
+                .spawn(hold::new(files()))
+        });
+        assert_eq!(
+            (error.kind(), error.raw_os_error()),
+            (ErrorKind::TooManyFiles, Some(24)),
+            "{error}"
+        );
     });
 }
 

@@ -53,6 +53,9 @@ pub struct Child<T> {
     value: Value<T>,
 }
 
+/// How many answers of a process are read at most.
+const MOST_WORDS: usize = 8;
+
 /// Where the value will come from; none once it has been given out.
 struct Value<T>(Option<(OwnedFd, Decode<T>)>);
 
@@ -259,7 +262,8 @@ impl<T> Child<T> {
             stall: None,
         };
         let mut panic = None;
-        loop {
+        // It says little. A copy of it, made by a bare `fork`, could go on for ever.
+        for _ in 0..MOST_WORDS {
             match receive_reply(&line) {
                 Ok(Some(Reply::Returned(mut value))) => {
                     return decode(&mut value)

@@ -5,7 +5,7 @@ use super::{
     entry::Entry,
     identity::{self, Identity, Parent},
     lifeline, panic,
-    reply::{self, Failure},
+    reply::{self, Failure, FailureKind},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -78,7 +78,7 @@ fn arrive(line: &Line<'_>, entered: Entered) -> Result<(Entry, Incoming)> {
     }
     profile::begin();
     stdio::close_inherited().map_err(setting("what it inherited cannot be closed"))?;
-    let Frame { bytes, fds, .. } = next(line);
+    let Frame { bytes, fds, .. } = next(line, "its settings")?;
     let birth: Birth = wire::decode(&bytes).map_err(|source| {
         Error::new(ErrorKind::Decode, "its settings cannot be decoded").because(source)
     })?;
@@ -109,15 +109,16 @@ fn arrive(line: &Line<'_>, entered: Entered) -> Result<(Entry, Incoming)> {
         overflow::report(message).map_err(setting("its stack cannot be watched"))?;
     }
     panic::watch();
-    let Frame { bytes, fds, .. } = next(line);
+    let Frame { bytes, fds, .. } = next(line, "its arguments")?;
     Ok((entry, Incoming::new(bytes, fds).when_ready(reached)))
 }
 
-/// Receives the next frame of the parent. Without one there is no parent to tell, so it ends the process.
-fn next(line: &Line<'_>) -> Frame {
+/// Receives the next frame of the parent. Without one there is no parent to tell, and nothing to live for.
+fn next(line: &Line<'_>, what: &str) -> Result<Frame> {
     match line.receive() {
-        Ok(Some(frame)) => frame,
-        Ok(None) | Err(_) => exit::now(FAILED),
+        Ok(Some(frame)) => Ok(frame),
+        Ok(None) => exit::now(FAILED),
+        Err(source) => Err(Error::os(format!("{what} cannot be received"), source)),
     }
 }
 
@@ -240,7 +241,11 @@ fn run(line: &Line<'_>, entry: Entry, mut arguments: Incoming) -> i32 {
 /// Tells the parent why the function will not be reached; returns the exit status.
 fn fail(line: &Line<'_>, error: &Error) -> i32 {
     let failure = Failure {
-        setting: error.kind() != ErrorKind::Decode,
+        kind: match error.kind() {
+            ErrorKind::Setting => FailureKind::Setting,
+            ErrorKind::Decode => FailureKind::Decode,
+            _ => FailureKind::Os,
+        },
         what: error.to_string(),
         errno: error.raw_os_error(),
         cause: error.source().map(ToString::to_string),

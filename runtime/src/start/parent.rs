@@ -4,7 +4,7 @@ use super::{
     Entry, StartMethod,
     birth::Birth,
     identity, lifeline,
-    reply::{self, Reply},
+    reply::{self, Failure, FailureKind, Reply},
     settings::Settings,
     spawn,
     stdio::{Stdio, Stream},
@@ -186,21 +186,35 @@ fn wait_until_reached(line: &Line<'_>, newborn: &Newborn) -> Result<()> {
         Ok(Some(Reply::Reached)) => Ok(()),
         Ok(Some(Reply::Failed(failure))) => {
             newborn.await_end(LAST_BREATH);
-            let kind = if failure.setting {
-                ErrorKind::Setting
-            } else {
-                ErrorKind::Decode
-            };
-            let error = Error::new(kind, failure.what);
-            Err(match (failure.errno, failure.cause) {
-                (Some(errno), _) => error.because(io::Error::from_raw_os_error(errno)),
-                (None, Some(cause)) => error.because(cause),
-                (None, None) => error,
-            })
+            Err(told(failure))
         }
         Ok(_) => Err(newborn.ended_early()),
         Err(error) if is_end(&error) => Err(newborn.ended_early()),
         Err(error) => Err(stalled(error)),
+    }
+}
+
+/// The error that a child has told of.
+fn told(
+    Failure {
+        kind,
+        what,
+        errno,
+        cause,
+    }: Failure,
+) -> Error {
+    let source = errno.map(io::Error::from_raw_os_error);
+    let error = match kind {
+        FailureKind::Setting => Error::new(ErrorKind::Setting, what),
+        FailureKind::Decode => Error::new(ErrorKind::Decode, what),
+        FailureKind::Os => {
+            return Error::os(what, source.unwrap_or_else(|| io::ErrorKind::Other.into()));
+        }
+    };
+    match (source, cause) {
+        (Some(source), _) => error.because(source),
+        (None, Some(cause)) => error.because(cause),
+        (None, None) => error,
     }
 }
 

@@ -30,11 +30,19 @@ pub(crate) enum Reply {
 /// Why a child did not come to its function.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Failure {
-    /// Whether a setting could not be applied; else what arrived could not be decoded.
-    pub(crate) setting: bool,
+    pub(crate) kind: FailureKind,
     pub(crate) what: String,
     pub(crate) errno: Option<i32>,
     pub(crate) cause: Option<String>,
+}
+
+/// The sorts of failure that a child can tell of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum FailureKind {
+    Setting,
+    Decode,
+    /// Told by the errno.
+    Os,
 }
 
 mod kind {

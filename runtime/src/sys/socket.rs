@@ -1,15 +1,13 @@
 //! A pair of connected sockets, over which bytes and descriptors travel: [unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html).
 
 use nix::{
-    cmsg_space,
     errno::Errno,
     sys::socket::{
-        self, AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
-        getsockopt, sockopt,
+        self, AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, getsockopt, sockopt,
     },
 };
 use std::{
-    io::{self, IoSlice, IoSliceMut},
+    io::{self, IoSlice},
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
 };
 
@@ -72,32 +70,76 @@ pub(crate) fn try_send(
 
 /// Receives some bytes into `buffer`, and appends the descriptors that came beside them; returns how many bytes came, none
 /// being the end. Never waits: nothing there is `EAGAIN`.
+///
+/// A descriptor that was sent and does not fit into our table is `EMFILE`; those beside it that did fit are appended all the same.
 pub(crate) fn try_receive(
     from: BorrowedFd<'_>,
     buffer: &mut [u8],
     fds: &mut Vec<OwnedFd>,
 ) -> io::Result<usize> {
-    let mut control = cmsg_space!([RawFd; MAX_FDS]);
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
-    loop {
-        let mut slices = [IoSliceMut::new(buffer)];
-        let message =
-            match socket::recvmsg::<()>(from.as_raw_fd(), &mut slices, Some(&mut control), flags) {
-                Err(Errno::EINTR) => continue,
-                result => result?,
-            };
-        for rights in message.cmsgs()? {
-            if let ControlMessageOwned::ScmRights(received) = rights {
-                fds.extend(received.into_iter().map(|fd| {
-                    // SAFETY: the kernel has just put this descriptor into our table, and nobody else knows of it.
-                    unsafe { OwnedFd::from_raw_fd(fd) }
-                }));
+    // Not nix's own: where the table is full, that one loses the descriptors that did fit.
+    let mut control = Control([0; CONTROL]);
+    let mut slice = libc::iovec {
+        iov_base: buffer.as_mut_ptr().cast(),
+        iov_len: buffer.len(),
+    };
+    // SAFETY: `msghdr` is a plain C struct, for which all zeros are a valid value.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut slice;
+    message.msg_iovlen = 1;
+    message.msg_control = (&raw mut control.0).cast();
+    message.msg_controllen = CONTROL as _;
+    let flags = libc::MSG_CMSG_CLOEXEC | libc::MSG_DONTWAIT;
+    let received = loop {
+        // SAFETY: the message points to a buffer and to a control buffer, each with its length, that are ours to write to.
+        match Errno::result(unsafe { libc::recvmsg(from.as_raw_fd(), &raw mut message, flags) }) {
+            Err(Errno::EINTR) => {}
+            result => break result?.cast_unsigned(),
+        }
+    };
+    take_descriptors(&message, &control, fds);
+    if message.msg_flags & libc::MSG_CTRUNC != 0 {
+        return Err(Errno::EMFILE.into());
+    }
+    Ok(received)
+}
+
+/// What the descriptors of one message take in its control buffer.
+const CONTROL: usize = {
+    const DESCRIPTORS: libc::c_uint = 253 * 4;
+    assert!(DESCRIPTORS as usize == MAX_FDS * size_of::<RawFd>());
+    // SAFETY: the call computes a number from a number.
+    unsafe { libc::CMSG_SPACE(DESCRIPTORS) as usize }
+};
+
+/// A control buffer, aligned as its headers are.
+#[repr(align(8))]
+struct Control([u8; CONTROL]);
+
+/// Takes the descriptors out of a message that has been received, and its control buffer.
+fn take_descriptors(message: &libc::msghdr, control: &Control, fds: &mut Vec<OwnedFd>) {
+    // SAFETY: the kernel has filled in the control buffer, and said how far.
+    let mut next = unsafe { libc::CMSG_FIRSTHDR(message) };
+    // SAFETY: the pointer is null or points to a header in the control buffer.
+    while let Some(header) = unsafe { next.as_ref() } {
+        if (header.cmsg_level, header.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+            // SAFETY: the content follows the header, whose length covers both.
+            let content = unsafe { libc::CMSG_DATA(next) };
+            let start = content.addr() - control.0.as_ptr().addr();
+            #[allow(
+                clippy::unnecessary_cast,
+                reason = "musl has another type for it than glibc"
+            )]
+            let length = header.cmsg_len as usize - (content.addr() - next.addr());
+            for fd in control.0[start..start + length].chunks_exact(size_of::<RawFd>()) {
+                let fd = RawFd::from_ne_bytes(
+                    fd.try_into().expect("the chunk is as long as a descriptor"),
+                );
+                // SAFETY: the kernel has just put this descriptor into our table, and nobody else knows of it.
+                fds.push(unsafe { OwnedFd::from_raw_fd(fd) });
             }
         }
-        if message.flags.contains(MsgFlags::MSG_CTRUNC) {
-            // The kernel could not give us a descriptor that was sent: our table is full.
-            return Err(Errno::EMFILE.into());
-        }
-        return Ok(message.bytes);
+        // SAFETY: both are of one message.
+        next = unsafe { libc::CMSG_NXTHDR(message, next) };
     }
 }

@@ -4,6 +4,7 @@ use crate::sys::{
     socket::{self, MAX_FDS},
     wait::{self, For},
 };
+use nix::errno::Errno;
 use std::{
     io::{self, IoSlice},
     os::fd::{BorrowedFd, OwnedFd},
@@ -98,7 +99,7 @@ impl Line<'_> {
             let more = CHUNK.max(start).min(length - start);
             bytes
                 .try_reserve_exact(more)
-                .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+                .map_err(|_| io::Error::from(Errno::ENOMEM))?;
             bytes.resize(start + more, 0);
             self.receive_exact(&mut bytes[start..], &mut fds)
                 .map_err(|(_, error)| error)?;
