@@ -1,4 +1,4 @@
-//! Every form of a process compiles, and all of it that starts no process works.
+//! Every form of a process compiles, is called, built, written as a literal and spawned.
 
 #![allow(
     clippy::multiple_bound_locations,
@@ -490,6 +490,84 @@ fn structs() {
         marker: PhantomData,
     }
     .run();
+}
+
+#[test]
+fn every_form_is_spawned() -> Result<(), Box<dyn std::error::Error>> {
+    let path = String::from("p");
+    let map = BTreeMap::from([("k".to_owned(), 1)]);
+    let process = references {
+        text: "t",
+        slice: &[1],
+        path: Path::new(&path),
+        c: c"c",
+        whole: &map,
+        array: &[0; 40],
+        forever: "f",
+        named: "n",
+        again: &path,
+        cow: Cow::Borrowed("b"),
+    };
+    assert_eq!(process.spawn()?.join()?, 49);
+    assert_eq!(task::spawn("pl", 2)?.join()?, 4);
+    nothing {}.spawn()?.join()?;
+    assert_eq!(aliases::spawn("n", [1; 64], &[2; 64])?.join()?, [1; 64]);
+    let file = descriptors::spawn(File::open("/dev/null")?, &File::open("/dev/null")?)?.join()?;
+    assert!(!file.metadata()?.is_file());
+    assert_eq!(generic::spawn(1, &1, [0; 3], vec![true])?.join()?, (1, 7));
+    assert_eq!(
+        unmentioned::<Mine, u8, 2, true> { times: 1 }
+            .spawn()?
+            .join()?,
+        "minemine"
+    );
+    assert_eq!(unmentioned_and_generic::<_, u8>::spawn(1)?.join()?, 1);
+    assert_eq!(unmentioned_alone::<Mine>::spawn()?.join()?, "mine");
+    assert_eq!(projected::<std::vec::IntoIter<u8>>::spawn(1, 2)?.join()?, 3);
+    let text = patterns::spawn(1, (2, 3), 4, (5, 6), "s".into(), 7)?.join()?;
+    assert_eq!(text, "2 2 3 (5, 6) 5 s 7");
+    assert_eq!(
+        named_patterns {
+            n: 1,
+            whole: (1, 2),
+            r#type: 1
+        }
+        .spawn()?
+        .join()?,
+        5
+    );
+    assert_eq!(r#match::spawn("ab")?.name(), "match-1");
+    assert_eq!(like::spawn(1, 2, 3, 4)?.join()?, 10);
+    let error = never::spawn(3)?.join().unwrap_err();
+    assert_eq!(error.panic().unwrap().message(), "3");
+    assert_eq!(module::inner::narrow::spawn(1)?.join()?, 1);
+    let child = settings::spawn()?;
+    assert_eq!((child.name(), child.is_daemon()), ("worker", true));
+    child.join()?;
+    let child = Settings.spawn()?;
+    assert_eq!((child.name(), child.is_daemon()), ("s", false));
+    assert!(child.join()?.is_empty());
+    assert_eq!(declared::spawn(2)?.join()?, 1);
+    assert_eq!(phantoms::spawn(PhantomData, 1)?.join()?, 1);
+    let greeting = Greeting {
+        text: "a",
+        value: 1,
+        array: [1],
+    };
+    assert_eq!(greeting.spawn()?.join()?, "a12");
+    Tuple("s".into(), 1, File::open("/dev/null")?)
+        .spawn()?
+        .join()?;
+    assert_eq!(Unit.spawn()?.join()?, 1);
+    Empty {}.spawn()?.join()?;
+    Marked::<Vec<u8>> {
+        r#type: 1,
+        marker: PhantomData,
+    }
+    .spawn()?
+    .join()?;
+    Own { calls: 0 }.spawn()?.join()?;
+    Ok(())
 }
 
 #[derive(Process)]
