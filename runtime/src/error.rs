@@ -150,6 +150,13 @@ impl error::Error for Error {
     }
 }
 
+impl From<io::Error> for Error {
+    /// Lets `?` serve for both in one function. The message is that of the I/O error.
+    fn from(error: io::Error) -> Self {
+        Self::os(error.to_string(), error)
+    }
+}
+
 impl From<Error> for io::Error {
     /// Keeps the whole error; its [`io::ErrorKind`] is that of the errno behind it.
     fn from(error: Error) -> Self {

@@ -146,3 +146,7 @@ pub use procession_macros::main;
 pub use procession_macros::process;
 pub use start::{AuthKey, Panic, StartMethod, Stdio, authkey, set_start_method};
 pub use wire::{Fd, Transfer};
+
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}

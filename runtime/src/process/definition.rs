@@ -51,7 +51,8 @@ pub trait Process: Sized {
 
     /// Starts the process, with the settings of its attribute and the defaults of [`Builder`].
     ///
-    /// Returns when the child has reached its function, so a child that cannot get there is an error here.
+    /// Returns when the child has reached its function, so a child that cannot get there is an error here. From then on both
+    /// run: what the child does first may come before or after what is done here next.
     ///
     /// # Errors
     ///

@@ -44,7 +44,8 @@ use std::{
     message = "`{Self}` cannot be sent to another process",
     label = "does not travel between processes",
     note = "processes share no memory: what they exchange must implement serde's `Serialize` and `Deserialize`, or own a \
-            descriptor, as files and sockets do"
+            descriptor, as files and sockets do",
+    note = "a generic type is bounded as it stands in the signature: `where Vec<T>: Transfer` does not follow from `T: Transfer`"
 )]
 pub trait Transfer<Via = via::Serde>: sealed::Sealed<Via> + Sized {
     #[doc(hidden)]
