@@ -155,6 +155,56 @@ fn generic_function() {
     assert_eq!(process.run(), (1, 6));
 }
 
+trait Scoped<'a> {}
+
+impl Scoped<'_> for u8 {}
+
+#[process]
+fn bound_to_a_lifetime<'a, T: Scoped<'a> + Transfer>(
+    value: T,
+    text: &'a str,
+    other: &str,
+) -> usize {
+    drop(value);
+    text.len() + other.len()
+}
+
+#[derive(Process)]
+#[process(output = usize)]
+struct BoundToALifetime<'a, T>(T, &'a str)
+where
+    T: Transfer,
+    (T, u8): IntoScoped<&'a u8>;
+
+trait IntoScoped<T> {}
+
+impl<T, U> IntoScoped<T> for U {}
+
+impl<'a, T> BoundToALifetime<'a, T>
+where
+    T: Transfer,
+    (T, u8): IntoScoped<&'a u8>,
+{
+    fn run(self) -> usize {
+        drop(self.0);
+        self.1.len()
+    }
+}
+
+#[test]
+fn lifetimes_in_bounds() {
+    assert_eq!(
+        bound_to_a_lifetime {
+            value: 1,
+            text: "a",
+            other: "b"
+        }
+        .run(),
+        2
+    );
+    assert_eq!(BoundToALifetime(1, "a").run(), 1);
+}
+
 trait Named {
     const NAME: &'static str;
 }
@@ -515,6 +565,8 @@ fn every_form_is_spawned() -> Result<(), Box<dyn std::error::Error>> {
     let file = descriptors::spawn(File::open("/dev/null")?, &File::open("/dev/null")?)?.join()?;
     assert!(!file.metadata()?.is_file());
     assert_eq!(generic::spawn(1, &1, [0; 3], vec![true])?.join()?, (1, 7));
+    assert_eq!(bound_to_a_lifetime::spawn(1, "a", "b")?.join()?, 2);
+    assert_eq!(BoundToALifetime(1, "a").spawn()?.join()?, 1);
     assert_eq!(
         unmentioned::<Mine, u8, 2, true> { times: 1 }
             .spawn()?

@@ -32,12 +32,14 @@ use proc_macro::TokenStream;
 ///
 /// Every parameter and the output must be `Transfer`: whatever serde can carry, and files and sockets. A reference at the top
 /// of a parameter's type (`&str`, `&[T]`, `&Path`, `&T`) is sent without a clone, and the child owns what it points to while the
-/// function runs; behind a `&'static` reference it is leaked there. The output cannot be a reference.
+/// function runs; behind a `&'static` reference, or one whose lifetime a trait bound names, it is leaked there. The output
+/// cannot be a reference.
 ///
 /// A parameter that is a pattern, such as `_` or `(a, b)`, has no name that a field could have: such a function has `new` and
 /// `spawn` but no named arguments. The output of a function that returns `!` is `()`.
 ///
-/// Generic functions work, with all their instances. Type parameters that are sent need the bound `Transfer`.
+/// Generic functions work, with all their instances. Type parameters that are sent need the bound `Transfer`,
+/// and types made of them one of their own: `where Vec<T>: Transfer`.
 ///
 /// The struct and its fields are as visible as the function, so the parameter names of a `pub fn` are part of its interface, and
 /// the type it returns must be as visible as the function.
@@ -99,7 +101,8 @@ pub fn process(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # Arguments
 ///
-/// The helper attribute `#[process(..)]`, below the derive, takes the arguments of the attribute macro of the same name, and one more:
+/// The helper attribute `#[process(..)]`, below the derive, takes the arguments of the attribute macro of the same name, and
+/// one more:
 ///
 /// | argument | value |
 /// |---|---|

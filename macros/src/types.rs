@@ -4,8 +4,8 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use std::collections::BTreeSet;
 use syn::{
-    Expr, Lifetime, Macro, ParenthesizedGenericArguments, Path, QSelf, Type, TypeFnPtr,
-    TypeReference,
+    Expr, Generics, Lifetime, Macro, ParenthesizedGenericArguments, Path, PredicateType, QSelf,
+    TraitBound, Type, TypeFnPtr, TypeReference,
     spanned::Spanned,
     visit::{self, Visit},
     visit_mut::{self, VisitMut},
@@ -95,6 +95,26 @@ impl Mentions {
     /// Finds a type or const parameter, or a type written as one word.
     pub(crate) fn get(&self, name: &Ident) -> Option<&Ident> {
         self.names.get(name)
+    }
+
+    /// The lifetimes in the bounds of generic types, as that in `T: Trait<'a>`.
+    pub(crate) fn in_bounds(generics: &Generics) -> Self {
+        struct Bounds(Mentions);
+
+        impl Visit<'_> for Bounds {
+            fn visit_trait_bound(&mut self, bound: &TraitBound) {
+                self.0.visit_trait_bound(bound);
+            }
+
+            fn visit_predicate_type(&mut self, predicate: &PredicateType) {
+                self.0.visit_type(&predicate.bounded_ty);
+                visit::visit_predicate_type(self, predicate);
+            }
+        }
+
+        let mut bounds = Bounds(Self::default());
+        bounds.visit_generics(generics);
+        bounds.0
     }
 
     /// Whether there is a lifetime other than `'static`.

@@ -44,8 +44,8 @@ impl Function<'_> {
         if let Safety::Unsafe(unsafety) = &sig.safety {
             errors.add(
                 unsafety,
-                "an `unsafe` function cannot be a process, since starting it would be safe: call it from a safe function and make \
-                 that one the process",
+                "an `unsafe` function cannot be a process, since starting it would be safe: call it from a safe function and \
+                 make that one the process",
             );
         }
         if let Some(abi) = &sig.abi {
@@ -189,33 +189,41 @@ fn check_type(ty: &Type, what: &str, errors: &mut Errors) {
                     "return the value instead"
                 }
             ),
-            Obstacle::Nested => "a reference inside another type cannot be sent to another process: own the value, as `String` does \
-                 for `&str`, or put the reference at the top, as in `&[String]`"
-                .to_owned(),
-            Obstacle::Impl => "an `impl Trait` parameter has no type that a field could have: name it, as in `fn f<T: Trait>(value: T)`"
-                .to_owned(),
-            Obstacle::Dyn => "a `dyn` value cannot be sent to another process, which could not tell what it is: use a concrete type, \
-                 an enum or a generic parameter"
-                .to_owned(),
+            Obstacle::Nested => {
+                "a reference inside another type cannot be sent to another process: own the value, as `String` does for `&str`, \
+                 or put the reference at the top, as in `&[String]`"
+                    .to_owned()
+            }
+            Obstacle::Impl => {
+                "an `impl Trait` parameter has no type that a field could have: name it, as in `fn f<T: Trait>(value: T)`"
+                    .to_owned()
+            }
+            Obstacle::Dyn => {
+                "a `dyn` value cannot be sent to another process, which could not tell what it is: use a concrete type, an enum \
+                 or a generic parameter"
+                    .to_owned()
+            }
         };
         errors.add(node, message);
     }
 }
 
 fn check_output(ty: &Type, errors: &mut Errors) {
-    let message = match types::nested_obstacle(ty) {
+    let (node, message) = match types::nested_obstacle(ty) {
         Some((Obstacle::Impl, node)) => (
             node,
-            "an `impl Trait` output has no type that a `Child` could name: return a concrete type, such as `Vec<T>` for an iterator",
+            "an `impl Trait` output has no type that a `Child` could name: return a concrete type, such as `Vec<T>` for an \
+             iterator",
         ),
         Some((Obstacle::Dyn, node)) => (
             node,
-            "a `dyn` output cannot be received from another process, which alone knows what it is: return a concrete type, such as \
-             `String` for an error",
+            "a `dyn` output cannot be received from another process, which alone knows what it is: return a concrete type, such \
+             as `String` for an error",
         ),
         Some((Obstacle::Nested | Obstacle::Exclusive, node)) => (
             node,
-            "a returned reference would point into the memory of another process: return an owned value, such as `String` for `&str`",
+            "a returned reference would point into the memory of another process: return an owned value, such as `String` for \
+             `&str`",
         ),
         None if Mentions::of([ty]).borrows() => (
             ty.to_token_stream(),
@@ -223,5 +231,5 @@ fn check_output(ty: &Type, errors: &mut Errors) {
         ),
         None => return,
     };
-    errors.add(message.0, message.1);
+    errors.add(node, message);
 }

@@ -65,7 +65,7 @@ impl Definition<'_> {
         let taken = self.fields.iter().enumerate().map(|(index, field)| {
             let (local, arguments) = (local(index), quote!((__from)));
             let receive = |how| codec(&krate, field.ty, types::span(field.ty), how, &arguments);
-            if borrows(field.ty) {
+            if self.lends(field.ty) {
                 let take = receive("take");
                 quote!(let mut #local = #take?;)
             } else {
@@ -123,12 +123,19 @@ impl Definition<'_> {
         }
     }
 
+    /// Whether the child holds the value while its function borrows it. It cannot where a generic type depends on the lifetime,
+    /// which is then longer than the function runs: such a value is leaked, as `'static` ones are.
+    fn lends(&self, ty: &Type) -> bool {
+        let (mentions, bounds) = (Mentions::of([ty]), Mentions::in_bounds(self.generics));
+        mentions.borrows() && mentions.lifetimes.is_disjoint(&bounds.lifetimes)
+    }
+
     /// The fields as expressions, each to be used once, in the child.
     pub(crate) fn received(&self) -> impl Iterator<Item = TokenStream> {
         let krate = self.args.krate();
         self.fields.iter().enumerate().map(move |(index, field)| {
             let local = local(index);
-            if borrows(field.ty) {
+            if self.lends(field.ty) {
                 let held = quote!((&mut #local));
                 codec(&krate, field.ty, types::span(field.ty), "lend", &held)
             } else {
@@ -176,11 +183,6 @@ pub(super) fn spanned(tokens: &TokenStream, span: Span) -> TokenStream {
         token
     };
     tokens.clone().into_iter().map(at).collect()
-}
-
-/// Whether the child must hold the value while its function borrows it.
-fn borrows(ty: &Type) -> bool {
-    Mentions::of([ty]).borrows()
 }
 
 fn local(index: usize) -> Ident {

@@ -1,3 +1,4 @@
+// The one case with more than one mistake: all are reported at once.
 use procession::process;
 
 #[process(deamon, name = 1)]
