@@ -2,8 +2,8 @@
 
 #![allow(missing_docs, reason = "a test")]
 
-use procession::{Builder, ErrorKind, process};
-use procession_tests::{DEADLINE, under_each_method, within};
+use procession::{Builder, ErrorKind, StartMethod, process};
+use procession_tests::{under_each_method, with_method};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     os::unix::process::ExitStatusExt,
@@ -11,8 +11,8 @@ use std::{
 };
 
 /// The helper that ends in this way, and what it says from the moment its children are under way.
-fn ends(how: &str) -> (Child, BufReader<ChildStdout>) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_ends"))
+fn ends(how: &str, method: StartMethod) -> (Child, BufReader<ChildStdout>) {
+    let mut child = with_method(&mut Command::new(env!("CARGO_BIN_EXE_ends")), method)
         .arg(how)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -36,8 +36,8 @@ fn rest(mut said: impl Read) -> String {
 #[test]
 fn normal_end_joins_children_and_ends_daemons() {
     for (how, status) in [("return", 0), ("exit", 5), ("panic", 101), ("dropped", 0)] {
-        within(DEADLINE, || {
-            let (mut child, said) = ends(how);
+        under_each_method(|method| {
+            let (mut child, said) = ends(how, method);
             // It waits for its child, who waits for us.
             assert!(child.try_wait().unwrap().is_none(), "{how}");
             child.stdin.take().unwrap().write_all(b"go\n").unwrap();
@@ -49,8 +49,8 @@ fn normal_end_joins_children_and_ends_daemons() {
 
 #[test]
 fn detached_child_is_not_waited_for() {
-    within(DEADLINE, || {
-        let (mut child, said) = ends("detached");
+    under_each_method(|method| {
+        let (mut child, said) = ends("detached", method);
         let mut stdin = child.stdin.take().unwrap();
         assert!(child.wait().unwrap().success());
         stdin.write_all(b"still here\n").unwrap();
@@ -60,8 +60,8 @@ fn detached_child_is_not_waited_for() {
 
 #[test]
 fn exit_grace_bounds_the_wait() {
-    within(DEADLINE, || {
-        let (mut child, said) = ends("graced");
+    under_each_method(|method| {
+        let (mut child, said) = ends("graced", method);
         assert_eq!(rest(said), "");
         assert!(child.wait().unwrap().success());
     });
@@ -69,8 +69,8 @@ fn exit_grace_bounds_the_wait() {
 
 #[test]
 fn every_process_waits_for_its_children_after_handing_over_its_value() {
-    within(DEADLINE, || {
-        let (mut child, mut said) = ends("nested");
+    under_each_method(|method| {
+        let (mut child, mut said) = ends("nested", method);
         child.stdin.take().unwrap().write_all(b"go\n").unwrap();
         let mut lines = String::new();
         said.read_to_string(&mut lines).unwrap();
@@ -82,8 +82,8 @@ fn every_process_waits_for_its_children_after_handing_over_its_value() {
 #[test]
 fn daemons_die_with_their_parent_however_it_dies() {
     for (how, signal) in [("abort", Some(6)), ("exec", None), ("kill", Some(9))] {
-        within(DEADLINE, || {
-            let (mut child, said) = ends(how);
+        under_each_method(|method| {
+            let (mut child, said) = ends(how, method);
             if how == "kill" {
                 child.kill().unwrap();
             }

@@ -2,7 +2,8 @@
 
 #![allow(missing_docs, reason = "a test")]
 
-use procession_tests::{DEADLINE, within};
+use procession::StartMethod;
+use procession_tests::{DEADLINE, METHODS, under_each_method, with_method, within};
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -20,12 +21,21 @@ fn run(command: &mut Command) -> Output {
 
 /// What a program says when it is told to act, beside the one `main` that says who says it.
 fn said(program: impl AsRef<Path>, act: &str) -> String {
-    let output = run(Command::new(program.as_ref()).arg(act).stdin(Stdio::null()));
+    let said = METHODS.map(|method| said_under(method, program.as_ref(), act));
+    assert!(said.iter().all(|other| *other == said[0]), "{said:?}");
+    said[0].clone()
+}
+
+fn said_under(method: StartMethod, program: &Path, act: &str) -> String {
+    let mut command = Command::new(program);
+    let output = run(with_method(&mut command, method)
+        .arg(act)
+        .stdin(Stdio::null()));
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(
         output.status.success(),
         "{} {act}: {said}",
-        program.as_ref().display()
+        program.display()
     );
     let (main, rest) = said.split_once('\n').unwrap();
     assert_eq!(main, "main");
@@ -86,9 +96,9 @@ impl Drop for Name {
 fn executable_may_be_deleted_or_replaced_after_the_start() {
     for program in [PLAIN, DEFERRED] {
         for replace in [false, true] {
-            within(DEADLINE, || {
+            under_each_method(|method| {
                 let name = Name::of(program, "replaced");
-                let mut child = Command::new(&name.0)
+                let mut child = with_method(&mut Command::new(&name.0), method)
                     .arg("wait")
                     .stdin(Stdio::piped())
                     .stdout(Stdio::piped())
@@ -185,15 +195,17 @@ fn program_works_under_valgrind() {
     }
     for program in [PLAIN, DEFERRED] {
         for children in ["no", "yes"] {
-            let mut command = Command::new("valgrind");
-            command.args([
-                "-q",
-                &format!("--trace-children={children}"),
-                program,
-                "value",
-            ]);
-            let output = run(command.stdin(Stdio::null()));
-            assert_eq!(String::from_utf8(output.stdout).unwrap(), "main\nOk(3)\n");
+            for method in METHODS {
+                let mut command = Command::new("valgrind");
+                command.args([
+                    "-q",
+                    &format!("--trace-children={children}"),
+                    program,
+                    "value",
+                ]);
+                let output = run(with_method(&mut command, method).stdin(Stdio::null()));
+                assert_eq!(String::from_utf8(output.stdout).unwrap(), "main\nOk(3)\n");
+            }
         }
     }
 }

@@ -3,9 +3,11 @@
 #![allow(missing_docs, reason = "a test")]
 
 use procession::{Builder, ErrorKind, process};
-use procession_tests::{alone, child_ids, descriptors, under_each_method, within};
+use procession_tests::{
+    DEADLINE, METHODS, alone, child_ids, descriptors, under_each_method, with_method, within,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser};
-use std::{error::Error as _, process::Command, time::Duration};
+use std::{error::Error as _, process::Command};
 
 #[process]
 fn nothing() {}
@@ -228,14 +230,18 @@ fn child_without_room_for_its_descriptors_is_told() {
 /// What a process of its own finds, because it spoils itself for the others.
 fn told_by(act: &str) -> String {
     let _alone = alone();
-    within(Duration::from_secs(60), || {
-        let output = Command::new(env!("CARGO_BIN_EXE_spoiled"))
-            .arg(act)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    })
+    let told = METHODS.map(|method| {
+        within(DEADLINE, || {
+            let output = with_method(&mut Command::new(env!("CARGO_BIN_EXE_spoiled")), method)
+                .arg(act)
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{output:?}");
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        })
+    });
+    assert!(told.iter().all(|other| *other == told[0]), "{told:?}");
+    told[0].clone()
 }
 
 #[test]
@@ -269,12 +275,15 @@ fn executable_with_privileges_is_refused() {
     for (mode, what) in [(0o4755, "set-user-ID"), (0o2755, "set-user-ID")] {
         std::fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(mode))
             .unwrap();
-        let output = Command::new(&copy).arg("nothing").output().unwrap();
-        let told = String::from_utf8(output.stdout).unwrap();
-        assert!(
-            told.starts_with("Privileged") && told.contains(what),
-            "{told}"
-        );
+        for method in METHODS {
+            let mut command = Command::new(&copy);
+            let output = with_method(&mut command, method).arg("nothing").output();
+            let told = String::from_utf8(output.unwrap().stdout).unwrap();
+            assert!(
+                told.starts_with("Privileged") && told.contains(what),
+                "{told}"
+            );
+        }
     }
     std::fs::remove_file(&copy).unwrap();
 }

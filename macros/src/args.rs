@@ -47,7 +47,7 @@ const ARGUMENTS: &[(&str, Kind)] = &[
 ];
 
 /// The start methods: their names, and those of the variants of `StartMethod`.
-const START_METHODS: &[(&str, &str)] = &[("spawn", "Spawn")];
+const START_METHODS: &[(&str, &str)] = &[("forkserver", "ForkServer"), ("spawn", "Spawn")];
 
 /// The arguments of one item.
 #[derive(Default)]

@@ -14,6 +14,7 @@ fn add(a: u32, b: u32) -> u32 {
 
 #[process]
 fn nest(depth: u32) -> u32 {
+    procession_tests::use_method();
     if depth == 0 {
         0
     } else {
@@ -60,6 +61,7 @@ fn only_in_the_child() -> u32 {
 }
 
 pub(crate) fn main() {
+    procession_tests::use_method();
     println!("main");
     match env::args().nth(1).unwrap_or_default().as_str() {
         "value" => println!("{:?}", add::spawn(1, 2).expect("it starts").join()),

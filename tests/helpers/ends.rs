@@ -72,6 +72,7 @@ fn start_child() -> Child<()> {
 }
 
 fn main() {
+    procession_tests::use_method();
     let how = std::env::args().nth(1).unwrap_or_default();
     let said = || {
         println!("main done");

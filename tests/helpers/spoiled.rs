@@ -12,6 +12,7 @@ use procession::{Builder, process};
 fn nothing() {}
 
 fn main() {
+    procession_tests::use_method();
     let act = std::env::args().nth(1).unwrap_or_default();
     match act.as_str() {
         "descriptors" => {

@@ -1,7 +1,7 @@
 //! What the tests share: deadlines, start methods, and looks at what was left behind.
 
 use nix::sys::signal::SigSet;
-use procession::StartMethod;
+use procession::{StartMethod, set_start_method, stop_helper};
 use std::{
     collections::BTreeSet,
     fs, io,
@@ -14,7 +14,23 @@ use std::{
 };
 
 /// Every start method, for the tests of what does not depend on it.
-pub const METHODS: [StartMethod; 1] = [StartMethod::Spawn];
+pub const METHODS: [StartMethod; 2] = [StartMethod::ForkServer, StartMethod::Spawn];
+
+/// The variable that tells a program of the tests which start method to use.
+const VARIABLE: &str = "TEST_START_METHOD";
+
+/// Has a program that a test runs use this start method, if it calls [`use_method`].
+pub fn with_method(program: &mut process::Command, method: StartMethod) -> &mut process::Command {
+    program.env(VARIABLE, method.to_string())
+}
+
+/// Sets the start method that the test has asked for, in a program or in a process of one.
+pub fn use_method() {
+    let wanted = std::env::var(VARIABLE).unwrap_or_default();
+    if let Some(method) = METHODS.iter().find(|method| method.to_string() == wanted) {
+        set_start_method(*method);
+    }
+}
 
 /// How long a test may take, on a machine that does other things as well.
 pub const DEADLINE: Duration = Duration::from_secs(60);
@@ -57,13 +73,14 @@ pub fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The open descriptors of this process.
+/// The open descriptors of this process, without those for its helper, which is stopped.
 ///
 /// # Panics
 ///
 /// When `/proc` is not mounted.
 #[must_use]
 pub fn descriptors() -> BTreeSet<String> {
+    stop_helper();
     let entries = fs::read_dir("/proc/self/fd").expect("/proc is mounted");
     let paths: Vec<_> = entries
         .map(|entry| entry.expect("the listing does not fail").path())
@@ -77,13 +94,14 @@ pub fn descriptors() -> BTreeSet<String> {
         .collect()
 }
 
-/// The children of this process, zombies included, by any of its threads.
+/// The children of this process, zombies included, by any of its threads, without its helper, which is stopped.
 ///
 /// # Panics
 ///
 /// When `/proc` is not mounted.
 #[must_use]
 pub fn child_ids() -> Vec<u32> {
+    stop_helper();
     let mut ids = Vec::new();
     for task in fs::read_dir("/proc/self/task").expect("/proc is mounted") {
         // A thread may end meanwhile.

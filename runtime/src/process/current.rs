@@ -7,10 +7,7 @@ use crate::{
 };
 use std::{
     io,
-    os::{
-        fd::{AsFd, BorrowedFd},
-        unix::process::parent_id,
-    },
+    os::{fd::BorrowedFd, unix::process::parent_id},
     process,
     time::{Duration, Instant},
 };
@@ -118,8 +115,8 @@ impl Parent {
     /// Returns whether the parent still runs.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        match &self.0.pidfd {
-            Some(pidfd) => !wait::readable(pidfd.as_fd(), Some(Instant::now()))
+        match self.pidfd() {
+            Some(pidfd) => !wait::readable(pidfd, Some(Instant::now()))
                 .unwrap_or_else(|_| parent_id() != self.0.id),
             None => false,
         }
@@ -143,11 +140,11 @@ impl Parent {
         self.wait_until(wait::deadline(timeout))
     }
 
-    /// Returns a descriptor that becomes readable when the parent ends; none if it was gone when this process began.
+    /// Returns a descriptor that becomes readable when the parent ends; none if it was gone before one was first asked for.
     #[must_use]
     #[doc(alias = "sentinel")]
     pub fn pidfd(&self) -> Option<BorrowedFd<'static>> {
-        self.0.pidfd.as_ref().map(AsFd::as_fd)
+        self.0.pidfd()
     }
 
     fn wait_until(self, deadline: Option<Instant>) -> Result<bool> {

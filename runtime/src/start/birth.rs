@@ -1,11 +1,11 @@
 //! What a child is told first: who it is, what it runs and under which settings.
 
-use super::{Entry, StartMethod, identity::AuthKey, settings::Limits};
+use super::{Entry, StartMethod, heritage::Changes, identity::AuthKey, settings::Limits};
 use crate::sys::{image::Place, signal::Mask};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The first message from the parent. The arguments follow in one of their own.
+/// The first message to a child. The arguments follow in one of their own.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Birth {
     pub(super) name: String,
@@ -18,8 +18,30 @@ pub(super) struct Birth {
     pub(super) limits: Limits,
     pub(super) current_dir: Option<Vec<u8>>,
     pub(super) signal_mask: Mask,
-    /// Whether the standard input comes beside this message; else it is `/dev/null`.
-    pub(super) has_stdin: bool,
-    /// Whether a pipe comes beside this message that the child is to hold until its end.
-    pub(super) has_sentinel: bool,
+    pub(super) changes: Changes,
+    /// What the descriptors beside this message are for, in their order.
+    pub(super) roles: Vec<Role>,
+}
+
+/// What a descriptor that a child is given is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Role {
+    /// The working directory.
+    Directory,
+    /// The standard input; without one it is `/dev/null`, as are the next two.
+    Input,
+    Output,
+    Error,
+    /// The daemon's end of its lifeline.
+    Lifeline,
+    /// A pipe to be held until the end.
+    Sentinel,
+}
+
+/// The kinds of what a new process is sent.
+pub(super) mod kind {
+    pub(in crate::start) const BIRTH: u8 = 1;
+    /// Instead of a birth: be the helper.
+    pub(in crate::start) const SERVE: u8 = 2;
+    pub(in crate::start) const ARGUMENTS: u8 = 3;
 }

@@ -1,15 +1,16 @@
 //! The life of a child, from the socket to the end of the process.
 
 use super::{
-    birth::Birth,
+    birth::{Birth, Role, kind},
     entry::Entry,
     identity::{self, Identity, Parent},
     lifeline, panic,
     reply::{self, Failure, FailureKind},
+    server,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    sys::{exit, limits, overflow, profile, sentinel, signal, stdio},
+    sys::{exit, limits, overflow, profile, signal, stdio},
     wire::{self, Frame, Incoming, Line},
 };
 use std::{
@@ -19,12 +20,12 @@ use std::{
     io,
     os::{
         fd::{AsFd, OwnedFd},
-        unix::{ffi::OsStringExt, process::parent_id},
+        unix::ffi::OsStringExt,
     },
     panic::{AssertUnwindSafe, catch_unwind},
     process,
     sync::{
-        OnceLock,
+        Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -44,27 +45,59 @@ pub(super) enum Entered {
     InMain,
 }
 
-static SOCKET: OnceLock<OwnedFd> = OnceLock::new();
-static TIMEOUT: OnceLock<Duration> = OnceLock::new();
+/// What this process is as a child. A copy of a child that is a child itself begins anew.
+static SOCKET: Mutex<Option<&'static OwnedFd>> = Mutex::new(None);
+static TIMEOUT: Mutex<Option<Duration>> = Mutex::new(None);
 static REACHED: AtomicBool = AtomicBool::new(false);
 
 /// The line to the parent, in a child.
 pub(super) fn line() -> Option<Line<'static>> {
-    // The parent is waited for without limit: a child has nothing else to do, and the end of the parent ends the wait.
-    SOCKET.get().map(|socket| Line {
+    let socket = *SOCKET.lock().unwrap_or_else(PoisonError::into_inner);
+    socket.map(line_on)
+}
+
+/// The parent is waited for without limit: a child has nothing else to do, and the end of the parent ends the wait.
+fn line_on(socket: &OwnedFd) -> Line<'_> {
+    Line {
         socket: socket.as_fd(),
         peer: None,
         stall: None,
-    })
+    }
 }
 
-/// Lives as the child that the parent at the other end of the socket wants, and ends.
+/// Lives as what the parent at the other end of the socket wants this new process to be, and ends.
 pub(super) fn live(socket: OwnedFd, entered: Entered) -> ! {
-    SOCKET.get_or_init(|| socket);
-    let Some(line) = line() else {
-        exit::now(FAILED)
-    };
-    let status = match arrive(&line, entered) {
+    let line = line_on(&socket);
+    match prepare(entered).and_then(|()| next(&line, "its settings")) {
+        Ok(frame) if frame.kind == kind::SERVE => match server::serve(frame.fds) {
+            Ok(child) => {
+                drop(socket);
+                begin(child, None, entered)
+            }
+            Err(_) => exit::now(FAILED),
+        },
+        Ok(frame) => begin(socket, Some(frame), entered),
+        Err(error) => process::exit(fail(&line, &error)),
+    }
+}
+
+/// Makes good what a process lacks that std has not started, for itself or for those that will be forked from it.
+fn prepare(entered: Entered) -> Result<()> {
+    if entered == Entered::BeforeMain {
+        signal::ignore_broken_pipes().map_err(setting("SIGPIPE cannot be ignored"))?;
+        overflow::watch().map_err(setting("its stack cannot be watched"))?;
+    }
+    panic::watch();
+    stdio::close_inherited().map_err(setting("what it inherited cannot be closed"))
+}
+
+/// Lives as the child, from its birth on.
+fn begin(socket: OwnedFd, birth: Option<Frame>, entered: Entered) -> ! {
+    profile::begin();
+    let socket: &'static OwnedFd = Box::leak(Box::new(socket));
+    *SOCKET.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
+    let line = line_on(socket);
+    let status = match arrive(&line, birth, entered) {
         Ok((entry, arguments)) => run(&line, entry, arguments),
         Err(error) => fail(&line, &error),
     };
@@ -72,45 +105,48 @@ pub(super) fn live(socket: OwnedFd, entered: Entered) -> ! {
 }
 
 /// Becomes what the parent wants this process to be; returns its function and the arguments.
-fn arrive(line: &Line<'_>, entered: Entered) -> Result<(Entry, Incoming)> {
-    if entered == Entered::BeforeMain {
-        signal::ignore_broken_pipes().map_err(setting("SIGPIPE cannot be ignored"))?;
-    }
-    profile::begin();
-    stdio::close_inherited().map_err(setting("what it inherited cannot be closed"))?;
-    let Frame { bytes, fds, .. } = next(line, "its settings")?;
+fn arrive(line: &Line<'_>, birth: Option<Frame>, entered: Entered) -> Result<(Entry, Incoming)> {
+    let Frame { bytes, fds, .. } = birth.map_or_else(|| next(line, "its settings"), Ok)?;
     let birth: Birth = wire::decode(&bytes).map_err(|source| {
         Error::new(ErrorKind::Decode, "its settings cannot be decoded").because(source)
     })?;
-    let mut fds = fds.into_iter();
-    if birth.has_stdin
-        && let Some(stdin) = fds.next()
-    {
-        stdio::replace(0, stdin.as_fd()).map_err(setting("its standard input cannot be set"))?;
+    for (role, fd) in birth.roles.iter().zip(fds) {
+        accept(*role, fd)?;
     }
     stdio::fill_gaps().map_err(setting("its standard streams cannot be opened"))?;
-    if birth.daemon
-        && let Some(pipe) = fds.next()
-    {
-        lifeline::tie(pipe).map_err(setting("its lifeline cannot be armed"))?;
-    }
-    if birth.has_sentinel
-        && let Some(pipe) = fds.next()
-    {
-        // Its end is the end of this process.
-        std::mem::forget(pipe);
-    }
-    let name = birth.name.clone();
-    let entry = settle(birth)?;
     if entered == Entered::BeforeMain {
-        let message = format!(
-            "\nprocess `{name}` has overflowed its stack\nfatal runtime error: stack overflow, aborting\n"
-        );
-        overflow::report(message).map_err(setting("its stack cannot be watched"))?;
+        overflow::say(format!(
+            "\nprocess `{}` has overflowed its stack\nfatal runtime error: stack overflow, aborting\n",
+            birth.name
+        ));
     }
-    panic::watch();
+    let entry = settle(birth)?;
     let Frame { bytes, fds, .. } = next(line, "its arguments")?;
     Ok((entry, Incoming::new(bytes, fds).when_ready(reached)))
+}
+
+/// Puts a descriptor to its use.
+fn accept(role: Role, fd: OwnedFd) -> Result<()> {
+    match role {
+        Role::Directory => stdio::set_working_directory(fd.as_fd()).map_err(setting(
+            "its working directory cannot be that of its parent",
+        )),
+        Role::Input => {
+            stdio::replace(0, fd.as_fd()).map_err(setting("its standard input cannot be set"))
+        }
+        Role::Output => {
+            stdio::replace(1, fd.as_fd()).map_err(setting("its standard output cannot be set"))
+        }
+        Role::Error => {
+            stdio::replace(2, fd.as_fd()).map_err(setting("its standard error cannot be set"))
+        }
+        Role::Lifeline => lifeline::tie(fd).map_err(setting("its lifeline cannot be armed")),
+        Role::Sentinel => {
+            // Its end is the end of this process.
+            std::mem::forget(fd);
+            Ok(())
+        }
+    }
 }
 
 /// Receives the next frame of the parent. Without one there is no parent to tell, and nothing to live for.
@@ -125,6 +161,7 @@ fn next(line: &Line<'_>, what: &str) -> Result<Frame> {
 /// Applies the settings, and takes on the identity.
 fn settle(birth: Birth) -> Result<Entry> {
     limits::set_name(&birth.name).map_err(setting("it cannot be named"))?;
+    birth.changes.apply()?;
     if let Some(path) = birth.current_dir.map(OsString::from_vec) {
         let what = format!("its working directory cannot be set to {}", path.display());
         env::set_current_dir(path).map_err(setting(what))?;
@@ -148,17 +185,8 @@ fn settle(birth: Birth) -> Result<Entry> {
             .map_err(setting(format!("it cannot be bound to the CPUs {cpus:?}")))?;
     }
     signal::set_mask(birth.signal_mask).map_err(setting("its signal mask cannot be set"))?;
-    if let Some(timeout) = birth.timeout {
-        TIMEOUT.get_or_init(|| timeout);
-    }
-    let id = parent_id();
-    // A parent that is gone by now has no pidfd to be opened, and its id may be another's.
-    let pidfd = sentinel::open_pidfd(id).ok().filter(|_| parent_id() == id);
-    let parent = Some(Parent {
-        id,
-        name: birth.parent_name,
-        pidfd,
-    });
+    *TIMEOUT.lock().unwrap_or_else(PoisonError::into_inner) = birth.timeout;
+    let parent = Some(Parent::new(birth.parent_name));
     let (name, daemon, start_method) = (birth.name, birth.daemon, Some(birth.start_method));
     identity::assume(
         Identity {
@@ -187,8 +215,9 @@ fn setting<E: Into<io::Error>>(what: impl Into<String>) -> impl FnOnce(E) -> Err
 
 /// Tells the parent that the function comes next. From here on whatever happens is the function's doing.
 fn reached() -> Result<()> {
-    if let Some(timeout) = TIMEOUT.get() {
-        signal::kill_after(*timeout).map_err(setting("its timeout cannot be set"))?;
+    let timeout = *TIMEOUT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(timeout) = timeout {
+        signal::kill_after(timeout).map_err(setting("its timeout cannot be set"))?;
     }
     if let Some(line) = line() {
         reply::send_reached(&line).map_err(|source| Error::os("its parent is gone", source))?;

@@ -3,13 +3,16 @@
 use super::StartMethod;
 use crate::{
     error::{Error, Result},
-    sys::random,
+    sys::{random, sentinel},
 };
 use serde::{Deserialize, Serialize};
 use std::{
     fmt, hint,
-    os::fd::OwnedFd,
-    sync::{Mutex, OnceLock, PoisonError},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::process::parent_id,
+    },
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 /// What a process knows about itself.
@@ -26,28 +29,55 @@ pub(crate) struct Identity {
 pub(crate) struct Parent {
     pub(crate) id: u32,
     pub(crate) name: String,
-    /// None if there was none to be had when the child began.
-    pub(crate) pidfd: Option<OwnedFd>,
+    /// Opened when it is first asked for. None if there was none to be had then.
+    pidfd: OnceLock<Option<OwnedFd>>,
 }
 
-static IDENTITY: OnceLock<Identity> = OnceLock::new();
+impl Parent {
+    pub(super) fn new(name: String) -> Self {
+        Self {
+            id: parent_id(),
+            name,
+            pidfd: OnceLock::new(),
+        }
+    }
+
+    /// Returns a pidfd of the parent; none if it was gone before one was asked for.
+    pub(crate) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        let open = || {
+            // A parent that is gone by now has no pidfd to be opened, and its id may be another's.
+            let pidfd = sentinel::open_pidfd(self.id).ok();
+            pidfd.filter(|_| parent_id() == self.id)
+        };
+        self.pidfd.get_or_init(open).as_ref().map(AsFd::as_fd)
+    }
+}
+
+/// None in a process that is no child, until it is asked who it is.
+static IDENTITY: Mutex<Option<&'static Identity>> = Mutex::new(None);
 static AUTHKEY: Mutex<Option<AuthKey>> = Mutex::new(None);
 
 /// Returns who this process is.
 pub(crate) fn current() -> &'static Identity {
-    IDENTITY.get_or_init(|| Identity {
-        name: "main".into(),
-        daemon: false,
-        start_method: None,
-        parent: None,
+    identity().get_or_insert_with(|| {
+        Box::leak(Box::new(Identity {
+            name: "main".into(),
+            daemon: false,
+            start_method: None,
+            parent: None,
+        }))
     })
 }
 
 /// Has this process be a child, from its birth on.
 pub(super) fn assume(identity: Identity, authkey: AuthKey) {
     *AUTHKEY.lock().unwrap_or_else(PoisonError::into_inner) = Some(authkey);
-    // Nobody can have asked before: the child has only just begun.
-    let _ = IDENTITY.set(identity);
+    // What it was before, if it is a copy of another process, may still be borrowed.
+    *self::identity() = Some(Box::leak(Box::new(identity)));
+}
+
+fn identity() -> MutexGuard<'static, Option<&'static Identity>> {
+    IDENTITY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A secret that this process and its descendants share, by which they can prove to each other that they belong together.

@@ -24,6 +24,20 @@ use std::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum StartMethod {
+    /// Has the child forked by a helper process, which was started for that by running the executable anew and does nothing else:
+    /// as clean a start as [`Spawn`](Self::Spawn), and as fast as forking a small process, however large this one is and
+    /// however many threads it has.
+    ///
+    /// The child is a child of this process like any other. It takes everything from this process and thread that a process
+    /// inherits, in the state of the moment, but for a few things which it has from the time when the helper was started: the
+    /// scheduling policy, the I/O priority and the score for the out-of-memory killer. What `pthread_atfork` has registered is
+    /// not called. Where a helper cannot do its work, for a filter that refuses `clone` or a C library of another kind, the
+    /// process is started by [`Spawn`](Self::Spawn), as [`Child::start_method`](crate::Child::start_method) tells.
+    ///
+    /// The helper is started on first use, replaced when it has died or when this process has become another (its user or group,
+    /// capabilities, filters, namespaces, control group or session), and ends with this process. See
+    /// [`stop_helper`](crate::stop_helper).
+    ForkServer,
     /// Runs the executable anew, and enters the function before `main`: the child shares nothing with its parent but what it
     /// is given.
     Spawn,
@@ -33,7 +47,7 @@ pub enum StartMethod {
 static DEFAULT: AtomicU8 = AtomicU8::new(0);
 
 /// Every method, in the order of their numbers.
-const ALL: [StartMethod; 1] = [StartMethod::Spawn];
+const ALL: [StartMethod; 2] = [StartMethod::ForkServer, StartMethod::Spawn];
 
 /// Sets the start method of every process that is started from now on and whose [`Builder`](crate::Builder) and attribute name
 /// none.
@@ -56,7 +70,7 @@ pub fn set_start_method(method: StartMethod) {
 }
 
 impl Default for StartMethod {
-    /// Returns what [`set_start_method`] has set, or else [`StartMethod::Spawn`].
+    /// Returns what [`set_start_method`] has set, or else [`StartMethod::ForkServer`].
     fn default() -> Self {
         ALL[usize::from(DEFAULT.load(Ordering::Relaxed))]
     }
@@ -65,6 +79,7 @@ impl Default for StartMethod {
 impl fmt::Display for StartMethod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::ForkServer => "forkserver",
             Self::Spawn => "spawn",
         })
     }

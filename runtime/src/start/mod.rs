@@ -7,18 +7,23 @@
 mod birth;
 mod child;
 mod entry;
+mod helper;
+mod heritage;
 mod identity;
 mod lifeline;
 mod method;
+mod newborn;
 mod panic;
 mod parent;
 mod reply;
+mod server;
 mod settings;
 mod spawn;
 mod stdio;
 
 pub(crate) use entry::Entry;
 pub use entry::{defer, run_deferred};
+pub use helper::stop_helper;
 pub use identity::{AuthKey, authkey};
 pub(crate) use identity::{Identity, Parent, current};
 pub use method::{StartMethod, set_start_method};

@@ -2,39 +2,38 @@
 
 use super::{
     Entry, StartMethod,
-    birth::Birth,
+    birth::{Birth, Role, kind},
+    helper,
+    heritage::Changes,
     identity, lifeline,
+    newborn::{Newborn, Unborn, Ward},
     reply::{self, Failure, FailureKind, Reply},
     settings::Settings,
     spawn,
-    stdio::{Stdio, Stream},
+    stdio::{Opened, Stdio, Stream},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     sys::{
         image::Place,
-        sentinel::{self, Reaped, Sentinel},
-        signal, socket, wait,
+        sentinel::{self, Sentinel},
+        signal, socket, stdio,
     },
     wire::{self, Line, Outgoing},
 };
 use std::{
-    cell::Cell,
     io,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::{ffi::OsStringExt, process::ExitStatusExt},
-    },
-    process::{self, ChildStderr, ChildStdin, ChildStdout, ExitStatus},
+    os::{fd::OwnedFd, unix::ffi::OsStringExt},
+    process::{ChildStderr, ChildStdin, ChildStdout},
     time::{Duration, Instant},
 };
 
 /// How long a new child may make no progress on its way to its function: that of a machine with a hundred times more to do than
 /// it can, and still an end.
-const STALL: Duration = Duration::from_secs(60);
+pub(super) const STALL: Duration = Duration::from_secs(60);
 
 /// How long a child that said why it ends may take to end.
-const LAST_BREATH: Duration = Duration::from_secs(5);
+pub(super) const LAST_BREATH: Duration = Duration::from_secs(5);
 
 /// What is to be started.
 pub(crate) struct Order {
@@ -78,37 +77,27 @@ pub(crate) fn start(order: Order) -> Result<Started> {
     } = order;
     settings.check()?;
     let entry = locate(entry, function)?;
-    let start_method = settings.start_method.unwrap_or_default();
-    let (ours, theirs) =
-        socket::pair().map_err(|source| Error::os("no socket to be had", source))?;
-    let stdin = settings
-        .stdin
-        .take()
-        .unwrap_or_else(Stdio::null)
-        .open(Stream::Input)?;
-    let stdout = settings
-        .stdout
-        .take()
-        .unwrap_or_else(Stdio::inherit)
-        .open(Stream::Output)?;
-    let stderr = settings
-        .stderr
-        .take()
-        .unwrap_or_else(Stdio::inherit)
-        .open(Stream::Error)?;
-    let (tie, lifeline) = if daemon {
-        lifeline::make().map(|(tie, line)| (Some(tie), Some(line)))?
-    } else {
-        (None, None)
+    let mut gifts = Gifts::default();
+    let stdin = settings.stdin.take().unwrap_or_else(Stdio::null);
+    let stdout = settings.stdout.take().unwrap_or_else(Stdio::inherit);
+    let stderr = settings.stderr.take().unwrap_or_else(Stdio::inherit);
+    let streams = Streams {
+        stdin: gifts.open(stdin, Stream::Input)?.map(ChildStdin::from),
+        stdout: gifts.open(stdout, Stream::Output)?.map(ChildStdout::from),
+        stderr: gifts.open(stderr, Stream::Error)?.map(ChildStderr::from),
     };
-
-    let (pipe, pipe_end) = sentinel_pipe()?;
-
-    let birth = Birth {
+    let lifeline = if daemon {
+        let (theirs, ours) = lifeline::make()?;
+        gifts.give(Role::Lifeline, theirs);
+        Some(ours)
+    } else {
+        None
+    };
+    let mut birth = Birth {
         name,
         parent_name: identity::current().name.clone(),
         daemon,
-        start_method,
+        start_method: settings.start_method.unwrap_or_default(),
         entry,
         authkey: settings.authkey.take().map_or_else(identity::authkey, Ok)?,
         timeout: settings.timeout,
@@ -119,54 +108,159 @@ pub(crate) fn start(order: Order) -> Result<Started> {
             .map(|path| path.into_os_string().into_vec()),
         signal_mask: signal::mask()
             .map_err(|source| Error::os("the signal mask cannot be read", source))?,
-        has_stdin: stdin.theirs.is_some(),
-        has_sentinel: pipe.is_some(),
+        changes: Changes::default(),
+        roles: Vec::new(),
     };
-    let birth_fds: Vec<OwnedFd> = stdin
-        .theirs
-        .into_iter()
-        .chain(tie)
-        .chain(pipe_end)
-        .collect();
-    let birth = wire::encode(&birth).map_err(|source| {
-        Error::new(ErrorKind::Encode, "its settings cannot be encoded").because(source)
-    })?;
 
-    let newborn = match start_method {
-        StartMethod::Spawn => Newborn::new(
-            spawn::launch(&settings, theirs, stdout.theirs, stderr.theirs)?,
-            pipe,
-        )?,
-    };
-    let line = Line {
-        socket: ours.as_fd(),
-        peer: Some(newborn.sentinel().as_fd()),
-        stall: Some(STALL),
-    };
-    let since = Instant::now();
-    // A child that ends before it has read everything breaks the line; what it said before tells why.
-    let sent = line
-        .send(0, &birth, &birth_fds)
-        .and_then(|()| line.send(0, &arguments.bytes, &arguments.fds));
-    drop((birth_fds, arguments));
-    match sent {
-        Err(error) if !is_end(&error) => return Err(stalled(error)),
-        _ => wait_until_reached(&line, &newborn)?,
+    if birth.start_method == StartMethod::ForkServer {
+        match by_helper(&mut birth, &settings, &mut gifts, &arguments)? {
+            Some((newborn, since)) => return started(newborn, &birth, (lifeline, streams), since),
+            None => birth.start_method = StartMethod::Spawn,
+        }
     }
-    let sentinel = newborn.grow_up();
-    let streams = Streams {
-        stdin: stdin.ours.map(ChildStdin::from),
-        stdout: stdout.ours.map(ChildStdout::from),
-        stderr: stderr.ours.map(ChildStderr::from),
-    };
+    let newborn = by_spawn(&settings, &mut gifts)?;
+    let since = Instant::now();
+    birth.changes = Changes::default();
+    tell(&newborn, &mut birth, &gifts, &arguments).map_err(Unborn::into_error)?;
+    started(newborn, &birth, (lifeline, streams), since)
+}
+
+fn started(
+    newborn: Newborn,
+    birth: &Birth,
+    (lifeline, streams): (Option<OwnedFd>, Streams),
+    since: Instant,
+) -> Result<Started> {
+    let (sentinel, socket) = newborn.grow_up().map_err(Unborn::into_error)?;
     Ok(Started {
-        start_method,
+        start_method: birth.start_method,
         sentinel,
-        socket: ours,
+        socket,
         lifeline,
         streams,
         since,
     })
+}
+
+/// The descriptors that a child is given, each with what it is for.
+#[derive(Debug, Default)]
+struct Gifts {
+    roles: Vec<Role>,
+    fds: Vec<OwnedFd>,
+}
+
+impl Gifts {
+    fn give(&mut self, role: Role, fd: OwnedFd) {
+        self.roles.push(role);
+        self.fds.push(fd);
+    }
+
+    fn take(&mut self, role: Role) -> Option<OwnedFd> {
+        let place = self.roles.iter().position(|other| *other == role)?;
+        self.roles.remove(place);
+        Some(self.fds.remove(place))
+    }
+
+    /// Opens a standard stream; returns our end if it is a pipe.
+    fn open(&mut self, stdio: Stdio, stream: Stream) -> Result<Option<OwnedFd>> {
+        let Opened { theirs, ours } = stdio.open(stream)?;
+        if let Some(fd) = theirs {
+            let role = match stream {
+                Stream::Input => Role::Input,
+                Stream::Output => Role::Output,
+                Stream::Error => Role::Error,
+            };
+            self.give(role, fd);
+        }
+        Ok(ours)
+    }
+}
+
+/// Has the process made by running the executable anew.
+fn by_spawn(settings: &Settings, gifts: &mut Gifts) -> Result<Newborn> {
+    let (ours, theirs) =
+        socket::pair().map_err(|source| Error::os("no socket to be had", source))?;
+    // It has the working directory of this process, and the streams are given by the exec.
+    drop(gifts.take(Role::Directory));
+    let pipe = if sentinel::has_pidfds() {
+        None
+    } else {
+        let (reader, writer) =
+            io::pipe().map_err(|source| Error::os("no pipe for its sentinel", source))?;
+        gifts.give(Role::Sentinel, writer.into());
+        Some(reader.into())
+    };
+    let (output, error) = (gifts.take(Role::Output), gifts.take(Role::Error));
+    let child = spawn::launch(settings, theirs, output, error)?;
+    // std's handle does nothing when it is dropped.
+    let ward = Ward::new(child.id(), pipe)?;
+    Ok(Newborn::made(ward, ours))
+}
+
+/// Has the process made by the helper, and tells it what it is; none where that cannot be done here.
+fn by_helper(
+    birth: &mut Birth,
+    settings: &Settings,
+    gifts: &mut Gifts,
+    arguments: &Outgoing,
+) -> Result<Option<(Newborn, Instant)>> {
+    // Without /proc there is no helper either, and running the executable anew tells why.
+    let Ok(directory) = stdio::working_directory() else {
+        return Ok(None);
+    };
+    gifts.give(Role::Directory, directory);
+    for _ in 0..helper::ATTEMPTS {
+        let Some(helper::Made { newborn, changes }) = helper::make(settings)? else {
+            return Ok(None);
+        };
+        birth.changes = changes;
+        let since = Instant::now();
+        match tell(&newborn, birth, gifts, arguments) {
+            Ok(()) => return Ok(Some((newborn, since))),
+            // The helper has died, or no descriptor can be sent to it: with another one it may be different.
+            Err(Unborn::Lost) => newborn
+                .request()
+                .map_or((), |request| helper::replace(request.helper())),
+            // A filter, or a C library of another kind.
+            Err(Unborn::Refused(error))
+                if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) =>
+            {
+                helper::give_up();
+                return Ok(None);
+            }
+            Err(unborn) => return Err(unborn.into_error()),
+        }
+    }
+    Ok(None)
+}
+
+/// Tells a process what it is, and waits until it has reached its function.
+fn tell(
+    newborn: &Newborn,
+    birth: &mut Birth,
+    gifts: &Gifts,
+    arguments: &Outgoing,
+) -> Result<(), Unborn> {
+    birth.roles.clone_from(&gifts.roles);
+    let encoded = wire::encode(birth).map_err(|source| {
+        Unborn::Failed(
+            Error::new(ErrorKind::Encode, "its settings cannot be encoded").because(source),
+        )
+    })?;
+    // Where it is there already it can be watched; where it is on its way, its socket tells.
+    match newborn.ward() {
+        Ok(_) | Err(Unborn::Lost) => {}
+        Err(unborn) => return Err(unborn),
+    }
+    let line = newborn.line();
+    // A child that ends before it has read everything breaks the line; what it said before tells why.
+    let sent = line
+        .send(kind::BIRTH, &encoded, &gifts.fds)
+        .and_then(|()| line.send(kind::ARGUMENTS, &arguments.bytes, &arguments.fds));
+    match sent {
+        Err(error) if !is_end(&error) => Err(Unborn::Failed(stalled(error))),
+        _ => wait_until_reached(&line, newborn),
+    }
 }
 
 fn locate(entry: Entry, function: &str) -> Result<Place<Entry>> {
@@ -181,16 +275,16 @@ fn locate(entry: Entry, function: &str) -> Result<Place<Entry>> {
     })
 }
 
-fn wait_until_reached(line: &Line<'_>, newborn: &Newborn) -> Result<()> {
+fn wait_until_reached(line: &Line<'_>, newborn: &Newborn) -> Result<(), Unborn> {
     match reply::receive(line) {
         Ok(Some(Reply::Reached)) => Ok(()),
         Ok(Some(Reply::Failed(failure))) => {
-            newborn.await_end(LAST_BREATH);
-            Err(told(failure))
+            newborn.await_end();
+            Err(Unborn::Failed(told(failure)))
         }
-        Ok(_) => Err(newborn.ended_early()),
-        Err(error) if is_end(&error) => Err(newborn.ended_early()),
-        Err(error) => Err(stalled(error)),
+        Ok(_) => Err(Unborn::Failed(newborn.ended_early()?)),
+        Err(error) if is_end(&error) => Err(Unborn::Failed(newborn.ended_early()?)),
+        Err(error) => Err(Unborn::Failed(stalled(error))),
     }
 }
 
@@ -218,7 +312,7 @@ fn told(
     }
 }
 
-fn is_end(error: &io::Error) -> bool {
+pub(super) fn is_end(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
     matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
@@ -233,90 +327,5 @@ fn stalled(error: io::Error) -> Error {
             ),
         ),
         _ => Error::os("it cannot be talked to", error),
-    }
-}
-
-/// The two ends of what a child without a pidfd is known by: ours, and its own.
-fn sentinel_pipe() -> Result<(Option<OwnedFd>, Option<OwnedFd>)> {
-    if sentinel::has_pidfds() {
-        return Ok((None, None));
-    }
-    let (reader, writer) =
-        io::pipe().map_err(|source| Error::os("no pipe for its sentinel", source))?;
-    Ok((Some(reader.into()), Some(writer.into())))
-}
-
-/// A process that has not reached its function yet: dropping it ends and reaps it.
-struct Newborn {
-    sentinel: Option<Sentinel>,
-    reaped: Cell<bool>,
-}
-
-impl Newborn {
-    fn new(mut child: process::Child, pipe: Option<OwnedFd>) -> Result<Self> {
-        match Sentinel::new(child.id(), pipe) {
-            Ok(sentinel) => Ok(Self {
-                sentinel: Some(sentinel),
-                reaped: Cell::new(false),
-            }),
-            Err(source) => {
-                // It is ours and not reaped, so killing and reaping it cannot fail.
-                let _ = child.kill();
-                let _ = child.wait();
-                Err(Error::os("no pidfd to be had", source))
-            }
-        }
-    }
-
-    fn sentinel(&self) -> &Sentinel {
-        self.sentinel
-            .as_ref()
-            .expect("it is taken out by value only")
-    }
-
-    fn grow_up(mut self) -> Sentinel {
-        self.sentinel.take().expect("it is taken out here only")
-    }
-
-    /// Waits for the process to end, and reaps it; returns how, if it did in time.
-    fn await_end(&self, patience: Duration) -> Option<ExitStatus> {
-        if !wait::readable(self.sentinel().as_fd(), wait::deadline(patience)).ok()? {
-            return None;
-        }
-        match self.sentinel().reap() {
-            Ok(Reaped::Ended(status)) => {
-                self.reaped.set(true);
-                Some(status)
-            }
-            _ => None,
-        }
-    }
-
-    fn ended_early(&self) -> Error {
-        let how = match self.await_end(LAST_BREATH) {
-            None => String::new(),
-            Some(status) => match (status.code(), status.signal()) {
-                (Some(code), _) => format!(", with exit status {code}"),
-                (None, Some(number)) => format!(", killed by {}", signal::name(number)),
-                (None, None) => String::new(),
-            },
-        };
-        Error::new(
-            ErrorKind::EndedEarly,
-            format!("it ended before it reached its function{how}"),
-        )
-    }
-}
-
-impl Drop for Newborn {
-    fn drop(&mut self) {
-        if let Some(sentinel) = &self.sentinel
-            && !self.reaped.get()
-        {
-            // It is ours, so it can be killed, and once it was killed it will end.
-            let _ = sentinel.signal(libc::SIGKILL);
-            let _ = sentinel.await_end();
-            let _ = sentinel.reap();
-        }
     }
 }

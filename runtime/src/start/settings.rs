@@ -1,6 +1,6 @@
 //! What a process is started with, beside its arguments.
 
-use super::{StartMethod, Stdio, identity::AuthKey};
+use super::{StartMethod, Stdio, heritage::Variable, identity::AuthKey};
 use crate::error::{Error, ErrorKind, Result};
 use std::{ffi::OsString, os::unix::ffi::OsStrExt, path::PathBuf, time::Duration};
 
@@ -55,6 +55,25 @@ impl Settings {
             }
         }
         Ok(())
+    }
+
+    /// Returns what these settings make of an environment.
+    pub(super) fn environment(&self, inherited: &[Variable]) -> Vec<Variable> {
+        let mut environment = if self.env_clear {
+            Vec::new()
+        } else {
+            inherited.to_vec()
+        };
+        for (name, value) in &self.env {
+            let place = environment.iter().position(|(other, _)| other == name);
+            match (place, value) {
+                (Some(place), Some(value)) => environment[place].1.clone_from(value),
+                (Some(place), None) => drop(environment.remove(place)),
+                (None, Some(value)) => environment.push((name.clone(), value.clone())),
+                (None, None) => {}
+            }
+        }
+        environment
     }
 
     /// Fills in what is not set with what `defaults` has set.

@@ -1,6 +1,6 @@
 //! The spawn start method: the executable is run anew.
 
-use super::{entry::VARIABLE, settings::Settings};
+use super::{entry::VARIABLE, heritage::Variable, settings::Settings};
 use crate::{
     error::{Error, ErrorKind, Result},
     sys::{
@@ -23,18 +23,9 @@ pub(super) fn launch(
     output: Option<OwnedFd>,
     error: Option<OwnedFd>,
 ) -> Result<std::process::Child> {
-    refuse_privileges()?;
     let stream = |fd: Option<OwnedFd>| fd.map_or_else(Stdio::null, Stdio::from);
-    let mut command = Command::new(image::executable());
-    let mut arguments = env::args_os();
-    if let Some(program) = arguments.next() {
-        command.arg0(program);
-    }
-    command
-        .args(arguments)
-        .stdin(socket)
-        .stdout(stream(output))
-        .stderr(stream(error));
+    let mut command = anew(socket)?;
+    command.stdout(stream(output)).stderr(stream(error));
     if settings.env_clear {
         command.env_clear();
     }
@@ -46,6 +37,37 @@ pub(super) fn launch(
     }
     command.env(VARIABLE, "1");
     command.spawn().map_err(refused)
+}
+
+/// Starts the executable as the helper of the forkserver start method, with this environment and no stream of ours.
+pub(super) fn launch_helper(
+    environment: &[Variable],
+    socket: OwnedFd,
+) -> Result<std::process::Child> {
+    let mut command = anew(socket)?;
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .env_clear()
+        .envs(
+            environment
+                .iter()
+                .map(|(name, value)| (name.as_os_str(), value.as_os_str())),
+        )
+        .env(VARIABLE, "1");
+    command.spawn().map_err(refused)
+}
+
+/// The executable with the arguments of this process.
+fn anew(socket: OwnedFd) -> Result<Command> {
+    refuse_privileges()?;
+    let mut command = Command::new(image::executable());
+    let mut arguments = env::args_os();
+    if let Some(program) = arguments.next() {
+        command.arg0(program);
+    }
+    command.args(arguments).stdin(socket);
+    Ok(command)
 }
 
 fn refuse_privileges() -> Result<()> {

@@ -2,14 +2,67 @@
 
 use nix::{
     errno::Errno,
-    sched::{CpuSet, sched_setaffinity},
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
     sys::{
         prctl,
         resource::{Resource, getrlimit, setrlimit},
+        stat::{Mode, umask},
     },
     unistd::Pid,
 };
 use std::{ffi::CString, io, time::Duration};
+
+/// A soft and a hard limit.
+pub(crate) type Limit = (u64, u64);
+
+/// How many limits there are (`RLIM_NLIMITS`), the same on every architecture this crate supports.
+pub(crate) const COUNT: u8 = 16;
+
+/// Returns one limit of this process, by its number.
+pub(crate) fn get(number: u8) -> io::Result<Limit> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the result is a valid place to write to, and a number that is none is answered by an error.
+    Errno::result(unsafe { libc::getrlimit(number.into(), &raw mut limit) })?;
+    Ok((limit.rlim_cur, limit.rlim_max))
+}
+
+/// Sets one limit of this process, by its number.
+pub(crate) fn set(number: u8, (soft, hard): Limit) -> io::Result<()> {
+    let limit = libc::rlimit {
+        rlim_cur: soft,
+        rlim_max: hard,
+    };
+    // SAFETY: the limit is valid to read, and a number that is none is answered by an error.
+    Errno::result(unsafe { libc::setrlimit(number.into(), &raw const limit) })?;
+    Ok(())
+}
+
+/// Returns the nice value of this thread.
+pub(crate) fn nice() -> io::Result<i32> {
+    Errno::clear();
+    // SAFETY: the call takes two integers; a `who` of zero is this thread.
+    match unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) } {
+        // That may be the value or an error.
+        -1 if Errno::last_raw() != 0 => Err(Errno::last().into()),
+        nice => Ok(nice),
+    }
+}
+
+/// Returns the CPUs that this thread may run on.
+pub(crate) fn affinity() -> io::Result<Vec<usize>> {
+    let set = sched_getaffinity(Pid::from_raw(0))?;
+    Ok((0..CpuSet::count())
+        .filter(|cpu| set.is_set(*cpu).unwrap_or(false))
+        .collect())
+}
+
+/// Sets the mask for new files.
+pub(crate) fn set_umask(mask: u32) {
+    umask(Mode::from_bits_truncate(mask));
+}
 
 /// Limits the address space, in bytes (`RLIMIT_AS`).
 pub(crate) fn set_memory(bytes: u64) -> io::Result<()> {

@@ -8,6 +8,8 @@
     reason = "this is the module that unsafe code is confined to"
 )]
 
+pub(crate) mod board;
+pub(crate) mod clone;
 pub(crate) mod ctor;
 pub(crate) mod environment;
 pub(crate) mod exit;
@@ -22,5 +24,6 @@ pub(crate) mod random;
 pub(crate) mod sentinel;
 pub(crate) mod signal;
 pub(crate) mod socket;
+pub(crate) mod standing;
 pub(crate) mod stdio;
 pub(crate) mod wait;

@@ -15,23 +15,26 @@ use nix::{
 use std::{
     io,
     num::NonZero,
-    sync::{
-        OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicPtr, AtomicUsize, Ordering},
 };
 
 static GUARD_START: AtomicUsize = AtomicUsize::new(0);
 static GUARD_END: AtomicUsize = AtomicUsize::new(0);
-static MESSAGE: OnceLock<String> = OnceLock::new();
+static MESSAGE: AtomicPtr<String> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Has an overflow of this thread's stack end the process with `message` on its standard error and SIGABRT, as std does.
-pub(crate) fn report(message: String) -> io::Result<()> {
+/// Says what an overflow is reported with from now on.
+pub(crate) fn say(message: String) {
+    // What was there before may be read by the handler at any moment, so it is never freed.
+    MESSAGE.store(Box::into_raw(Box::new(message)), Ordering::Release);
+}
+
+/// Has an overflow of this thread's stack end the process, with what it was told to [`say`] on its standard error and SIGABRT, as
+/// std does.
+pub(crate) fn watch() -> io::Result<()> {
     let (bottom, page) = (stack_bottom()?, page_size()?);
     // The kernel lets the stack grow down to its limit, and a frame may reach past that by more than a page at once.
     GUARD_START.store(bottom.saturating_sub(256 * page), Ordering::Relaxed);
     GUARD_END.store(bottom + page, Ordering::Relaxed);
-    MESSAGE.get_or_init(|| message);
     install_stack(page)?;
     let action = SigAction::new(
         SigHandler::SigAction(on_fault),
@@ -114,7 +117,9 @@ extern "C" fn on_fault(
     // SAFETY: for these signals it has an address.
     let address = unsafe { info.si_addr() } as usize;
     if (GUARD_START.load(Ordering::Relaxed)..GUARD_END.load(Ordering::Relaxed)).contains(&address) {
-        let message = MESSAGE.get().map_or("", String::as_str);
+        // SAFETY: the pointer is null or that of a string which is never freed.
+        let message =
+            unsafe { MESSAGE.load(Ordering::Acquire).as_ref() }.map_or("", String::as_str);
         // SAFETY: the pointer and the length are those of a string that lives as long as the program.
         unsafe { libc::write(libc::STDERR_FILENO, message.as_ptr().cast(), message.len()) };
         // SAFETY: abort takes nothing, and is what the overflow asks for.

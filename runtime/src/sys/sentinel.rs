@@ -62,6 +62,19 @@ pub(crate) fn has_pidfds() -> bool {
     })
 }
 
+/// Kills and reaps a child of ours that no descriptor is to be had for.
+pub(crate) fn put_down(id: u32) {
+    // SAFETY: the call takes two integers. The process is a child that has not been reaped, so the id is its own.
+    unsafe { libc::kill(id.cast_signed(), libc::SIGKILL) };
+    loop {
+        // SAFETY: a null result is allowed, and nothing is written then.
+        let reaped = unsafe { libc::waitid(libc::P_PID, id, std::ptr::null_mut(), libc::WEXITED) };
+        if Errno::result(reaped) != Err(Errno::EINTR) {
+            return;
+        }
+    }
+}
+
 impl Sentinel {
     /// The sentinel of a child that has just been made; `pipe` is what [`has_pidfds`] made necessary.
     pub(crate) fn new(id: u32, pipe: Option<OwnedFd>) -> io::Result<Self> {
@@ -71,10 +84,19 @@ impl Sentinel {
                 fd,
                 kind: Kind::Pipe,
             },
-            None => Self {
-                id,
-                fd: open_pidfd(id)?,
-                kind: Kind::Pidfd,
+            None => match open_pidfd(id) {
+                Ok(fd) => Self {
+                    id,
+                    fd,
+                    kind: Kind::Pidfd,
+                },
+                // It has ended, and somebody else has reaped it: a pipe without a writer says the same.
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Self {
+                    id,
+                    fd: io::pipe()?.0.into(),
+                    kind: Kind::Pipe,
+                },
+                Err(error) => return Err(error),
             },
         })
     }

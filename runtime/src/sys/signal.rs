@@ -60,6 +60,22 @@ pub(crate) fn ignore_broken_pipes() -> io::Result<()> {
     Ok(())
 }
 
+/// Ignores exactly those signals that are in `ignored` and not the others, of those in which it differs from `before`.
+pub(crate) fn change_ignored(before: Mask, ignored: Mask) -> io::Result<()> {
+    for number in SIGNALS.filter(|signal| (before ^ ignored) & (1 << (signal - 1)) != 0) {
+        let action = if ignored & (1 << (number - 1)) == 0 {
+            libc::SIG_DFL
+        } else {
+            libc::SIG_IGN
+        };
+        // SAFETY: neither action is a handler that could do anything wrong.
+        if unsafe { libc::signal(number, action) } == libc::SIG_ERR {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
 /// Has the kernel kill this process after `duration`, whatever it blocks or does.
 pub(crate) fn kill_after(duration: Duration) -> io::Result<()> {
     let event = SigEvent::new(SigevNotify::SigevSignal {

@@ -24,6 +24,24 @@ pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     )?)
 }
 
+/// Makes a pair of connected sockets whose messages stay whole, closed on exec.
+pub(crate) fn packet_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(socket::socketpair(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        None,
+        SockFlag::SOCK_CLOEXEC,
+    )?)
+}
+
+/// Ends what is sent from here, so that the other side comes to an end of what it reads.
+pub(crate) fn end_sending(socket: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(socket::shutdown(
+        socket.as_raw_fd(),
+        socket::Shutdown::Write,
+    )?)
+}
+
 /// The process that made the socket pair, and its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Peer {

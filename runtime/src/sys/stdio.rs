@@ -4,6 +4,7 @@ use nix::{
     errno::Errno,
     fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open},
     sys::stat::Mode,
+    unistd::fchdir,
 };
 use std::{
     fs, io,
@@ -16,6 +17,18 @@ pub(crate) fn replace(number: RawFd, fd: BorrowedFd<'_>) -> io::Result<()> {
     // and never owns.
     Errno::result(unsafe { libc::dup2(fd.as_raw_fd(), number) })?;
     Ok(())
+}
+
+/// Opens the working directory, so that another process can make it its own.
+pub(crate) fn working_directory() -> io::Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    // By this link also where it may not be searched.
+    Ok(open("/proc/thread-self/cwd", flags, Mode::empty())?)
+}
+
+/// Makes a directory the working directory.
+pub(crate) fn set_working_directory(directory: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(fchdir(directory)?)
 }
 
 /// Takes the standard input away and leaves it to nobody: returns the descriptor under another number, closed on exec.

@@ -63,7 +63,8 @@ impl Line<'_> {
         Ok(())
     }
 
-    fn send_some(&self, bytes: &[IoSlice<'_>], fds: &[OwnedFd]) -> io::Result<usize> {
+    /// Sends some of the bytes, and all of the descriptors beside the first of them; returns how many bytes went.
+    pub(crate) fn send_some(&self, bytes: &[IoSlice<'_>], fds: &[OwnedFd]) -> io::Result<usize> {
         loop {
             match socket::try_send(self.socket, bytes, fds) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -1,0 +1,223 @@
+//! A process on its way to its function, as its parent knows it.
+
+use super::{
+    helper::Request,
+    parent::{LAST_BREATH, STALL},
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    sys::{
+        sentinel::{self, Reaped, Sentinel},
+        signal, socket, wait,
+    },
+    wire::Line,
+};
+use std::{
+    io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::process::ExitStatusExt,
+    },
+    process::ExitStatus,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// A child that nobody is to be left with: dropping it kills and reaps it.
+#[derive(Debug)]
+pub(super) struct Ward {
+    /// None once it was given away.
+    sentinel: Option<Sentinel>,
+    reaped: AtomicBool,
+}
+
+impl Ward {
+    /// The child of this id; `pipe` is what tells of its end where there are no pidfds.
+    pub(super) fn new(id: u32, pipe: Option<OwnedFd>) -> Result<Self> {
+        match Sentinel::new(id, pipe) {
+            Ok(sentinel) => Ok(Self {
+                sentinel: Some(sentinel),
+                reaped: AtomicBool::new(false),
+            }),
+            Err(source) => {
+                sentinel::put_down(id);
+                Err(Error::os("no pidfd to be had", source))
+            }
+        }
+    }
+
+    pub(super) fn sentinel(&self) -> &Sentinel {
+        self.sentinel
+            .as_ref()
+            .expect("it is taken out by value only")
+    }
+
+    fn give_away(mut self) -> Sentinel {
+        self.sentinel.take().expect("it is taken out here only")
+    }
+
+    /// Waits for the process to end, and reaps it; returns how, if it did in time.
+    fn await_end(&self, patience: std::time::Duration) -> Option<ExitStatus> {
+        if !wait::readable(self.sentinel().as_fd(), wait::deadline(patience)).ok()? {
+            return None;
+        }
+        match self.sentinel().reap() {
+            Ok(Reaped::Ended(status)) => {
+                self.reaped.store(true, Ordering::Relaxed);
+                Some(status)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Ward {
+    fn drop(&mut self) {
+        if let Some(sentinel) = &self.sentinel
+            && !self.reaped.load(Ordering::Relaxed)
+        {
+            // It is ours, so it can be killed, and once it was killed it will end.
+            let _ = sentinel.signal(libc::SIGKILL);
+            let _ = sentinel.await_end();
+            let _ = sentinel.reap();
+        }
+    }
+}
+
+/// A process that has not reached its function yet: dropping it ends and reaps it.
+#[derive(Debug)]
+pub(super) struct Newborn {
+    /// None once it was given away.
+    socket: Option<OwnedFd>,
+    /// Not known from the first moment where it is a helper that makes the process.
+    ward: OnceLock<Ward>,
+    request: Option<Request>,
+}
+
+/// Why a process that was asked of a helper is not there.
+#[derive(Debug)]
+pub(super) enum Unborn {
+    /// The helper died before it came to it.
+    Lost,
+    /// The system refused to fork.
+    Refused(io::Error),
+    /// It is there, and cannot be known.
+    Failed(Error),
+}
+
+impl Unborn {
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::Lost => Error::new(
+                ErrorKind::EndedEarly,
+                "the helper that was to fork it has ended",
+            ),
+            Self::Refused(source) => Error::os("the helper cannot fork it", source),
+            Self::Failed(error) => error,
+        }
+    }
+}
+
+impl Newborn {
+    /// A process that this one has made.
+    pub(super) fn made(ward: Ward, socket: OwnedFd) -> Self {
+        Self {
+            socket: Some(socket),
+            ward: OnceLock::from(ward),
+            request: None,
+        }
+    }
+
+    /// A process that a helper has been asked for.
+    pub(super) fn requested(request: Request, socket: OwnedFd) -> Self {
+        Self {
+            socket: Some(socket),
+            ward: OnceLock::new(),
+            request: Some(request),
+        }
+    }
+
+    /// Returns the child, if it is there.
+    pub(super) fn ward(&self) -> Result<&Ward, Unborn> {
+        if let Some(ward) = self.ward.get() {
+            return Ok(ward);
+        }
+        let id = match self.request.as_ref().and_then(Request::outcome) {
+            None => return Err(Unborn::Lost),
+            Some(outcome) => outcome.map_err(Unborn::Refused)?,
+        };
+        let ward = Ward::new(id, None).map_err(Unborn::Failed)?;
+        Ok(self.ward.get_or_init(|| ward))
+    }
+
+    pub(super) fn line(&self) -> Line<'_> {
+        Line {
+            socket: self
+                .socket
+                .as_ref()
+                .expect("it is taken out by value only")
+                .as_fd(),
+            peer: self.ward.get().map(|ward| ward.sentinel().as_fd()),
+            stall: Some(STALL),
+        }
+    }
+
+    /// The helper that was asked for it.
+    pub(super) fn request(&self) -> Option<&Request> {
+        self.request.as_ref()
+    }
+
+    /// Gives it to somebody who will look after it.
+    pub(super) fn grow_up(mut self) -> Result<(Sentinel, OwnedFd), Unborn> {
+        self.ward()?;
+        let ward = self.ward.take().expect("it is known by now");
+        let socket = self.socket.take().expect("it is taken out here only");
+        Ok((ward.give_away(), socket))
+    }
+
+    /// Waits a moment for a process that has said why it ends.
+    pub(super) fn await_end(&self) {
+        if let Ok(ward) = self.ward() {
+            ward.await_end(LAST_BREATH);
+        }
+    }
+
+    /// The error that it ended without a word, or that it never was.
+    pub(super) fn ended_early(&self) -> Result<Error, Unborn> {
+        let how = match self.ward()?.await_end(LAST_BREATH) {
+            None => String::new(),
+            Some(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => format!(", with exit status {code}"),
+                (None, Some(number)) => format!(", killed by {}", signal::name(number)),
+                (None, None) => String::new(),
+            },
+        };
+        Ok(Error::new(
+            ErrorKind::EndedEarly,
+            format!("it ended before it reached its function{how}"),
+        ))
+    }
+}
+
+impl Drop for Newborn {
+    fn drop(&mut self) {
+        let (Some(socket), Some(request), None) = (&self.socket, &self.request, self.ward.get())
+        else {
+            return;
+        };
+        if request.outcome().is_none() {
+            // The child, if there will be one, reads this end and goes; if there will be none, its socket is closed.
+            let _ = socket::end_sending(socket.as_fd());
+            let over = || wait::readable(socket.as_fd(), wait::deadline(LAST_BREATH));
+            if !matches!(over(), Ok(true)) {
+                // The helper has been stopped, or is too slow to be of use.
+                request.helper().kill();
+                let _ = over();
+            }
+        }
+        // Dropped again at once, which kills and reaps it.
+        let _ = self.ward();
+    }
+}

@@ -1,0 +1,197 @@
+//! Forking a child that is not ours but our parent's: [clone(2)](https://man7.org/linux/man-pages/man2/clone.2.html) with `CLONE_PARENT`.
+//!
+//! The C library knows nothing of such a child, so two things that its own `fork` sees to have to be made good: the thread id that
+//! it keeps in the block of the main thread, without which `pthread_kill`, robust mutexes and joining that thread go wrong, and the
+//! list of robust mutexes, which the kernel forgets. Both are where they were in the process that was copied. What
+//! `pthread_atfork` has registered is not called.
+
+use super::board::Number;
+use nix::errno::Errno;
+use std::io;
+
+/// What makes a copy of this process whole. Only for a process with one thread.
+#[derive(Debug)]
+pub(crate) struct Cloner {
+    /// Where the C library keeps the id of the thread.
+    thread_id: *mut libc::pid_t,
+    robust_list: *const libc::c_void,
+    robust_list_size: usize,
+    /// Whether `clone3` is known here: a filter may refuse it and let `clone` pass.
+    has_clone3: bool,
+}
+
+/// Which side of a fork this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Parent,
+    Child,
+}
+
+/// `struct clone_args` of the first version, which every kernel with the call knows.
+#[repr(C, align(8))]
+#[derive(Debug, Default)]
+struct Arguments {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+}
+
+const FLAGS: libc::c_int = libc::CLONE_PARENT
+    | libc::CLONE_PARENT_SETTID
+    | libc::CLONE_CHILD_SETTID
+    | libc::CLONE_CHILD_CLEARTID;
+
+impl Cloner {
+    /// Finds out what has to be made good; `ENOSYS` where that is not to be found.
+    pub(crate) fn new() -> io::Result<Self> {
+        let thread_id = thread_id_address().ok_or(Errno::ENOSYS)?;
+        let (mut robust_list, mut robust_list_size) = (std::ptr::null(), 0_usize);
+        // SAFETY: both results are valid places to write to.
+        let got = Errno::result(unsafe {
+            libc::syscall(
+                libc::SYS_get_robust_list,
+                0,
+                &raw mut robust_list,
+                &raw mut robust_list_size,
+            )
+        });
+        // Where it cannot be asked for, it cannot be registered either, and nothing is lost.
+        if got.is_err() {
+            robust_list = std::ptr::null();
+        }
+        Ok(Self {
+            thread_id,
+            robust_list,
+            robust_list_size,
+            has_clone3: true,
+        })
+    }
+
+    /// Forks a child of this process's parent. The kernel writes its id to `id` before the child begins, and before the call
+    /// returns.
+    pub(crate) fn fork(&mut self, id: &Number) -> io::Result<Side> {
+        let mut result = Errno::ENOSYS;
+        if self.has_clone3 {
+            match self.clone3(id) {
+                Ok(side) => return Ok(side),
+                Err(errno) => result = errno,
+            }
+        }
+        if matches!(result, Errno::ENOSYS | Errno::EPERM) {
+            let side = self.clone(id)?;
+            self.has_clone3 = false;
+            return Ok(side);
+        }
+        Err(result.into())
+    }
+
+    fn clone3(&self, id: &Number) -> nix::Result<Side> {
+        // The signal at its end is that of this process, by the kernel's own rule for such a child.
+        let arguments = Arguments {
+            flags: u64::from(FLAGS.cast_unsigned()),
+            child_tid: self.thread_id as u64,
+            parent_tid: id.as_ptr() as u64,
+            ..Arguments::default()
+        };
+        // SAFETY: without a stack and without `CLONE_VM` the call is a fork: the child goes on here with a copy of everything.
+        // Both addresses are those of an `int`, in memory that outlives the call.
+        let child = Errno::result(unsafe {
+            libc::syscall(
+                libc::SYS_clone3,
+                &raw const arguments,
+                size_of::<Arguments>(),
+            )
+        })?;
+        Ok(self.side(child))
+    }
+
+    fn clone(&self, id: &Number) -> nix::Result<Side> {
+        let (flags, stack) = (libc::c_long::from(FLAGS), std::ptr::null_mut::<u8>());
+        // SAFETY: as above. The order of the last two differs between architectures; the one that is no place to write to is the
+        // thread pointer, which is not set.
+        #[cfg(target_arch = "x86_64")]
+        let child = Errno::result(unsafe {
+            libc::syscall(
+                libc::SYS_clone,
+                flags,
+                stack,
+                id.as_ptr(),
+                self.thread_id,
+                0,
+            )
+        })?;
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        let child = Errno::result(unsafe {
+            libc::syscall(
+                libc::SYS_clone,
+                flags,
+                stack,
+                id.as_ptr(),
+                0,
+                self.thread_id,
+            )
+        })?;
+        Ok(self.side(child))
+    }
+
+    fn side(&self, child: libc::c_long) -> Side {
+        if child != 0 {
+            return Side::Parent;
+        }
+        if !self.robust_list.is_null() {
+            // SAFETY: the list is where it was in the process that this is a copy of, in memory of the main thread's own.
+            unsafe {
+                libc::syscall(
+                    libc::SYS_set_robust_list,
+                    self.robust_list,
+                    self.robust_list_size,
+                )
+            };
+        }
+        Side::Child
+    }
+}
+
+/// Where the C library keeps the id of the main thread.
+///
+/// glibc has told the kernel. musl has told it of something else, but keeps the id near the beginning of the block that
+/// `pthread_self` points to, where it is the only number of its kind.
+fn thread_id_address() -> Option<*mut libc::pid_t> {
+    // SAFETY: the call takes nothing.
+    let id = unsafe { libc::gettid() };
+    let mut told: *mut libc::pid_t = std::ptr::null_mut();
+    // SAFETY: the result is a valid place to write to.
+    let got = unsafe { libc::prctl(libc::PR_GET_TID_ADDRESS, &raw mut told) };
+    // SAFETY: the kernel was given this address by the C library, as that of an `int` which lives as long as the thread.
+    if got == 0 && !told.is_null() && unsafe { told.read() } == id {
+        return Some(told);
+    }
+    search(id)
+}
+
+/// Looks for the id in the thread's block: in the first words of it, all of which musl uses.
+#[cfg(target_env = "musl")]
+fn search(id: libc::pid_t) -> Option<*mut libc::pid_t> {
+    const WORDS: usize = 32;
+    // SAFETY: the call takes nothing.
+    let block = (unsafe { libc::pthread_self() }) as *mut libc::pid_t;
+    let mut found = (0..WORDS)
+        .map(|word| block.wrapping_add(word))
+        // SAFETY: musl's block is longer than that, and this thread, the only one, does not change it meanwhile.
+        .filter(|place| unsafe { place.read() } == id);
+    match (found.next(), found.next()) {
+        (Some(place), None) => Some(place),
+        _ => None,
+    }
+}
+
+#[cfg(not(target_env = "musl"))]
+fn search(_id: libc::pid_t) -> Option<*mut libc::pid_t> {
+    None
+}
