@@ -165,3 +165,37 @@ pub fn block_signals() {
         .thread_block()
         .expect("signals can be blocked");
 }
+
+/// What a test changes of its own process, and safe Rust has no words for.
+#[allow(unsafe_code, reason = "each is one call")]
+pub mod change {
+    use nix::{errno::Errno, libc};
+
+    /// Sets a variable. Only for a process whose other threads do not read the environment meanwhile.
+    pub fn variable(name: &str, value: &str) {
+        // SAFETY: see above.
+        unsafe { std::env::set_var(name, value) };
+    }
+
+    /// Has SIGHUP ignored, or not.
+    pub fn hangups_ignored(ignored: bool) {
+        let action = if ignored {
+            libc::SIG_IGN
+        } else {
+            libc::SIG_DFL
+        };
+        // SAFETY: neither action is a handler that could do anything wrong.
+        unsafe { libc::signal(libc::SIGHUP, action) };
+    }
+
+    /// Sets the nice value.
+    ///
+    /// # Panics
+    ///
+    /// When the system refuses.
+    pub fn nice(nice: i32) {
+        // SAFETY: the call takes three integers.
+        Errno::result(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) })
+            .expect("it may be raised");
+    }
+}

@@ -67,17 +67,17 @@ fn line_on(socket: &OwnedFd) -> Line<'_> {
 
 /// Lives as what the parent at the other end of the socket wants this new process to be, and ends.
 pub(super) fn live(socket: OwnedFd, entered: Entered) -> ! {
-    let line = line_on(&socket);
-    match prepare(entered).and_then(|()| next(&line, "its settings")) {
-        Ok(frame) if frame.kind == kind::SERVE => match server::serve(frame.fds) {
-            Ok(child) => {
-                drop(socket);
-                begin(child, None, entered)
+    match prepare(entered).and_then(|()| next(&line_on(&socket), "its settings")) {
+        Ok(frame) if frame.kind == kind::SERVE => {
+            drop(socket);
+            match server::serve(frame.fds) {
+                Ok(child) => begin(child, None, entered),
+                // The owner sees that it is gone.
+                Err(_) => exit::now(FAILED),
             }
-            Err(_) => exit::now(FAILED),
-        },
+        }
         Ok(frame) => begin(socket, Some(frame), entered),
-        Err(error) => process::exit(fail(&line, &error)),
+        Err(error) => process::exit(fail(&line_on(&socket), &error)),
     }
 }
 

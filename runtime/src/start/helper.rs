@@ -15,6 +15,7 @@ use crate::{
         board::{Board, Number},
         sentinel, socket,
         standing::{self, Standing},
+        stdio,
     },
     wire::Line,
 };
@@ -56,8 +57,9 @@ fn state() -> MutexGuard<'static, State> {
 /// A helper of this process. Dropping it ends it, when the last child asked of it has been seen.
 #[derive(Debug)]
 pub(super) struct Helper {
-    process: Ward,
+    /// Closed before the process is waited for: it is also ended by that.
     requests: OwnedFd,
+    process: Ward,
     board: Board,
     /// The numbers on the board that no request uses.
     free: Mutex<Vec<u32>>,
@@ -77,6 +79,8 @@ pub(super) struct Request {
 pub(super) struct Made {
     pub(super) newborn: Newborn,
     pub(super) changes: Changes,
+    /// The working directory that it is to have.
+    pub(super) directory: OwnedFd,
 }
 
 /// Has a child forked by the helper; none where that cannot be done here.
@@ -93,7 +97,11 @@ pub(super) fn make(settings: &Settings) -> Result<Option<Made>> {
             replace(&helper);
             continue;
         };
+        // Without /proc there is no helper either, and running the executable anew tells why.
         let Ok((standing, dispositions)) = standing::read() else {
+            return Ok(None);
+        };
+        let Ok(directory) = stdio::working_directory() else {
             return Ok(None);
         };
         let heritage = Heritage::now(dispositions)?;
@@ -102,7 +110,11 @@ pub(super) fn make(settings: &Settings) -> Result<Option<Made>> {
             continue;
         }
         let changes = heritage.since(&helper.heritage, settings);
-        return Ok(Some(Made { newborn, changes }));
+        return Ok(Some(Made {
+            newborn,
+            changes,
+            directory,
+        }));
     }
     Ok(None)
 }
@@ -205,8 +217,8 @@ impl Helper {
         line.send(kind::SERVE, &[], &fds)
             .map_err(|source| Error::os("the helper cannot be talked to", source))?;
         Ok(Self {
-            process,
             requests,
+            process,
             board,
             free: Mutex::new((0..).take(Board::LENGTH).collect()),
             standing,

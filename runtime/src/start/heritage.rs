@@ -11,6 +11,7 @@ use crate::{
     },
 };
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 use std::{
     env,
     ffi::OsString,
@@ -34,7 +35,7 @@ pub(super) struct Heritage {
 /// In what one heritage differs from another: a field is none, or empty, where it does not.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Changes {
-    environment: Option<Vec<Vec<u8>>>,
+    environment: Option<Vec<ByteBuf>>,
     umask: Option<u32>,
     /// Which signals were ignored, and which are to be.
     ignored: Option<(Mask, Mask)>,
@@ -85,18 +86,18 @@ impl Heritage {
 }
 
 /// The variable as the environment has it.
-fn entry((name, value): &Variable) -> Vec<u8> {
+fn entry((name, value): &Variable) -> ByteBuf {
     let mut entry = name.clone().into_vec();
     entry.push(b'=');
     entry.extend_from_slice(value.as_bytes());
-    entry
+    ByteBuf::from(entry)
 }
 
 impl Changes {
     /// Makes them in this process, which has one thread.
     pub(super) fn apply(self) -> Result<()> {
         if let Some(entries) = self.environment {
-            environment::replace_before_main(entries)
+            environment::replace_before_main(entries.into_iter().map(ByteBuf::into_vec))
                 .map_err(refused("its environment cannot be set"))?;
         }
         if let Some(umask) = self.umask {

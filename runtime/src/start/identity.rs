@@ -101,7 +101,7 @@ fn identity() -> MutexGuard<'static, Option<&'static Identity>> {
 /// # Ok::<(), procession::Error>(())
 /// ```
 #[derive(Clone, Serialize, Deserialize)]
-pub struct AuthKey(Vec<u8>);
+pub struct AuthKey(#[serde(with = "serde_bytes")] Vec<u8>);
 
 impl AuthKey {
     /// Makes a key of bytes that both sides know.

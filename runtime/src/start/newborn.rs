@@ -78,9 +78,12 @@ impl Drop for Ward {
         if let Some(sentinel) = &self.sentinel
             && !self.reaped.load(Ordering::Relaxed)
         {
-            // It is ours, so it can be killed, and once it was killed it will end.
-            let _ = sentinel.signal(libc::SIGKILL);
-            let _ = sentinel.await_end();
+            if sentinel.signal(libc::SIGKILL).is_ok() {
+                let _ = sentinel.await_end();
+            } else {
+                // It has rights that this process has given up. It was told to end in other ways before this.
+                let _ = wait::readable(sentinel.as_fd(), wait::deadline(LAST_BREATH));
+            }
             let _ = sentinel.reap();
         }
     }

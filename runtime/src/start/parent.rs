@@ -17,7 +17,7 @@ use crate::{
     sys::{
         image::Place,
         sentinel::{self, Sentinel},
-        signal, socket, stdio,
+        signal, socket,
     },
     wire::{self, Line, Outgoing},
 };
@@ -204,16 +204,18 @@ fn by_helper(
     gifts: &mut Gifts,
     arguments: &Outgoing,
 ) -> Result<Option<(Newborn, Instant)>> {
-    // Without /proc there is no helper either, and running the executable anew tells why.
-    let Ok(directory) = stdio::working_directory() else {
-        return Ok(None);
-    };
-    gifts.give(Role::Directory, directory);
     for _ in 0..helper::ATTEMPTS {
-        let Some(helper::Made { newborn, changes }) = helper::make(settings)? else {
+        let Some(helper::Made {
+            newborn,
+            changes,
+            directory,
+        }) = helper::make(settings)?
+        else {
             return Ok(None);
         };
         birth.changes = changes;
+        drop(gifts.take(Role::Directory));
+        gifts.give(Role::Directory, directory);
         let since = Instant::now();
         match tell(&newborn, birth, gifts, arguments) {
             Ok(()) => return Ok(Some((newborn, since))),

@@ -3,6 +3,7 @@
 //! It holds no descriptor of its owner's but the socket on which it is asked, has `/` as its working directory and `/dev/null` as
 //! its standard streams. It ends with its owner.
 
+use super::birth::Birth;
 use crate::{
     error::{Error, Result},
     sys::{
@@ -35,6 +36,8 @@ struct Server {
 pub(super) fn serve(fds: Vec<OwnedFd>) -> Result<OwnedFd> {
     let mut server =
         Server::new(fds).map_err(|source| Error::os("the helper cannot begin its work", source))?;
+    // What goes wrong here goes wrong in the children too, who can tell.
+    let _ = Birth::rehearse();
     let child = loop {
         if let Some(child) = server.next() {
             break child;

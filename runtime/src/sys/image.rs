@@ -29,7 +29,7 @@ struct Image {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Build {
     /// The linker's build-id.
-    Id(Vec<u8>),
+    Id(#[serde(with = "serde_bytes")] Vec<u8>),
     /// Where there is none: the file itself.
     File { device: u64, inode: u64 },
 }

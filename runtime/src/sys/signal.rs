@@ -60,6 +60,12 @@ pub(crate) fn ignore_broken_pipes() -> io::Result<()> {
     Ok(())
 }
 
+/// The signals that are a program's to use: the C library keeps a few for itself, and changes what they do as it needs.
+pub(crate) fn for_programs() -> Mask {
+    let ours = SIGNALS.filter(|signal| *signal <= libc::SIGSYS || *signal >= libc::SIGRTMIN());
+    ours.fold(0, |mask, signal| mask | 1 << (signal - 1))
+}
+
 /// Ignores exactly those signals that are in `ignored` and not the others, of those in which it differs from `before`.
 pub(crate) fn change_ignored(before: Mask, ignored: Mask) -> io::Result<()> {
     for number in SIGNALS.filter(|signal| (before ^ ignored) & (1 << (signal - 1)) != 0) {

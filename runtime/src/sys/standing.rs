@@ -1,15 +1,24 @@
 //! What the kernel lets a process do, and where it belongs: credentials, filters, namespaces, session, control group.
 
-use nix::sys::stat::{FileStat, stat};
-use std::{fs, io};
+use super::signal;
+use nix::{
+    fcntl::{OFlag, open, openat, readlinkat},
+    sys::stat::Mode,
+};
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::{self, Read},
+    os::fd::{AsFd, BorrowedFd},
+};
 
 /// The standing of the calling thread, to be compared with another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Standing {
     /// What `/proc` says of it: the lines of [`LINES`].
     status: Vec<u8>,
-    /// Device and inode of each namespace of [`NAMESPACES`].
-    namespaces: Vec<(u64, u64)>,
+    /// What each link of [`NAMESPACES`] leads to.
+    namespaces: Vec<OsString>,
     control_groups: Vec<u8>,
 }
 
@@ -18,8 +27,8 @@ pub(crate) struct Standing {
 pub(crate) struct Dispositions {
     /// The mask for new files. Asking the kernel by `umask` would change it for a moment, for every thread.
     pub(crate) umask: u32,
-    /// The signals that are ignored, one bit each.
-    pub(crate) ignored: u64,
+    /// Which of the signals for programs are ignored.
+    pub(crate) ignored: signal::Mask,
 }
 
 const LINES: [&[u8]; 13] = [
@@ -39,20 +48,22 @@ const LINES: [&[u8]; 13] = [
 ];
 
 const NAMESPACES: [&str; 8] = [
-    "cgroup",
-    "ipc",
-    "mnt",
-    "net",
-    "pid_for_children",
-    "time_for_children",
-    "user",
-    "uts",
+    "ns/cgroup",
+    "ns/ipc",
+    "ns/mnt",
+    "ns/net",
+    "ns/pid_for_children",
+    "ns/time_for_children",
+    "ns/user",
+    "ns/uts",
 ];
 
 /// Reads the standing of the calling thread.
 pub(crate) fn read() -> io::Result<(Standing, Dispositions)> {
-    let text = fs::read("/proc/thread-self/status")?;
-    let mut status = Vec::with_capacity(512);
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let thread = open("/proc/thread-self", flags, Mode::empty())?;
+    let text = read_file(thread.as_fd(), "status")?;
+    let mut status = Vec::with_capacity(1024);
     let (mut umask, mut ignored) = (None, None);
     for line in text.split_inclusive(|byte| *byte == b'\n') {
         if LINES.iter().any(|name| line.starts_with(name)) {
@@ -60,29 +71,38 @@ pub(crate) fn read() -> io::Result<(Standing, Dispositions)> {
         } else if let Some(value) = line.strip_prefix(b"Umask:") {
             umask = number(value, 8).and_then(|umask| u32::try_from(umask).ok());
         } else if let Some(value) = line.strip_prefix(b"SigIgn:") {
-            ignored = number(value, 16);
+            ignored = number(value, 16).map(|ignored| ignored & signal::for_programs());
         }
     }
     let (Some(umask), Some(ignored)) = (umask, ignored) else {
         return Err(io::ErrorKind::InvalidData.into());
     };
+    // A kernel may be without some namespace, and without control groups.
+    let namespace = |name: &&str| readlinkat(&thread, *name).unwrap_or_default();
     let standing = Standing {
         status,
-        namespaces: NAMESPACES.iter().map(|name| namespace(name)).collect(),
-        // A kernel without control groups has no such file.
-        control_groups: fs::read("/proc/thread-self/cgroup").unwrap_or_default(),
+        namespaces: NAMESPACES.iter().map(namespace).collect(),
+        control_groups: read_file(thread.as_fd(), "cgroup").unwrap_or_default(),
     };
     Ok((standing, Dispositions { umask, ignored }))
 }
 
-fn number(text: &[u8], radix: u32) -> Option<u64> {
-    u64::from_str_radix(str::from_utf8(text).ok()?.trim(), radix).ok()
+/// Reads a file of `/proc`, most often by one call: what it says is made anew for each.
+fn read_file(directory: BorrowedFd<'_>, name: &str) -> io::Result<Vec<u8>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    let mut file = File::from(openat(directory, name, flags, Mode::empty())?);
+    let mut text = vec![0; 4096];
+    let length = file.read(&mut text)?;
+    let is_full = length == text.len();
+    text.truncate(length);
+    if is_full {
+        file.read_to_end(&mut text)?;
+    }
+    Ok(text)
 }
 
-/// A kernel without a namespace of this kind has no file for it.
-fn namespace(name: &str) -> (u64, u64) {
-    let path = format!("/proc/thread-self/ns/{name}");
-    stat(path.as_str()).map_or((0, 0), |FileStat { st_dev, st_ino, .. }| (st_dev, st_ino))
+fn number(text: &[u8], radix: u32) -> Option<u64> {
+    u64::from_str_radix(str::from_utf8(text).ok()?.trim(), radix).ok()
 }
 
 #[cfg(test)]

@@ -48,15 +48,15 @@ pub(crate) fn take_stdin() -> io::Result<OwnedFd> {
 /// Opens `/dev/null` for each standard descriptor that is closed, so that no file opened later takes its number and gets what
 /// is printed.
 pub(crate) fn fill_gaps() -> io::Result<()> {
-    loop {
-        // Not closed on exec: what is run from here needs its standard descriptors too.
-        let fd = open("/dev/null", OFlag::O_RDWR, Mode::empty())?;
-        if fd.as_raw_fd() > libc::STDERR_FILENO {
-            return Ok(());
+    let streams: [&dyn AsFd; 3] = [&io::stdin(), &io::stdout(), &io::stderr()];
+    for stream in streams {
+        if fcntl(stream.as_fd(), FcntlArg::F_GETFD) == Err(Errno::EBADF) {
+            // It gets the lowest number that is free, which is this one. Not closed on exec: what is run from here needs its
+            // standard descriptors too. It is one of those now, and they are never closed.
+            let _ = open("/dev/null", OFlag::O_RDWR, Mode::empty())?.into_raw_fd();
         }
-        // It is a standard descriptor now, and those are never closed.
-        let _ = fd.into_raw_fd();
     }
+    Ok(())
 }
 
 /// Closes what this process inherited through exec and nobody in it knows of: every descriptor above the standard ones that

@@ -29,9 +29,9 @@ pub(super) fn decode_with<T: DeserializeOwned>(
     Ok(value?)
 }
 
-/// Encodes what holds no descriptors.
+/// Encodes what holds no descriptors, and is of a type of ours: without the names of fields, since both sides are of one build.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Cause> {
-    Ok(rmp_serde::to_vec_named(value)?)
+    Ok(rmp_serde::to_vec(value)?)
 }
 
 /// Decodes what holds no descriptors.

@@ -1,0 +1,85 @@
+//! The same work done by others, where they are on the machine: `CPython`'s multiprocessing, and other crates.
+
+use crate::table::Table;
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
+
+/// Starts processes by each method, each with an argument, takes the result and joins.
+const PYTHON: &str = r#"
+import multiprocessing, sys, time
+
+def length(text, pipe):
+    pipe.send(len(text))
+
+if __name__ == "__main__":
+    for method in ("fork", "forkserver", "spawn"):
+        context = multiprocessing.get_context(method)
+        taken = []
+        for _ in range(60):
+            begun = time.perf_counter()
+            ours, theirs = context.Pipe(False)
+            child = context.Process(target=length, args=("hello, small string", theirs))
+            child.start()
+            theirs.close()
+            ours.recv()
+            child.join()
+            taken.append(time.perf_counter() - begun)
+        taken.sort()
+        print(f"CPython {sys.version.split()[0]} multiprocessing {method}\t{taken[len(taken) // 2] * 1e6}")
+"#;
+
+/// Measures what there is, and notes what there is not.
+pub(crate) fn measure(table: &mut Table, crates: bool) {
+    python(table);
+    if crates {
+        other_crates(table);
+    } else {
+        table.note("Other crates are measured too when asked for with `-- --peers`.");
+    }
+}
+
+fn python(table: &mut Table) {
+    // A file, since what is started anew has to import it.
+    let script = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peer.py");
+    let written = std::fs::write(&script, PYTHON);
+    let mut command = Command::new("python3");
+    match written.and_then(|()| command.arg(&script).stderr(Stdio::inherit()).output()) {
+        Ok(output) => take(table, &output.stdout),
+        Err(error) => table.note(format!("CPython is not measured: python3: {error}")),
+    }
+}
+
+/// They have a package of their own, so that nobody else has to compile them.
+fn other_crates(table: &mut Table) {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/Cargo.toml");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers");
+    for peer in ["crossmist", "procspawn"] {
+        let mut command = Command::new(env!("CARGO"));
+        command
+            .args(["run", "--release", "--quiet", "--bin", peer])
+            .arg("--manifest-path")
+            .arg(&manifest)
+            .arg("--target-dir")
+            .arg(&target)
+            .stderr(Stdio::inherit());
+        match command.output() {
+            Ok(output) if output.status.success() => take(table, &output.stdout),
+            _ => table.note(format!(
+                "{peer} is not measured: it could not be built or run"
+            )),
+        }
+    }
+}
+
+/// Takes lines of a name, a tab and microseconds.
+fn take(table: &mut Table, said: &[u8]) {
+    for line in String::from_utf8_lossy(said).lines() {
+        if let Some((who, took)) = line.split_once('\t')
+            && let Ok(took) = took.trim().parse()
+        {
+            table.add_other(who.to_owned(), took);
+        }
+    }
+}
