@@ -13,7 +13,8 @@ use nix::{
     unistd::{Pid, Uid, getpgrp, setresuid, setsid},
 };
 use procession::{
-    Builder, Child, Process, StartMethod, Stdio, children, join_all, process, stop_helper, wait_any,
+    Builder, Child, Process, StartMethod, Stdio, children, join_all, prewarm, process, stop_helper,
+    wait_any,
 };
 use procession_tests::{
     DEADLINE, alone, change, child_ids, descriptors, eventually, state, within,
@@ -37,7 +38,11 @@ use std::{
 /// Runs a test while no other of these starts or counts processes.
 fn alone_within_deadline(test: impl FnOnce()) {
     let _alone = alone();
-    within(DEADLINE, test);
+    within(DEADLINE, || {
+        // Where there are spares it is said.
+        prewarm(0).unwrap();
+        test();
+    });
 }
 
 fn spawn<P: Process>(process: P) -> Child<P::Output> {
@@ -51,24 +56,36 @@ fn run<P: Process>(process: P) -> P::Output {
     spawn(process).join().unwrap()
 }
 
-/// The helper of this process: its only child that is none.
-fn helper() -> u32 {
-    let ids = fs::read_dir("/proc/self/task")
-        .unwrap()
-        .map(|task| fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default());
-    let ids: String = ids.collect::<Vec<_>>().join(" ");
+/// The children of this process that are none of its program's: the helper, or the spares.
+fn kept(name: &str) -> Vec<u32> {
     let known: Vec<_> = children().iter().map(procession::Handle::id).collect();
-    let mut ids = ids
-        .split_whitespace()
-        .filter_map(|id| id.parse().ok())
-        .filter(|id| !known.contains(id))
-        .filter(|id| {
-            fs::read_to_string(format!("/proc/{id}/comm"))
-                .is_ok_and(|name| name.trim() == "procession-fork")
-        });
-    let helper = ids.next().expect("there is one");
-    assert_eq!(ids.next(), None, "more than one helper");
-    helper
+    let ids = child_ids_as_they_are().into_iter();
+    let is_kept = |id: &u32| {
+        let called = fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
+        called.trim() == name && !known.contains(id)
+    };
+    ids.filter(is_kept).collect()
+}
+
+fn helper() -> u32 {
+    let helpers = kept("procession-fork");
+    assert_eq!(helpers.len(), 1, "there is one: {helpers:?}");
+    helpers[0]
+}
+
+fn spares() -> Vec<u32> {
+    kept("procession-idle")
+}
+
+fn child_ids_as_they_are() -> Vec<u32> {
+    let tasks = fs::read_dir("/proc/self/task").unwrap();
+    let ids = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
+    ids.flat_map(|ids| {
+        ids.split_whitespace()
+            .filter_map(|id| id.parse().ok())
+            .collect::<Vec<_>>()
+    })
+    .collect()
 }
 
 fn number(id: u32) -> Pid {
@@ -84,9 +101,11 @@ fn parents() -> (u32, u32) {
 fn child_is_that_of_its_requester() {
     alone_within_deadline(|| {
         let us = std::process::id();
-        let child = spawn(parents::new());
+        let child = spawn(hold::new());
         assert!(children().iter().any(|handle| handle.id() == child.id()));
-        assert_eq!(child.join().unwrap(), (us, us));
+        child.kill().unwrap();
+        child.join().unwrap_err();
+        assert_eq!(run(parents::new()), (us, us));
         // Not a second one for the second child.
         let first = helper();
         run(parents::new());
@@ -186,8 +205,15 @@ fn inherited() -> Inherited {
 
 /// Changes everything after its helper was started, and then back; returns each time what it has beside what its child has.
 #[process]
-fn changeling() -> Vec<(Inherited, Inherited)> {
-    let pair = || (Inherited::now(), run(inherited::new()));
+fn changeling(kept: usize) -> Vec<(Inherited, Inherited)> {
+    let pair = || {
+        prewarm(kept).unwrap();
+        eventually("spares are there", || spares().len() == kept);
+        let ready = spares();
+        let child = spawn(inherited::new());
+        assert!(ready.is_empty() || ready.contains(&child.id()));
+        (Inherited::now(), child.join().unwrap())
+    };
     let mut pairs = vec![pair()];
     let (directory, cpus) = (
         env::current_dir().unwrap(),
@@ -222,8 +248,9 @@ fn changeling() -> Vec<(Inherited, Inherited)> {
 #[test]
 fn child_has_what_its_requester_has_now() {
     alone_within_deadline(|| {
-        let pairs = run(changeling::new());
-        for (requester, child) in &pairs {
+        // Made for it, or made before and kept.
+        let (pairs, spared) = (run(changeling::new(0)), run(changeling::new(2)));
+        for (requester, child) in pairs.iter().chain(&spared) {
             assert_eq!(requester, child);
         }
         // It was a change, and a change back.
@@ -389,17 +416,6 @@ fn stormy() -> Result<(), String> {
     }
 }
 
-fn child_ids_as_they_are() -> Vec<u32> {
-    let tasks = fs::read_dir("/proc/self/task").unwrap();
-    let ids = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
-    ids.flat_map(|ids| {
-        ids.split_whitespace()
-            .filter_map(|id| id.parse().ok())
-            .collect::<Vec<_>>()
-    })
-    .collect()
-}
-
 #[test]
 fn start_during_the_death_of_the_helper_succeeds_or_says_why() {
     alone_within_deadline(|| assert_eq!(run(stormy::new()), Ok(())));
@@ -413,7 +429,10 @@ fn owner(mut tell: std::io::PipeWriter) {
         .start_method(StartMethod::ForkServer)
         .spawn(hold::new())
         .unwrap();
-    writeln!(tell, "{}", helper()).unwrap();
+    prewarm(2).unwrap();
+    eventually("spares are there", || spares().len() == 2);
+    let ids: Vec<_> = spares().iter().map(u32::to_string).collect();
+    writeln!(tell, "{} {}", helper(), ids.join(" ")).unwrap();
     drop(tell);
     loop {
         thread::park();
@@ -421,19 +440,20 @@ fn owner(mut tell: std::io::PipeWriter) {
 }
 
 #[test]
-fn helper_ends_with_its_owner() {
+fn helper_and_spares_end_with_their_owner() {
     alone_within_deadline(|| {
         let (reader, writer) = std::io::pipe().unwrap();
         let child = spawn(owner::new(writer));
         let mut line = String::new();
         BufReader::new(reader).read_line(&mut line).unwrap();
-        let helper: u32 = line.trim().parse().unwrap();
-        assert!(state(helper).is_some());
+        let ids = line.split_whitespace().map(|id| id.parse().unwrap());
+        let ids: Vec<u32> = ids.collect();
+        assert_eq!(ids.len(), 3);
+        assert!(ids.iter().all(|id| state(*id).is_some()));
         child.kill().unwrap();
         child.join().unwrap_err();
-        eventually("the helper is gone", || {
-            matches!(state(helper), None | Some('Z'))
-        });
+        let is_gone = |id: &u32| matches!(state(*id), None | Some('Z'));
+        eventually("they are gone", || ids.iter().all(is_gone));
     });
 }
 
@@ -581,5 +601,76 @@ fn many_threads_start_while_another_allocates() {
             done.store(true, Ordering::Relaxed);
         });
         assert_eq!((descriptors(), child_ids()), before);
+    });
+}
+
+#[test]
+fn spares_are_kept_as_many_as_wanted() {
+    alone_within_deadline(|| {
+        let before = (descriptors(), child_ids());
+        prewarm(3).unwrap();
+        eventually("three are ready", || spares().len() == 3);
+        let ready = spares();
+        assert!(children().is_empty(), "{:?}", children());
+        let child = spawn(parents::new());
+        assert!(ready.contains(&child.id()));
+        assert_eq!(child.join().unwrap().0, std::process::id());
+        // It was replaced by the time it was at work.
+        eventually("three are ready again", || spares().len() == 3);
+        prewarm(1).unwrap();
+        assert_eq!(spares().len(), 1);
+        prewarm(0).unwrap();
+        assert_eq!(spares().len(), 0);
+        assert_eq!((descriptors(), child_ids()), before);
+    });
+}
+
+/// How many spares there are after each start.
+#[process]
+fn habit() -> Vec<usize> {
+    let starts = (1..=4).map(|_| {
+        run(parents::new());
+        // One that was asked for will be there.
+        eventually("it has its name", || kept("procession-fork").len() == 1);
+        spares().len()
+    });
+    starts.collect()
+}
+
+#[test]
+fn spare_is_kept_from_the_third_start_on() {
+    alone_within_deadline(|| assert_eq!(run(habit::new()), [0, 0, 1, 1]));
+}
+
+/// Waits until its spare has waited long enough, and starts another child then.
+#[process]
+fn patient() -> (bool, usize) {
+    prewarm(1).unwrap();
+    eventually("it is there", || spares().len() == 1);
+    let spare = spares()[0];
+    eventually("it has ended", || state(spare) == Some('Z'));
+    let child = spawn(parents::new());
+    let fresh = child.id() != spare && state(spare).is_none();
+    child.join().unwrap();
+    (fresh, spares().len())
+}
+
+#[test]
+fn spare_that_nobody_wants_ends() {
+    alone_within_deadline(|| assert_eq!(run(patient::new()), (true, 1)));
+}
+
+#[test]
+fn dead_spare_is_passed_over() {
+    alone_within_deadline(|| {
+        prewarm(1).unwrap();
+        eventually("it is there", || spares().len() == 1);
+        let spare = spares()[0];
+        kill(number(spare), Signal::SIGKILL).unwrap();
+        let child = spawn(parents::new());
+        assert_ne!(child.id(), spare);
+        child.join().unwrap();
+        prewarm(0).unwrap();
+        assert_eq!(state(spare), None);
     });
 }

@@ -144,7 +144,9 @@ pub use procession_macros::main;
 /// # Ok::<(), procession::Error>(())
 /// ```
 pub use procession_macros::process;
-pub use start::{AuthKey, Panic, StartMethod, Stdio, authkey, set_start_method, stop_helper};
+pub use start::{
+    AuthKey, Panic, StartMethod, Stdio, authkey, prewarm, set_start_method, stop_helper,
+};
 pub use wire::{Fd, Transfer};
 
 #[cfg(doctest)]

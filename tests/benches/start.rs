@@ -15,7 +15,7 @@ use nix::{
     sys::wait::waitpid,
     unistd::{ForkResult, Pid, fork},
 };
-use procession::{Builder, Child, StartMethod, process};
+use procession::{Builder, Child, StartMethod, prewarm, process};
 use std::{
     env, hint, io,
     process::{Command, Stdio},
@@ -67,6 +67,7 @@ fn main() -> io::Result<()> {
     }
     let peers = env::args().any(|argument| argument == "--peers");
     let mut table = Table::new();
+    prewarm(0).expect("nothing is asked for");
 
     let [forkserver, forked] = alternate(
         300,
@@ -162,6 +163,7 @@ fn main() -> io::Result<()> {
 fn ready_spare() -> Row {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..300 {
+        prewarm(1).expect("it can be asked for");
         // The spare has come to wait for its work.
         thread::sleep(std::time::Duration::from_millis(2));
         let begun = Instant::now();

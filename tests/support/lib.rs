@@ -1,7 +1,7 @@
 //! What the tests share: deadlines, start methods, and looks at what was left behind.
 
 use nix::sys::signal::SigSet;
-use procession::{StartMethod, set_start_method, stop_helper};
+use procession::{StartMethod, set_exit_grace, set_start_method, stop_helper};
 use std::{
     collections::BTreeSet,
     fs, io,
@@ -54,6 +54,8 @@ pub fn under_each_method(test: impl Fn(StartMethod)) {
 /// When the test does.
 pub fn within<R>(deadline: Duration, test: impl FnOnce() -> R) -> R {
     let (done, waiting) = mpsc::channel::<()>();
+    // A test that fails may leave children, which this process would wait for when it ends.
+    set_exit_grace(Duration::from_secs(5));
     let name = thread::current().name().unwrap_or("test").to_owned();
     let watch = thread::spawn(move || {
         if waiting.recv_timeout(deadline) == Err(mpsc::RecvTimeoutError::Timeout) {

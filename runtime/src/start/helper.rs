@@ -6,6 +6,7 @@ use super::{
     heritage::{Changes, Heritage},
     newborn::{Newborn, Ward},
     parent::{STALL, is_end},
+    server::{self, Wait},
     settings::Settings,
     spawn,
 };
@@ -29,29 +30,63 @@ use std::{
 /// How often a start tries another helper before it goes without.
 pub(super) const ATTEMPTS: usize = 3;
 
+/// How many starts make a program one that starts processes again and again, for which a spare is kept.
+const HABIT: u32 = 3;
+
+/// How many spares can be asked for: a quarter of what there is place for on the board.
+const MOST_SPARES: usize = Board::LENGTH / 4;
+
 static STATE: Mutex<State> = Mutex::new(State {
     owner: 0,
     current: None,
     useless: false,
+    starts: 0,
+    wanted: None,
 });
 
 struct State {
     /// The process whose helper it is. A copy of it made by a bare `fork` needs one of its own.
     owner: u32,
-    current: Option<Arc<Helper>>,
+    current: Option<Current>,
     /// Whether this machine does not let a helper do its work.
     useless: bool,
+    starts: u32,
+    /// How many spares are to be kept, if somebody has said so.
+    wanted: Option<usize>,
+}
+
+struct Current {
+    helper: Arc<Helper>,
+    /// Children that it was asked for in advance. They wait to be told what they are.
+    spares: Vec<Newborn>,
 }
 
 fn state() -> MutexGuard<'static, State> {
     let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
     let this = process::id();
     if state.owner != this {
-        // What the copy has of it is not its own: neither the process nor the mapped board.
+        // What the copy has of it is not its own: neither the processes nor the mapped board.
         std::mem::forget(state.current.take());
         state.owner = this;
+        state.starts = 0;
     }
     state
+}
+
+impl State {
+    fn target(&self) -> usize {
+        let habitual = usize::from(self.starts >= HABIT);
+        self.wanted.unwrap_or(habitual)
+    }
+}
+
+impl Current {
+    /// Takes out the spares that were not used in time and have ended, to be reaped.
+    fn ended_spares(&mut self) -> Vec<Newborn> {
+        self.spares
+            .extract_if(.., |spare| spare.has_ended())
+            .collect()
+    }
 }
 
 /// A helper of this process. Dropping it ends it, when the last child asked of it has been seen.
@@ -89,11 +124,12 @@ pub(super) fn make(settings: &Settings) -> Result<Option<Made>> {
         return Ok(None);
     }
     for _ in 0..ATTEMPTS {
-        let Some(helper) = current()? else {
+        let Some((helper, spare)) = current()? else {
             return Ok(None);
         };
         // First the request, so that the helper works while we find out what to tell the child.
-        let Some(newborn) = ask(&helper)? else {
+        let newborn = spare.map_or_else(|| ask(&helper, Wait::Ever), |spare| Ok(Some(spare)))?;
+        let Some(newborn) = newborn else {
             replace(&helper);
             continue;
         };
@@ -119,25 +155,59 @@ pub(super) fn make(settings: &Settings) -> Result<Option<Made>> {
     Ok(None)
 }
 
-/// Returns the helper of this process, started if there is none; none where it could not do its work.
-fn current() -> Result<Option<Arc<Helper>>> {
+/// Returns the helper of this process, started if there is none, and a spare if it has one; none where it could not do its work.
+fn current() -> Result<Option<(Arc<Helper>, Option<Newborn>)>> {
     let mut state = state();
     if state.useless {
         return Ok(None);
     }
-    if let Some(helper) = &state.current {
-        return Ok(Some(Arc::clone(helper)));
+    state.starts = state.starts.saturating_add(1);
+    if state.current.is_none() {
+        state.current = Some(Current {
+            helper: Arc::new(Helper::start()?),
+            spares: Vec::new(),
+        });
     }
-    let helper = Arc::new(Helper::start()?);
-    state.current = Some(Arc::clone(&helper));
-    Ok(Some(helper))
+    let Some(current) = &mut state.current else {
+        return Ok(None);
+    };
+    let ended = current.ended_spares();
+    let helper = Arc::clone(&current.helper);
+    // The one that was asked for first is the readiest.
+    let spare = (!current.spares.is_empty()).then(|| current.spares.remove(0));
+    drop(state);
+    drop(ended);
+    Ok(Some((helper, spare)))
+}
+
+/// Asks for as many spares as are to be kept and are not there. What fails is tried again by the start that needs it.
+pub(super) fn replenish() {
+    let mut state = state();
+    let target = state.target();
+    let Some(current) = &mut state.current else {
+        return;
+    };
+    let ended = current.ended_spares();
+    let mut dead = None;
+    while current.spares.len() < target {
+        match ask(&current.helper, Wait::Idle) {
+            Ok(Some(spare)) => current.spares.push(spare),
+            Ok(None) => {
+                dead = state.current.take();
+                break;
+            }
+            Err(_) => break,
+        }
+    }
+    drop(state);
+    drop((ended, dead));
 }
 
 /// Has the next start use another helper than this.
 pub(super) fn replace(helper: &Arc<Helper>) {
     let mut state = state();
-    let is_this = |current: &Arc<Helper>| Arc::ptr_eq(current, helper);
-    let old = state.current.take_if(|current| is_this(current));
+    let is_this = |current: &mut Current| Arc::ptr_eq(&current.helper, helper);
+    let old = state.current.take_if(is_this);
     drop(state);
     // Outside of the lock: it may be the last, and be waited for.
     drop(old);
@@ -152,8 +222,8 @@ pub(super) fn give_up() {
     drop(old);
 }
 
-/// Ends the helper process that the [`ForkServer`](crate::StartMethod::ForkServer) start method keeps; the next start of that method
-/// begins another one.
+/// Ends the helper process that the [`ForkServer`](crate::StartMethod::ForkServer) start method keeps, and its spares; the next start of
+/// that method begins another one.
 ///
 /// The helper is a child of this process, though not among its [`children`](crate::children): a loop around `waitpid(-1)` that goes
 /// on until there is no child left would wait for it. It ends with this process in any case.
@@ -175,21 +245,71 @@ pub fn stop_helper() {
     drop(old);
 }
 
+/// Keeps `count` spares from now on: children that are forked already and wait to be told what they are, so that a start by the
+/// [`ForkServer`](crate::StartMethod::ForkServer) method need not wait for its process to be made. Starts the helper if there is none.
+///
+/// A spare that was used is replaced at once, by the helper and beside the work of this process. One that is not used for ten
+/// seconds ends, and is made again with the next start. At most 256 are kept. By default there is one, from the third start on;
+/// with zero there is none.
+///
+/// Spares are children of this process, though not among its [`children`](crate::children), and a process made of one is like any
+/// other, but for the time at which it began.
+///
+/// # Errors
+///
+/// When the helper cannot be started. Where this machine lets no helper do its work nothing is kept, and that is no error.
+///
+/// # Examples
+///
+/// ```
+/// use procession::{prewarm, process};
+///
+/// #[process]
+/// fn double(n: u32) -> u32 {
+///     2 * n
+/// }
+///
+/// prewarm(4)?;
+/// let children: Vec<_> = (0..4).map(double::spawn).collect::<Result<_, _>>()?;
+/// let doubled: Vec<_> = procession::join_all(children).into_iter().collect::<Result<_, _>>()?;
+/// assert_eq!(doubled, [0, 2, 4, 6]);
+/// # Ok::<(), procession::Error>(())
+/// ```
+pub fn prewarm(count: usize) -> Result<()> {
+    let mut state = state();
+    state.wanted = Some(count.min(MOST_SPARES));
+    let surplus = state.current.as_mut().map(|current| {
+        let kept = current.spares.len().min(count);
+        current.spares.split_off(kept)
+    });
+    let begin = count > 0 && state.current.is_none() && !state.useless && sentinel::has_pidfds();
+    if begin {
+        state.current = Some(Current {
+            helper: Arc::new(Helper::start()?),
+            spares: Vec::new(),
+        });
+    }
+    drop(state);
+    drop(surplus);
+    replenish();
+    Ok(())
+}
+
 /// Asks for a child; none if the helper is gone.
-fn ask(helper: &Arc<Helper>) -> Result<Option<Newborn>> {
+fn ask(helper: &Arc<Helper>, wait: Wait) -> Result<Option<Newborn>> {
     let (ours, theirs) =
         socket::pair().map_err(|source| Error::os("no socket to be had", source))?;
     let Some(request) = Request::new(helper) else {
         return Ok(None);
     };
     let theirs = [theirs];
-    let number = request.number.to_le_bytes();
+    let request_bytes = server::request(request.number, wait);
     let line = Line {
         socket: helper.requests.as_fd(),
         peer: Some(helper.process.sentinel().as_fd()),
         stall: Some(STALL),
     };
-    match line.send_some(&[IoSlice::new(&number)], &theirs) {
+    match line.send_some(&[IoSlice::new(&request_bytes)], &theirs) {
         Ok(_) => Ok(Some(Newborn::requested(request, ours))),
         Err(error) if is_end(&error) => Ok(None),
         Err(error) => Err(Error::os("the helper cannot be asked", error)),
@@ -198,8 +318,8 @@ fn ask(helper: &Arc<Helper>) -> Result<Option<Newborn>> {
 
 impl Helper {
     fn start() -> Result<Self> {
-        let (standing, dispositions) = standing::read()
-            .map_err(|source| Error::os("our own standing cannot be read", source))?;
+        // Where there is no /proc to read it from, there is nothing to run anew either.
+        let (standing, dispositions) = standing::read().map_err(spawn::refused)?;
         let heritage = Heritage::now(dispositions)?;
         let no_socket = |source| Error::os("no socket for the helper", source);
         let (ours, theirs) = socket::pair().map_err(no_socket)?;

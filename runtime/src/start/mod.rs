@@ -23,7 +23,7 @@ mod stdio;
 
 pub(crate) use entry::Entry;
 pub use entry::{defer, run_deferred};
-pub use helper::stop_helper;
+pub use helper::{prewarm, stop_helper};
 pub use identity::{AuthKey, authkey};
 pub(crate) use identity::{Identity, Parent, current};
 pub use method::{StartMethod, set_start_method};

@@ -104,6 +104,8 @@ pub(super) struct Newborn {
 pub(super) enum Unborn {
     /// The helper died before it came to it.
     Lost,
+    /// It was there, and ended before it was told what it is.
+    Gone,
     /// The system refused to fork.
     Refused(io::Error),
     /// It is there, and cannot be known.
@@ -113,7 +115,7 @@ pub(super) enum Unborn {
 impl Unborn {
     pub(super) fn into_error(self) -> Error {
         match self {
-            Self::Lost => Error::new(
+            Self::Lost | Self::Gone => Error::new(
                 ErrorKind::EndedEarly,
                 "the helper that was to fork it has ended",
             ),
@@ -153,6 +155,11 @@ impl Newborn {
         };
         let ward = Ward::new(id, None).map_err(Unborn::Failed)?;
         Ok(self.ward.get_or_init(|| ward))
+    }
+
+    /// Whether it is known to have ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ward().is_ok_and(|ward| ward.sentinel().has_ended())
     }
 
     pub(super) fn line(&self) -> Line<'_> {

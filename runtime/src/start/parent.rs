@@ -19,7 +19,7 @@ use crate::{
         sentinel::{self, Sentinel},
         signal, socket,
     },
-    wire::{self, Line, Outgoing},
+    wire::{self, Outgoing},
 };
 use std::{
     io,
@@ -121,7 +121,9 @@ pub(crate) fn start(order: Order) -> Result<Started> {
     let newborn = by_spawn(&settings, &mut gifts)?;
     let since = Instant::now();
     birth.changes = Changes::default();
-    tell(&newborn, &mut birth, &gifts, &arguments).map_err(Unborn::into_error)?;
+    send(&newborn, &mut birth, &gifts, &arguments)
+        .and_then(|()| wait_until_reached(&newborn))
+        .map_err(Unborn::into_error)?;
     started(newborn, &birth, (lifeline, streams), since)
 }
 
@@ -217,12 +219,18 @@ fn by_helper(
         drop(gifts.take(Role::Directory));
         gifts.give(Role::Directory, directory);
         let since = Instant::now();
-        match tell(&newborn, birth, gifts, arguments) {
+        let told = send(&newborn, birth, gifts, arguments).and_then(|()| {
+            // While the child is on its way, and this process would only wait.
+            helper::replenish();
+            wait_until_reached(&newborn)
+        });
+        match told {
             Ok(()) => return Ok(Some((newborn, since))),
             // The helper has died, or no descriptor can be sent to it: with another one it may be different.
             Err(Unborn::Lost) => newborn
                 .request()
                 .map_or((), |request| helper::replace(request.helper())),
+            Err(Unborn::Gone) => {}
             // A filter, or a C library of another kind.
             Err(Unborn::Refused(error))
                 if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) =>
@@ -236,8 +244,8 @@ fn by_helper(
     Ok(None)
 }
 
-/// Tells a process what it is, and waits until it has reached its function.
-fn tell(
+/// Tells a process what it is.
+fn send(
     newborn: &Newborn,
     birth: &mut Birth,
     gifts: &Gifts,
@@ -255,13 +263,39 @@ fn tell(
         Err(unborn) => return Err(unborn),
     }
     let line = newborn.line();
-    // A child that ends before it has read everything breaks the line; what it said before tells why.
-    let sent = line
-        .send(kind::BIRTH, &encoded, &gifts.fds)
-        .and_then(|()| line.send(kind::ARGUMENTS, &arguments.bytes, &arguments.fds));
-    match sent {
-        Err(error) if !is_end(&error) => Err(Unborn::Failed(stalled(error))),
-        _ => wait_until_reached(&line, newborn),
+    match line.send(kind::BIRTH, &encoded, &gifts.fds) {
+        Ok(()) => {}
+        // It is not there, or it was a spare and did not wait any longer: in any case it has done nothing.
+        Err(error) if is_end(&error) && newborn.request().is_some() => {
+            return Err(newborn.ward().err().unwrap_or(Unborn::Gone));
+        }
+        Err(error) => return ended(&error),
+    }
+    match line.send(kind::ARGUMENTS, &arguments.bytes, &arguments.fds) {
+        Ok(()) => Ok(()),
+        Err(error) => ended(&error),
+    }
+}
+
+/// A child that ends before it has read everything breaks the line; what it said before tells why.
+fn ended(error: &io::Error) -> Result<(), Unborn> {
+    if is_end(error) {
+        Ok(())
+    } else {
+        Err(Unborn::Failed(stalled(error)))
+    }
+}
+
+fn wait_until_reached(newborn: &Newborn) -> Result<(), Unborn> {
+    match reply::receive(&newborn.line()) {
+        Ok(Some(Reply::Reached)) => Ok(()),
+        Ok(Some(Reply::Failed(failure))) => {
+            newborn.await_end();
+            Err(Unborn::Failed(told(failure)))
+        }
+        Ok(_) => Err(Unborn::Failed(newborn.ended_early()?)),
+        Err(error) if is_end(&error) => Err(Unborn::Failed(newborn.ended_early()?)),
+        Err(error) => Err(Unborn::Failed(stalled(&error))),
     }
 }
 
@@ -275,19 +309,6 @@ fn locate(entry: Entry, function: &str) -> Result<Place<Entry>> {
         );
         Error::new(ErrorKind::NotInExecutable, what)
     })
-}
-
-fn wait_until_reached(line: &Line<'_>, newborn: &Newborn) -> Result<(), Unborn> {
-    match reply::receive(line) {
-        Ok(Some(Reply::Reached)) => Ok(()),
-        Ok(Some(Reply::Failed(failure))) => {
-            newborn.await_end();
-            Err(Unborn::Failed(told(failure)))
-        }
-        Ok(_) => Err(Unborn::Failed(newborn.ended_early()?)),
-        Err(error) if is_end(&error) => Err(Unborn::Failed(newborn.ended_early()?)),
-        Err(error) => Err(Unborn::Failed(stalled(error))),
-    }
 }
 
 /// The error that a child has told of.
@@ -319,7 +340,7 @@ pub(super) fn is_end(error: &io::Error) -> bool {
     matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
-fn stalled(error: io::Error) -> Error {
+fn stalled(error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::TimedOut => Error::new(
             ErrorKind::TimedOut,
@@ -328,6 +349,11 @@ fn stalled(error: io::Error) -> Error {
                 STALL.as_secs()
             ),
         ),
-        _ => Error::os("it cannot be talked to", error),
+        kind => {
+            let source = error
+                .raw_os_error()
+                .map_or_else(|| kind.into(), io::Error::from_raw_os_error);
+            Error::os("it cannot be talked to", source)
+        }
     }
 }

@@ -19,10 +19,33 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::process::parent_id,
     },
+    time::Duration,
 };
 
-/// How much a request tells: the number on the board that the id of the child goes to. The child's socket is beside it.
-pub(super) const REQUEST: usize = size_of::<u32>();
+/// A request: the number on the board that the id of the child goes to, and how long the child is to wait. The child's socket is
+/// beside it.
+pub(super) type Request = [u8; 2 * size_of::<u32>()];
+
+/// How long a child waits to be told what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// As long as its owner lives.
+    Ever,
+    /// A while: it is a spare.
+    Idle,
+}
+
+/// How long a spare waits.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// Makes a request.
+pub(super) fn request(number: u32, wait: Wait) -> Request {
+    let mut request = Request::default();
+    let (first, second) = request.split_at_mut(size_of::<u32>());
+    first.copy_from_slice(&number.to_le_bytes());
+    second.copy_from_slice(&u32::from(wait == Wait::Idle).to_le_bytes());
+    request
+}
 
 struct Server {
     requests: OwnedFd,
@@ -38,14 +61,22 @@ pub(super) fn serve(fds: Vec<OwnedFd>) -> Result<OwnedFd> {
         Server::new(fds).map_err(|source| Error::os("the helper cannot begin its work", source))?;
     // What goes wrong here goes wrong in the children too, who can tell.
     let _ = Birth::rehearse();
-    let child = loop {
+    let (socket, wait) = loop {
         if let Some(child) = server.next() {
             break child;
         }
     };
+    let Server {
+        requests,
+        owner,
+        board,
+        ..
+    } = server;
     // It is another process's, and not even mapped here.
-    std::mem::forget(server.board);
-    Ok(child)
+    std::mem::forget(board);
+    drop(requests);
+    await_birth(&socket, &owner, wait);
+    Ok(socket)
 }
 
 impl Server {
@@ -68,7 +99,7 @@ impl Server {
     }
 
     /// Waits for one request and forks its child. Returns the socket in the child.
-    fn next(&mut self) -> Option<OwnedFd> {
+    fn next(&mut self) -> Option<(OwnedFd, Wait)> {
         let waiting = [
             (self.requests.as_fd(), For::Reading),
             (self.owner.as_fd(), For::Reading),
@@ -78,15 +109,21 @@ impl Server {
             Ok([_, true]) | Err(_) => exit::now(0),
             Ok(_) => {}
         }
-        let (mut request, mut fds) = ([0; REQUEST], Vec::new());
+        let (mut request, mut fds) = (Request::default(), Vec::new());
         match socket::try_receive(self.requests.as_fd(), &mut request, &mut fds) {
             Ok(0) => exit::now(0),
-            Ok(REQUEST) => {}
+            Ok(length) if length == request.len() => {}
             // The socket of the child is closed by this, which tells who has asked.
             _ => return None,
         }
         let socket = fds.pop()?;
-        let number = self.board.get(u32::from_le_bytes(request) as usize)?;
+        let (number, wait) = request.split_first_chunk()?;
+        let wait = if wait.iter().all(|byte| *byte == 0) {
+            Wait::Ever
+        } else {
+            Wait::Idle
+        };
+        let number = self.board.get(u32::from_le_bytes(*number) as usize)?;
         let side = match &mut self.cloner {
             Ok(cloner) => cloner.fork(number),
             Err(error) => Err(io::Error::from_raw_os_error(
@@ -94,10 +131,35 @@ impl Server {
             )),
         };
         match side {
-            Ok(Side::Child) => return Some(socket),
+            Ok(Side::Child) => return Some((socket, wait)),
             Ok(Side::Parent) => {}
             Err(error) => number.leave_error(&error),
         }
         None
+    }
+}
+
+/// Waits until the owner has something to say to a child; ends it if there will be nothing.
+fn await_birth(socket: &OwnedFd, owner: &OwnedFd, patience: Wait) {
+    let mut deadline = None;
+    if patience == Wait::Idle {
+        deadline = wait::deadline(IDLE);
+        // It would be taken for the helper else. The name is shown and no more.
+        let _ = limits::set_name("procession-idle");
+        // There is time: what is touched now is there later.
+        let _ = Birth::rehearse();
+    }
+    let waiting = [
+        (socket.as_fd(), For::Reading),
+        (owner.as_fd(), For::Reading),
+    ];
+    match wait::until_ready(&waiting, deadline).as_deref() {
+        Ok([true, _]) => return,
+        Ok([_, true]) | Err(_) => exit::now(0),
+        Ok(_) => {}
+    }
+    // Nobody has wanted it. From here on nobody can; but somebody may have done so at the last moment.
+    if socket::end_receiving(socket.as_fd()).is_err() || !socket::has_something(socket.as_fd()) {
+        exit::now(0);
     }
 }

@@ -87,7 +87,7 @@ fn refuse_privileges() -> Result<()> {
     Err(Error::new(ErrorKind::Privileged, why))
 }
 
-fn refused(source: io::Error) -> Error {
+pub(super) fn refused(source: io::Error) -> Error {
     match source.kind() {
         io::ErrorKind::NotFound if fs::symlink_metadata("/proc/self").is_err() => Error::new(
             ErrorKind::Executable,

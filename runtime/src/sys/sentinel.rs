@@ -6,6 +6,7 @@
 //! child that closes descriptors it does not own, or hands them on by a bare `fork`, could not be told apart from one that ended,
 //! or that lives.
 
+use super::wait;
 use nix::{errno::Errno, sys::wait::WaitPidFlag};
 use std::{
     io,
@@ -15,6 +16,7 @@ use std::{
     },
     process::{self, ExitStatus},
     sync::OnceLock,
+    time::Instant,
 };
 
 /// Tells of the end of a child, and reaps it.
@@ -104,6 +106,11 @@ impl Sentinel {
     /// Returns the id of the process.
     pub(crate) fn id(&self) -> u32 {
         self.id
+    }
+
+    /// Whether the process has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        wait::readable(self.fd.as_fd(), Some(Instant::now())).unwrap_or(false)
     }
 
     /// Sends a signal to the process, if it is there to get it. It must not have been reaped.

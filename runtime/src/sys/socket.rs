@@ -42,6 +42,21 @@ pub(crate) fn end_sending(socket: BorrowedFd<'_>) -> io::Result<()> {
     )?)
 }
 
+/// Whether there is something to be received, and not only the end.
+pub(crate) fn has_something(socket: BorrowedFd<'_>) -> bool {
+    let mut byte = [0];
+    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+    matches!(socket::recv(socket.as_raw_fd(), &mut byte, flags), Ok(1..))
+}
+
+/// Takes no more of what the other side sends: it is told so. What has come already can still be received.
+pub(crate) fn end_receiving(socket: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(socket::shutdown(
+        socket.as_raw_fd(),
+        socket::Shutdown::Read,
+    )?)
+}
+
 /// The process that made the socket pair, and its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Peer {

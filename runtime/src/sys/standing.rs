@@ -91,11 +91,10 @@ pub(crate) fn read() -> io::Result<(Standing, Dispositions)> {
 fn read_file(directory: BorrowedFd<'_>, name: &str) -> io::Result<Vec<u8>> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     let mut file = File::from(openat(directory, name, flags, Mode::empty())?);
-    let mut text = vec![0; 4096];
-    let length = file.read(&mut text)?;
-    let is_full = length == text.len();
-    text.truncate(length);
-    if is_full {
+    let mut buffer = [0; 4096];
+    let length = file.read(&mut buffer)?;
+    let mut text = buffer[..length].to_vec();
+    if length == buffer.len() {
         file.read_to_end(&mut text)?;
     }
     Ok(text)
