@@ -3,7 +3,7 @@
 #![allow(missing_docs, reason = "a test")]
 
 use procession::{Builder, ErrorKind, StartMethod, process};
-use procession_tests::{under_each_method, with_method};
+use procession_tests::{under_each_method, with_each_method, with_method};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     os::unix::process::ExitStatusExt,
@@ -36,7 +36,7 @@ fn rest(mut said: impl Read) -> String {
 #[test]
 fn normal_end_joins_children_and_ends_daemons() {
     for (how, status) in [("return", 0), ("exit", 5), ("panic", 101), ("dropped", 0)] {
-        under_each_method(|method| {
+        with_each_method(|method| {
             let (mut child, said) = ends(how, method);
             // It waits for its child, who waits for us.
             assert!(child.try_wait().unwrap().is_none(), "{how}");
@@ -49,7 +49,7 @@ fn normal_end_joins_children_and_ends_daemons() {
 
 #[test]
 fn detached_child_is_not_waited_for() {
-    under_each_method(|method| {
+    with_each_method(|method| {
         let (mut child, said) = ends("detached", method);
         let mut stdin = child.stdin.take().unwrap();
         assert!(child.wait().unwrap().success());
@@ -60,7 +60,7 @@ fn detached_child_is_not_waited_for() {
 
 #[test]
 fn exit_grace_bounds_the_wait() {
-    under_each_method(|method| {
+    with_each_method(|method| {
         let (mut child, said) = ends("graced", method);
         assert_eq!(rest(said), "");
         assert!(child.wait().unwrap().success());
@@ -69,7 +69,7 @@ fn exit_grace_bounds_the_wait() {
 
 #[test]
 fn every_process_waits_for_its_children_after_handing_over_its_value() {
-    under_each_method(|method| {
+    with_each_method(|method| {
         let (mut child, mut said) = ends("nested", method);
         child.stdin.take().unwrap().write_all(b"go\n").unwrap();
         let mut lines = String::new();
@@ -82,7 +82,7 @@ fn every_process_waits_for_its_children_after_handing_over_its_value() {
 #[test]
 fn daemons_die_with_their_parent_however_it_dies() {
     for (how, signal) in [("abort", Some(6)), ("exec", None), ("kill", Some(9))] {
-        under_each_method(|method| {
+        with_each_method(|method| {
             let (mut child, said) = ends(how, method);
             if how == "kill" {
                 child.kill().unwrap();

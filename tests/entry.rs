@@ -3,7 +3,7 @@
 #![allow(missing_docs, reason = "a test")]
 
 use procession::StartMethod;
-use procession_tests::{DEADLINE, METHODS, under_each_method, with_method, within};
+use procession_tests::{DEADLINE, METHODS, with_each_method, with_method, within};
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -25,6 +25,9 @@ fn said(program: impl AsRef<Path>, act: &str) -> String {
     assert!(said.iter().all(|other| *other == said[0]), "{said:?}");
     said[0].clone()
 }
+
+/// The methods that run the executable anew.
+const ANEW: [StartMethod; 2] = [StartMethod::ForkServer, StartMethod::Spawn];
 
 fn said_under(method: StartMethod, program: &Path, act: &str) -> String {
     let mut command = Command::new(program);
@@ -65,9 +68,16 @@ fn surroundings_are_alike_but_for_the_name_of_the_thread() {
     } else {
         "[\"look\"]"
     };
+    for method in ANEW {
+        assert_eq!(
+            said_under(method, Path::new(PLAIN), "look"),
+            format!("(\"unnamed\", {arguments}, true)\n")
+        );
+    }
+    // A copy goes on in the thread that was copied.
     assert_eq!(
-        said(PLAIN, "look"),
-        format!("(\"unnamed\", {arguments}, true)\n")
+        said_under(StartMethod::Fork, Path::new(PLAIN), "look"),
+        "(\"main\", [\"look\"], true)\n"
     );
     assert_eq!(said(DEFERRED, "look"), "(\"main\", [\"look\"], true)\n");
 }
@@ -96,7 +106,7 @@ impl Drop for Name {
 fn executable_may_be_deleted_or_replaced_after_the_start() {
     for program in [PLAIN, DEFERRED] {
         for replace in [false, true] {
-            under_each_method(|method| {
+            with_each_method(|method| {
                 let name = Name::of(program, "replaced");
                 let mut child = with_method(&mut Command::new(&name.0), method)
                     .arg("wait")

@@ -119,13 +119,13 @@ fn wait_any_tells_who_has_ended() {
 #[test]
 fn children_are_listed_while_they_live() {
     let _alone = alone();
-    let ids = || {
-        children()
-            .iter()
-            .map(procession::Handle::id)
-            .collect::<Vec<_>>()
-    };
     under_each_method(|method| {
+        let ids = || {
+            children()
+                .iter()
+                .map(procession::Handle::id)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(ids(), []);
         let (first, mut second, mut third) = (start(method), start(method), start(method));
         assert_eq!(ids(), [first.id(), second.id(), third.id()]);

@@ -390,7 +390,8 @@ fn child_knows_its_parent() {
             .start_method(method)
             .spawn(family::new())
             .unwrap();
-        assert_eq!(child.join().unwrap(), (us, "main".into(), true, us));
+        let name = current().name().to_owned();
+        assert_eq!(child.join().unwrap(), (us, name, true, us));
         let child = Builder::new()
             .start_method(method)
             .name("the middle")

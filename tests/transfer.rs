@@ -8,7 +8,7 @@
     reason = "what is passed, and how much of it, is what is tested"
 )]
 
-use procession::{Builder, Fd, Process, Transfer, process};
+use procession::{Builder, Fd, Process, StartMethod, Transfer, process};
 use procession_tests::under_each_method;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -28,14 +28,15 @@ fn echo<T: Transfer>(value: T) -> T {
     value
 }
 
-fn there_and_back<T: Transfer + PartialEq + std::fmt::Debug + Clone>(value: T) {
-    under_each_method(|method| {
-        let child = Builder::new()
-            .start_method(method)
-            .spawn(echo::new(value.clone()))
-            .unwrap();
-        assert_eq!(child.join().unwrap(), value);
-    });
+fn there_and_back<T: Transfer + PartialEq + std::fmt::Debug + Clone>(
+    method: StartMethod,
+    value: T,
+) {
+    let child = Builder::new()
+        .start_method(method)
+        .spawn(echo::new(value.clone()))
+        .unwrap();
+    assert_eq!(child.join().unwrap(), value);
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,51 +81,76 @@ enum Internal {
 
 #[test]
 fn every_serde_attribute_travels() {
-    let flat = |maybe| Flat {
-        name: "n".into(),
-        inner: Inner {
-            maybe,
-            filled: vec![-1, 2],
-        },
-        rest: BTreeMap::from([("a".into(), 1), ("b".into(), 2)]),
-    };
-    there_and_back((flat(Some(3)), flat(None)));
-    there_and_back(vec![
-        Untagged::Number(-5),
-        Untagged::Text("t".into()),
-        Untagged::Pair(1, 2),
-    ]);
-    there_and_back(vec![
-        Adjacent::Unit,
-        Adjacent::One(u128::MAX),
-        Adjacent::Named { a: 0.5 },
-    ]);
-    there_and_back(vec![Internal::A { x: 1 }, Internal::B { y: "y".into() }]);
+    under_each_method(|method| {
+        let flat = |maybe| Flat {
+            name: "n".into(),
+            inner: Inner {
+                maybe,
+                filled: vec![-1, 2],
+            },
+            rest: BTreeMap::from([("a".into(), 1), ("b".into(), 2)]),
+        };
+        there_and_back(method, (flat(Some(3)), flat(None)));
+        there_and_back(
+            method,
+            vec![
+                Untagged::Number(-5),
+                Untagged::Text("t".into()),
+                Untagged::Pair(1, 2),
+            ],
+        );
+        there_and_back(
+            method,
+            vec![
+                Adjacent::Unit,
+                Adjacent::One(u128::MAX),
+                Adjacent::Named { a: 0.5 },
+            ],
+        );
+        there_and_back(
+            method,
+            vec![Internal::A { x: 1 }, Internal::B { y: "y".into() }],
+        );
+    });
 }
 
 #[test]
 fn every_kind_of_value_travels() {
-    there_and_back((u128::MAX, i128::MIN, u64::MAX, i64::MIN, 'ß', true, ()));
-    there_and_back((f64::MIN_POSITIVE, f32::MAX, f64::INFINITY));
-    there_and_back((
-        Some(Some(1)),
-        None::<u8>,
-        Ok::<u8, String>(1),
-        Err::<u8, String>("e".into()),
-    ));
-    there_and_back(HashMap::from([
-        ((1, 'a'), vec!["x".to_owned()]),
-        ((2, 'b'), vec![]),
-    ]));
-    there_and_back(BTreeMap::from([(vec![1_u8], 1), (vec![2], 2)]));
-    there_and_back((
-        Duration::from_nanos(1),
-        IpAddr::from([127, 0, 0, 1]),
-        "/tmp".parse::<std::path::PathBuf>().unwrap(),
-    ));
-    there_and_back("x".repeat(3_000_000));
-    let nan: f64 = echo::spawn(f64::NAN).unwrap().join().unwrap();
-    assert!(nan.is_nan());
+    under_each_method(|method| {
+        there_and_back(
+            method,
+            (u128::MAX, i128::MIN, u64::MAX, i64::MIN, 'ß', true, ()),
+        );
+        there_and_back(method, (f64::MIN_POSITIVE, f32::MAX, f64::INFINITY));
+        there_and_back(
+            method,
+            (
+                Some(Some(1)),
+                None::<u8>,
+                Ok::<u8, String>(1),
+                Err::<u8, String>("e".into()),
+            ),
+        );
+        there_and_back(
+            method,
+            HashMap::from([((1, 'a'), vec!["x".to_owned()]), ((2, 'b'), vec![])]),
+        );
+        there_and_back(method, BTreeMap::from([(vec![1_u8], 1), (vec![2], 2)]));
+        there_and_back(
+            method,
+            (
+                Duration::from_nanos(1),
+                IpAddr::from([127, 0, 0, 1]),
+                "/tmp".parse::<std::path::PathBuf>().unwrap(),
+            ),
+        );
+        there_and_back(method, "x".repeat(3_000_000));
+        let child = Builder::new()
+            .start_method(method)
+            .spawn(echo::new(f64::NAN));
+        let nan: f64 = child.unwrap().join().unwrap();
+        assert!(nan.is_nan());
+    });
 }
 
 #[test]
@@ -153,9 +179,9 @@ fn references_are_lent_to_the_child() {
         let bytes = [path.as_os_str().as_bytes(), os.as_bytes(), c.to_bytes()].concat();
         (sum, bytes)
     }
-    let odd = OsStr::from_bytes(b"\xff\xfe");
-    let pair = (1, "123".to_owned());
     under_each_method(|method| {
+        let odd = OsStr::from_bytes(b"\xff\xfe");
+        let pair = (1, "123".to_owned());
         let process = count::new(
             "12",
             &[1.0, 2.0],

@@ -47,7 +47,11 @@ const ARGUMENTS: &[(&str, Kind)] = &[
 ];
 
 /// The start methods: their names, and those of the variants of `StartMethod`.
-const START_METHODS: &[(&str, &str)] = &[("forkserver", "ForkServer"), ("spawn", "Spawn")];
+const START_METHODS: &[(&str, &str)] = &[
+    ("forkserver", "ForkServer"),
+    ("spawn", "Spawn"),
+    ("fork", "Fork"),
+];
 
 /// The arguments of one item.
 #[derive(Default)]

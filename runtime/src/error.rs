@@ -46,6 +46,8 @@ pub enum ErrorKind {
     Decode,
     /// The executable cannot be started again: `/proc` is not mounted, or the file may not be executed.
     Executable,
+    /// This process has more than one thread, and cannot be copied by the [`Fork`](crate::StartMethod::Fork) start method.
+    MultipleThreads,
     /// The function is not part of the main executable: it lives in a shared library, or the program was started by
     /// naming the dynamic loader.
     NotInExecutable,

@@ -1,26 +1,32 @@
 //! What the tests share: deadlines, start methods, and looks at what was left behind.
 
 use nix::sys::signal::SigSet;
-use procession::{StartMethod, set_exit_grace, set_start_method, stop_helper};
+use procession::{Builder, StartMethod, process, set_exit_grace, set_start_method, stop_helper};
 use std::{
     collections::BTreeSet,
     fs, io,
     os::fd::AsFd,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    process,
     sync::{Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
 /// Every start method, for the tests of what does not depend on it.
-pub const METHODS: [StartMethod; 2] = [StartMethod::ForkServer, StartMethod::Spawn];
+pub const METHODS: [StartMethod; 3] = [
+    StartMethod::ForkServer,
+    StartMethod::Spawn,
+    StartMethod::Fork,
+];
 
 /// The variable that tells a program of the tests which start method to use.
 const VARIABLE: &str = "TEST_START_METHOD";
 
 /// Has a program that a test runs use this start method, if it calls [`use_method`].
-pub fn with_method(program: &mut process::Command, method: StartMethod) -> &mut process::Command {
+pub fn with_method(
+    program: &mut std::process::Command,
+    method: StartMethod,
+) -> &mut std::process::Command {
     program.env(VARIABLE, method.to_string())
 }
 
@@ -36,7 +42,29 @@ pub fn use_method() {
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Runs a test once under each start method, each time with a deadline.
-pub fn under_each_method(test: impl Fn(StartMethod)) {
+///
+/// A process with more than one thread cannot be forked, and a test is never alone in its process: under that method it runs in one
+/// of its own, where it must not start threads before processes.
+///
+/// # Panics
+///
+/// When the test does.
+pub fn under_each_method<T: Fn(StartMethod) + Copy + 'static>(test: T) {
+    with_each_method(|method| {
+        if method == StartMethod::Fork {
+            let apart = Builder::new()
+                .start_method(StartMethod::Spawn)
+                .timeout(DEADLINE);
+            let child = apart.spawn(run_forking::<T>::new()).expect("it starts");
+            child.join().expect("the test passes");
+        } else {
+            test(method);
+        }
+    });
+}
+
+/// Runs a test of programs once under each start method, each time with a deadline.
+pub fn with_each_method(test: impl Fn(StartMethod)) {
     for method in METHODS {
         within(DEADLINE, || {
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| test(method))) {
@@ -45,6 +73,11 @@ pub fn under_each_method(test: impl Fn(StartMethod)) {
             }
         });
     }
+}
+
+#[process]
+fn run_forking<T: Fn(StartMethod) + Copy + 'static>() {
+    change::conjure::<T>()(StartMethod::Fork);
 }
 
 /// Runs a test, and ends the whole program if it takes too long: a test that hangs is a test that failed.
@@ -60,7 +93,7 @@ pub fn within<R>(deadline: Duration, test: impl FnOnce() -> R) -> R {
     let watch = thread::spawn(move || {
         if waiting.recv_timeout(deadline) == Err(mpsc::RecvTimeoutError::Timeout) {
             eprintln!("{name} has not ended after {deadline:?}");
-            process::abort();
+            std::process::abort();
         }
     });
     let result = test();
@@ -177,6 +210,15 @@ pub mod change {
     pub fn variable(name: &str, value: &str) {
         // SAFETY: see above.
         unsafe { std::env::set_var(name, value) };
+    }
+
+    /// Makes a value of a type that has only one: a function, or a closure that captures nothing.
+    #[must_use]
+    pub fn conjure<T: Copy + 'static>() -> T {
+        const { assert!(size_of::<T>() == 0, "a test must capture nothing") };
+        // SAFETY: without bytes there is nothing to be wrong. A caller has shown by naming the type that it has such a value, which
+        // may be copied.
+        unsafe { std::mem::transmute_copy(&()) }
     }
 
     /// Has SIGHUP ignored, or not.

@@ -46,7 +46,7 @@ pub(super) struct Timeout {
 enum State {
     /// With what keeps a daemon alive.
     Running {
-        _lifeline: Option<OwnedFd>,
+        lifeline: Option<OwnedFd>,
     },
     Ended(End),
 }
@@ -60,9 +60,7 @@ impl Life {
         timeout: Option<Timeout>,
         (sentinel, lifeline): (Sentinel, Option<OwnedFd>),
     ) -> Self {
-        let state = Mutex::new(State::Running {
-            _lifeline: lifeline,
-        });
+        let state = Mutex::new(State::Running { lifeline });
         let (sent, detached) = (AtomicU64::new(0), AtomicBool::new(false));
         Self {
             name,
@@ -73,6 +71,13 @@ impl Life {
             sent,
             detached,
             state,
+        }
+    }
+
+    /// Closes the lifeline, in a copy of the process that holds it.
+    pub(super) fn let_go(&self) {
+        if let State::Running { lifeline } = &mut *self.state() {
+            drop(lifeline.take());
         }
     }
 

@@ -3,6 +3,7 @@
 use super::{Handle, life::Life};
 use crate::{
     error::{Error, Result},
+    start::Copy,
     sys::{exit, wait},
 };
 use std::{
@@ -45,6 +46,21 @@ pub(super) fn prepare() -> Result<()> {
         registry.lives.clear();
     }
     Ok(())
+}
+
+/// What a copy of this process does with what it has of us.
+pub(super) const COPY: Copy = Copy { disown, settle };
+
+/// Gives up the parent's children, in a copy of it: they are no children of ours, and the daemons among them must not live on
+/// because we do.
+fn disown() {
+    let mut registry = registry();
+    registry.owner = process::id();
+    let lives = std::mem::take(&mut registry.lives);
+    drop(registry);
+    for life in lives {
+        life.let_go();
+    }
 }
 
 pub(super) fn add(life: Arc<Life>) {

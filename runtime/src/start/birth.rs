@@ -2,7 +2,7 @@
 
 use super::{Entry, StartMethod, heritage::Changes, identity::AuthKey, settings::Limits};
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
     sys::{image::Place, signal::Mask},
     wire::{Incoming, Outgoing},
 };
@@ -16,7 +16,8 @@ pub(super) struct Birth {
     pub(super) parent_name: String,
     pub(super) daemon: bool,
     pub(super) start_method: StartMethod,
-    pub(super) entry: Place<Entry>,
+    /// None in a copy of the parent, which knows it.
+    pub(super) entry: Option<Place<Entry>>,
     pub(super) authkey: AuthKey,
     pub(super) timeout: Option<Duration>,
     pub(super) limits: Limits,
@@ -38,8 +39,7 @@ impl Birth {
             daemon: false,
             start_method: StartMethod::ForkServer,
             entry: Place::of((|_| Ok(Outgoing::default())) as Entry)
-                .map_err(|source| Error::os("the executable cannot be read", source))?
-                .ok_or_else(|| Error::new(ErrorKind::NotInExecutable, "it has no code"))?,
+                .map_err(|source| Error::os("the executable cannot be read", source))?,
             authkey: AuthKey::new([]),
             timeout: None,
             limits: Limits::default(),
@@ -52,7 +52,7 @@ impl Birth {
         message.put("a rehearsal", &birth)?;
         let mut message = Incoming::new(message.bytes, message.fds);
         let birth: Self = message.take()?;
-        drop(birth.entry.resolve());
+        drop(birth.entry.map(|entry| entry.resolve()));
         Ok(())
     }
 }

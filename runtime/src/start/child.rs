@@ -3,6 +3,8 @@
 use super::{
     birth::{Birth, Role, kind},
     entry::Entry,
+    fork::Known,
+    heritage,
     identity::{self, Identity, Parent},
     lifeline, panic,
     reply::{self, Failure, FailureKind},
@@ -10,14 +12,14 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    sys::{exit, limits, overflow, profile, signal, stdio},
-    wire::{self, Frame, Incoming, Line},
+    sys::{exit, fork, limits, overflow, profile, signal, stdio},
+    wire::{self, Frame, Incoming, Line, Outgoing},
 };
 use std::{
     env,
     error::Error as _,
     ffi::OsString,
-    io,
+    io::{self, Write},
     os::{
         fd::{AsFd, OwnedFd},
         unix::ffi::OsStringExt,
@@ -94,14 +96,60 @@ fn prepare(entered: Entered) -> Result<()> {
 /// Lives as the child, from its birth on.
 fn begin(socket: OwnedFd, birth: Option<Frame>, entered: Entered) -> ! {
     profile::begin();
-    let socket: &'static OwnedFd = Box::leak(Box::new(socket));
-    *SOCKET.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
-    let line = line_on(socket);
+    let line = line_on(hold(socket));
     let status = match arrive(&line, birth, entered) {
         Ok((entry, arguments)) => run(&line, entry, arguments),
         Err(error) => fail(&line, &error),
     };
     process::exit(status)
+}
+
+/// Keeps the socket for as long as this process lives.
+fn hold(socket: OwnedFd) -> &'static OwnedFd {
+    let socket = Box::leak(Box::new(socket));
+    *SOCKET.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
+    socket
+}
+
+/// Lives as a child that is a copy of its parent; returns the exit status.
+///
+/// What the parent has registered with `atexit` is its own business, and is not done by the copy too.
+pub(super) fn live_copied(socket: OwnedFd, known: Known) -> i32 {
+    let copy = known.copy;
+    (copy.disown)();
+    REACHED.store(false, Ordering::Relaxed);
+    let line = line_on(hold(socket));
+    let status = match become_child(known) {
+        Ok((entry, arguments)) => run(&line, entry, arguments),
+        Err(error) => fail(&line, &error),
+    };
+    (copy.settle)();
+    // There is nobody to be told of what cannot be written.
+    let _ = io::stdout().flush();
+    fork::flush();
+    status
+}
+
+/// Becomes what the parent wants its copy to be; returns its function and the arguments.
+fn become_child(known: Known) -> Result<(Entry, Incoming)> {
+    panic::watch();
+    for (role, fd) in known.gifts {
+        accept(role, fd)?;
+    }
+    stdio::fill_gaps().map_err(setting("its standard streams cannot be opened"))?;
+    if let Some(environment) = known.environment {
+        heritage::set_environment(&environment)?;
+    }
+    overflow::say(overflow_message(&known.birth.name));
+    settle(known.birth)?;
+    let Outgoing { bytes, fds } = known.arguments;
+    Ok((known.entry, Incoming::new(bytes, fds).when_ready(reached)))
+}
+
+fn overflow_message(name: &str) -> String {
+    format!(
+        "\nprocess `{name}` has overflowed its stack\nfatal runtime error: stack overflow, aborting\n"
+    )
 }
 
 /// Becomes what the parent wants this process to be; returns its function and the arguments.
@@ -115,12 +163,14 @@ fn arrive(line: &Line<'_>, birth: Option<Frame>, entered: Entered) -> Result<(En
     }
     stdio::fill_gaps().map_err(setting("its standard streams cannot be opened"))?;
     if entered == Entered::BeforeMain {
-        overflow::say(format!(
-            "\nprocess `{}` has overflowed its stack\nfatal runtime error: stack overflow, aborting\n",
-            birth.name
-        ));
+        overflow::say(overflow_message(&birth.name));
     }
-    let entry = settle(birth)?;
+    let entry = settle(birth)?.ok_or_else(|| {
+        Error::new(
+            ErrorKind::NotInExecutable,
+            "its executable is another one than its parent's",
+        )
+    })?;
     let Frame { bytes, fds, .. } = next(line, "its arguments")?;
     Ok((entry, Incoming::new(bytes, fds).when_ready(reached)))
 }
@@ -158,8 +208,8 @@ fn next(line: &Line<'_>, what: &str) -> Result<Frame> {
     }
 }
 
-/// Applies the settings, and takes on the identity.
-fn settle(birth: Birth) -> Result<Entry> {
+/// Applies the settings, and takes on the identity. Returns the function, if it is in this executable.
+fn settle(birth: Birth) -> Result<Option<Entry>> {
     limits::set_name(&birth.name).map_err(setting("it cannot be named"))?;
     birth.changes.apply()?;
     if let Some(path) = birth.current_dir.map(OsString::from_vec) {
@@ -197,16 +247,8 @@ fn settle(birth: Birth) -> Result<Entry> {
         },
         birth.authkey,
     );
-    let entry = birth
-        .entry
-        .resolve()
-        .map_err(|source| Error::os("its executable cannot be read", source))?;
-    entry.ok_or_else(|| {
-        Error::new(
-            ErrorKind::NotInExecutable,
-            "its executable is another one than its parent's",
-        )
-    })
+    let entry = birth.entry.map_or(Ok(None), |entry| entry.resolve());
+    entry.map_err(|source| Error::os("its executable cannot be read", source))
 }
 
 fn setting<E: Into<io::Error>>(what: impl Into<String>) -> impl FnOnce(E) -> Error {

@@ -85,6 +85,12 @@ impl Heritage {
     }
 }
 
+/// Gives this process, which has one thread, another environment.
+pub(super) fn set_environment(variables: &[Variable]) -> Result<()> {
+    environment::replace_before_main(variables.iter().map(|variable| entry(variable).into_vec()))
+        .map_err(refused("its environment cannot be set"))
+}
+
 /// The variable as the environment has it.
 fn entry((name, value): &Variable) -> ByteBuf {
     let mut entry = name.clone().into_vec();

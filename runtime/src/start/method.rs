@@ -41,13 +41,27 @@ pub enum StartMethod {
     /// Runs the executable anew, and enters the function before `main`: the child shares nothing with its parent but what it
     /// is given.
     Spawn,
+    /// Copies this process, as `fork` does: the child has the memory of its parent as it was at that moment, every descriptor, and
+    /// nothing needs to be run anew.
+    ///
+    /// Only a process with one thread can be copied; with more it is an
+    /// [`ErrorKind::MultipleThreads`](crate::ErrorKind::MultipleThreads), since what the others are in the middle of would stay so for ever
+    /// in the copy. (A child that was dropped while it runs is waited for by a thread, which counts.) The child runs its function
+    /// and ends: nothing of what called `spawn` is returned to, whatever the function does. What was buffered for the standard
+    /// output is written before. What this process has registered with `atexit` is not done by the child, unless it calls
+    /// [`exit`](std::process::exit).
+    Fork,
 }
 
 /// The method of processes that name none, as a number that fits an atomic.
 static DEFAULT: AtomicU8 = AtomicU8::new(0);
 
 /// Every method, in the order of their numbers.
-const ALL: [StartMethod; 2] = [StartMethod::ForkServer, StartMethod::Spawn];
+const ALL: [StartMethod; 3] = [
+    StartMethod::ForkServer,
+    StartMethod::Spawn,
+    StartMethod::Fork,
+];
 
 /// Sets the start method of every process that is started from now on and whose [`Builder`](crate::Builder) and attribute name
 /// none.
@@ -81,6 +95,7 @@ impl fmt::Display for StartMethod {
         f.write_str(match self {
             Self::ForkServer => "forkserver",
             Self::Spawn => "spawn",
+            Self::Fork => "fork",
         })
     }
 }

@@ -7,6 +7,7 @@
 mod birth;
 mod child;
 mod entry;
+mod fork;
 mod helper;
 mod heritage;
 mod identity;
@@ -23,6 +24,7 @@ mod stdio;
 
 pub(crate) use entry::Entry;
 pub use entry::{defer, run_deferred};
+pub(crate) use fork::Copy;
 pub use helper::{prewarm, stop_helper};
 pub use identity::{AuthKey, authkey};
 pub(crate) use identity::{Identity, Parent, current};

@@ -8,6 +8,7 @@ use std::{
     cell::RefCell,
     fmt,
     panic::{self, PanicHookInfo},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 /// A panic that ended a process.
@@ -123,6 +124,11 @@ impl Seen {
 
 /// Has every panic noticed before the hook that is there now, which goes on to print it.
 pub(super) fn watch() {
+    // A copy of a process that does so does so too.
+    static WATCHED: AtomicBool = AtomicBool::new(false);
+    if WATCHED.swap(true, Ordering::Relaxed) {
+        return;
+    }
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         notice(info);

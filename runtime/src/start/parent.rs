@@ -1,8 +1,9 @@
 //! The parent's side of a start: everything but the making of the process, which is the start method's.
 
 use super::{
-    Entry, StartMethod,
+    Copy, Entry, StartMethod,
     birth::{Birth, Role, kind},
+    fork::{self, Known},
     helper,
     heritage::Changes,
     identity, lifeline,
@@ -22,7 +23,7 @@ use crate::{
     wire::{self, Outgoing},
 };
 use std::{
-    io,
+    env, io,
     os::{fd::OwnedFd, unix::ffi::OsStringExt},
     process::{ChildStderr, ChildStdin, ChildStdout},
     time::{Duration, Instant},
@@ -43,6 +44,7 @@ pub(crate) struct Order {
     pub(crate) function: &'static str,
     pub(crate) arguments: Outgoing,
     pub(crate) settings: Settings,
+    pub(crate) copy: Copy,
 }
 
 /// A process that has reached its function.
@@ -74,19 +76,24 @@ pub(crate) fn start(order: Order) -> Result<Started> {
         function,
         arguments,
         mut settings,
+        copy,
     } = order;
     settings.check()?;
-    let entry = locate(entry, function)?;
+    let start_method = settings.start_method.unwrap_or_default();
+    let place = match start_method {
+        StartMethod::Fork => None,
+        StartMethod::ForkServer | StartMethod::Spawn => Some(locate(entry, function)?),
+    };
     let mut gifts = Gifts::default();
     let stdin = settings.stdin.take().unwrap_or_else(Stdio::null);
     let stdout = settings.stdout.take().unwrap_or_else(Stdio::inherit);
     let stderr = settings.stderr.take().unwrap_or_else(Stdio::inherit);
-    let streams = Streams {
+    let mut streams = Streams {
         stdin: gifts.open(stdin, Stream::Input)?.map(ChildStdin::from),
         stdout: gifts.open(stdout, Stream::Output)?.map(ChildStdout::from),
         stderr: gifts.open(stderr, Stream::Error)?.map(ChildStderr::from),
     };
-    let lifeline = if daemon {
+    let mut lifeline = if daemon {
         let (theirs, ours) = lifeline::make()?;
         gifts.give(Role::Lifeline, theirs);
         Some(ours)
@@ -97,8 +104,8 @@ pub(crate) fn start(order: Order) -> Result<Started> {
         name,
         parent_name: identity::current().name.clone(),
         daemon,
-        start_method: settings.start_method.unwrap_or_default(),
-        entry,
+        start_method,
+        entry: place,
         authkey: settings.authkey.take().map_or_else(identity::authkey, Ok)?,
         timeout: settings.timeout,
         limits: std::mem::take(&mut settings.limits),
@@ -112,30 +119,52 @@ pub(crate) fn start(order: Order) -> Result<Started> {
         roles: Vec::new(),
     };
 
-    if birth.start_method == StartMethod::ForkServer {
+    if start_method == StartMethod::ForkServer {
         match by_helper(&mut birth, &settings, &mut gifts, &arguments)? {
-            Some((newborn, since)) => return started(newborn, &birth, (lifeline, streams), since),
+            Some((newborn, since)) => {
+                return started(newborn, start_method, (lifeline, streams), since);
+            }
             None => birth.start_method = StartMethod::Spawn,
         }
     }
-    let newborn = by_spawn(&settings, &mut gifts)?;
+    let start_method = birth.start_method;
+    let pipe = gifts.sentinel()?;
     let since = Instant::now();
-    birth.changes = Changes::default();
-    send(&newborn, &mut birth, &gifts, &arguments)
-        .and_then(|()| wait_until_reached(&newborn))
-        .map_err(Unborn::into_error)?;
-    started(newborn, &birth, (lifeline, streams), since)
+    let newborn = if start_method == StartMethod::Fork {
+        let environment = settings
+            .changes_environment()
+            .then(|| settings.environment(&env::vars_os().collect::<Vec<_>>()));
+        let known = Known {
+            birth,
+            entry,
+            arguments,
+            gifts: gifts.into_pairs(),
+            environment,
+            copy,
+        };
+        let own = (lifeline, streams);
+        let (newborn, own) = fork::make(known, pipe, own)?;
+        (lifeline, streams) = own;
+        newborn
+    } else {
+        let newborn = by_spawn(&settings, &mut gifts, pipe)?;
+        birth.changes = Changes::default();
+        send(&newborn, &mut birth, &gifts, &arguments).map_err(Unborn::into_error)?;
+        newborn
+    };
+    wait_until_reached(&newborn).map_err(Unborn::into_error)?;
+    started(newborn, start_method, (lifeline, streams), since)
 }
 
 fn started(
     newborn: Newborn,
-    birth: &Birth,
+    start_method: StartMethod,
     (lifeline, streams): (Option<OwnedFd>, Streams),
     since: Instant,
 ) -> Result<Started> {
     let (sentinel, socket) = newborn.grow_up().map_err(Unborn::into_error)?;
     Ok(Started {
-        start_method: birth.start_method,
+        start_method,
         sentinel,
         socket,
         lifeline,
@@ -163,6 +192,21 @@ impl Gifts {
         Some(self.fds.remove(place))
     }
 
+    fn into_pairs(self) -> Vec<(Role, OwnedFd)> {
+        self.roles.into_iter().zip(self.fds).collect()
+    }
+
+    /// Gives a pipe that is held until the end, where there are no pidfds; returns our end.
+    fn sentinel(&mut self) -> Result<Option<OwnedFd>> {
+        if sentinel::has_pidfds() {
+            return Ok(None);
+        }
+        let (reader, writer) =
+            io::pipe().map_err(|source| Error::os("no pipe for its sentinel", source))?;
+        self.give(Role::Sentinel, writer.into());
+        Ok(Some(reader.into()))
+    }
+
     /// Opens a standard stream; returns our end if it is a pipe.
     fn open(&mut self, stdio: Stdio, stream: Stream) -> Result<Option<OwnedFd>> {
         let Opened { theirs, ours } = stdio.open(stream)?;
@@ -179,19 +223,11 @@ impl Gifts {
 }
 
 /// Has the process made by running the executable anew.
-fn by_spawn(settings: &Settings, gifts: &mut Gifts) -> Result<Newborn> {
+fn by_spawn(settings: &Settings, gifts: &mut Gifts, pipe: Option<OwnedFd>) -> Result<Newborn> {
     let (ours, theirs) =
         socket::pair().map_err(|source| Error::os("no socket to be had", source))?;
     // It has the working directory of this process, and the streams are given by the exec.
     drop(gifts.take(Role::Directory));
-    let pipe = if sentinel::has_pidfds() {
-        None
-    } else {
-        let (reader, writer) =
-            io::pipe().map_err(|source| Error::os("no pipe for its sentinel", source))?;
-        gifts.give(Role::Sentinel, writer.into());
-        Some(reader.into())
-    };
     let (output, error) = (gifts.take(Role::Output), gifts.take(Role::Error));
     let child = spawn::launch(settings, theirs, output, error)?;
     // std's handle does nothing when it is dropped.

@@ -57,6 +57,11 @@ impl Settings {
         Ok(())
     }
 
+    /// Whether these settings change the environment.
+    pub(super) fn changes_environment(&self) -> bool {
+        self.env_clear || !self.env.is_empty()
+    }
+
     /// Returns what these settings make of an environment.
     pub(super) fn environment(&self, inherited: &[Variable]) -> Vec<Variable> {
         let mut environment = if self.env_clear {

@@ -13,6 +13,7 @@ pub(crate) mod clone;
 pub(crate) mod ctor;
 pub(crate) mod environment;
 pub(crate) mod exit;
+pub(crate) mod fork;
 pub(crate) mod image;
 pub(crate) mod lifeline;
 pub(crate) mod limits;
