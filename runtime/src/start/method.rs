@@ -46,7 +46,8 @@ pub enum StartMethod {
     ///
     /// Only a process with one thread can be copied; with more it is an
     /// [`ErrorKind::MultipleThreads`](crate::ErrorKind::MultipleThreads), since what the others are in the middle of would stay so for ever
-    /// in the copy. (A child that was dropped while it runs is waited for by a thread, which counts.) The child runs its function
+    /// in the copy. The descriptors that are copied are those of the pipes to other children too: one that waits for the end of its
+    /// standard input does so for as long as a copy lives. (A child that was dropped while it runs is waited for by a thread, which counts.) The child runs its function
     /// and ends: nothing of what called `spawn` is returned to, whatever the function does. What was buffered for the standard
     /// output is written before. What this process has registered with `atexit` is not done by the child, unless it calls
     /// [`exit`](std::process::exit).
