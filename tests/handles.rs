@@ -6,10 +6,9 @@ use procession::{
     Builder, Child, JoinErrorKind, StartMethod, Stdio, children, join_all, process, wait_any,
 };
 use procession_tests::{
-    alone, child_ids, descriptors, eventually, read_to_end, state, under_each_method,
+    alone, child_ids, descriptors, eventually, read_to_end, state, threads, under_each_method,
 };
 use std::{
-    fs,
     io::{Read, Write},
     os::{fd::AsFd, unix::process::ExitStatusExt},
     process::ChildStdin,
@@ -190,17 +189,6 @@ fn dropped_child_runs_on_and_is_reaped() {
             (descriptors(), child_ids(), threads()) == before
         });
     });
-}
-
-/// How many threads of the library's there are; those of the test harness come and go.
-fn threads() -> usize {
-    let names = fs::read_dir("/proc/self/task")
-        .unwrap()
-        .map(|task| task.unwrap().path().join("comm"));
-    names
-        .filter_map(|name| fs::read_to_string(name).ok())
-        .filter(|name| name.starts_with("procession"))
-        .count()
 }
 
 #[test]

@@ -53,14 +53,15 @@
 //!
 //! # How a child begins
 //!
-//! The program is run anew, and a constructor takes the child to its function before `main`, which never runs in a child. Nothing
+//! The program is run anew: once, as a helper that forks the children from then on, or for each child, as its
+//! [`StartMethod`] says. A constructor takes the new process to its work before `main`, which never runs in a child. Nothing
 //! is required of `main`, and tests need nothing special. What a child cannot have when it is entered so early is a main thread
 //! called `main`, std's message when a thread that it starts overflows its stack, and, on musl, [`std::env::args`]. A program whose
 //! children need that puts [`#[procession::main]`](macro@main) on its `main`: then they are entered there.
 //!
 //! The child holds the descriptors it was given and no others, has the environment, the working directory, the limits and the
 //! signal mask of the process and thread that spawned it, unless told otherwise, and reads nothing on its standard input. Statics
-//! are as they were at the start of the program.
+//! are as they were at the start of the program. Only [`StartMethod::Fork`] is another matter: it copies the process as it is.
 
 #[cfg(not(all(
     target_os = "linux",

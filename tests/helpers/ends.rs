@@ -114,6 +114,16 @@ fn main() {
             said();
             println!("child returned {}", child.join().expect("it returns"));
         }
+        "doomed" => {
+            said();
+            // Until somebody kills it, which is soon.
+            loop {
+                let one = Builder::new().daemon(true).spawn(park::new());
+                let one = one.expect("it starts");
+                one.kill().expect("it is ours");
+                one.join().expect_err("it was killed");
+            }
+        }
         "abort" => {
             let _daemons = start_daemons();
             said();

@@ -153,6 +153,19 @@ pub fn child_ids() -> Vec<u32> {
     ids
 }
 
+/// How many threads of the library's there are; those of the test harness come and go.
+///
+/// # Panics
+///
+/// When `/proc` is not mounted.
+#[must_use]
+pub fn threads() -> usize {
+    let tasks = fs::read_dir("/proc/self/task").expect("/proc is mounted");
+    // A thread may end meanwhile.
+    let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.filter(|name| name.starts_with("procession")).count()
+}
+
 /// The state letter of a process in `/proc`; none if there is no such process.
 #[must_use]
 pub fn state(id: u32) -> Option<char> {
