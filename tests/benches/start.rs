@@ -125,6 +125,12 @@ fn main() -> io::Result<()> {
     let spare = ready_spare();
     table.add(spare);
 
+    // As a program that starts one process after the other has it by default.
+    prewarm(1).expect("it can be asked for");
+    let [kept] = alternate(300, [&mut by_forkserver]);
+    table.add_other("procession forkserver, one spare kept".to_owned(), kept);
+    prewarm(0).expect("nothing is asked for");
+
     let [small] = alternate(300, [&mut by_forkserver]);
     let threads: Vec<_> = (0..64).map(|_| thread::spawn(thread::park)).collect();
     let [with_threads] = alternate(300, [&mut by_forkserver]);

@@ -71,7 +71,7 @@ impl Current {
 
 /// The parent of this process: what [`parent`] returns.
 ///
-/// Its [`AsFd`] would have to be a pidfd, which there is none of if the parent was gone when this process began: see
+/// Its [`AsFd`](std::os::fd::AsFd) would have to be a pidfd, which there is none of if the parent was gone when this process began: see
 /// [`pidfd`](Self::pidfd).
 #[derive(Clone, Copy, Debug)]
 pub struct Parent(&'static start::Parent);
