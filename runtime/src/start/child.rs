@@ -165,12 +165,16 @@ fn arrive(line: &Line<'_>, birth: Option<Frame>, entered: Entered) -> Result<(En
     if entered == Entered::BeforeMain {
         overflow::say(overflow_message(&birth.name));
     }
+    let another_stack = birth.changes.limits_stack();
     let entry = settle(birth)?.ok_or_else(|| {
         Error::new(
             ErrorKind::NotInExecutable,
             "its executable is another one than its parent's",
         )
     })?;
+    if another_stack && entered == Entered::BeforeMain {
+        overflow::watch().map_err(setting("its stack cannot be watched"))?;
+    }
     let Frame { bytes, fds, .. } = next(line, "its arguments")?;
     Ok((entry, Incoming::new(bytes, fds).when_ready(reached)))
 }

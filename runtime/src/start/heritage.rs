@@ -100,6 +100,12 @@ fn entry((name, value): &Variable) -> ByteBuf {
 }
 
 impl Changes {
+    /// Whether the stack is to have another limit.
+    pub(super) fn limits_stack(&self) -> bool {
+        let is_stack = |(number, _): &(u8, _)| i64::from(*number) == i64::from(libc::RLIMIT_STACK);
+        self.limits.iter().any(is_stack)
+    }
+
     /// Makes them in this process, which has one thread.
     pub(super) fn apply(self) -> Result<()> {
         if let Some(entries) = self.environment {
