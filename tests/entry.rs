@@ -221,6 +221,28 @@ fn program_works_under_valgrind() {
 }
 
 #[test]
+fn program_works_under_a_debugger() {
+    if Command::new("gdb").arg("--version").output().is_err() {
+        eprintln!("skipped: there is no gdb here");
+        return;
+    }
+    for method in METHODS {
+        let mut command = Command::new("gdb");
+        command.args([
+            "-q", "-nx", "-batch", "-ex", "run", "--args", PLAIN, "value",
+        ]);
+        // It asks the network for symbols where it is told to.
+        command.env_remove("DEBUGINFOD_URLS");
+        let output = run(with_method(&mut command, method).stdin(Stdio::null()));
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            said.contains("main\nOk(3)\n") && said.contains("exited normally"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn dynamic_loader_by_name_is_told() {
     let Some(loader) = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"]
         .iter()
