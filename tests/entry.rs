@@ -236,7 +236,7 @@ fn program_works_under_a_debugger() {
         let output = run(with_method(&mut command, method).stdin(Stdio::null()));
         let said = String::from_utf8(output.stdout).unwrap();
         assert!(
-            said.contains("main\nOk(3)\n") && said.contains("exited normally"),
+            said.contains("\nOk(3)\n") && said.contains("exited normally"),
             "{said}"
         );
     }
