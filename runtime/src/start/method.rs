@@ -25,8 +25,8 @@ use std::{
 #[non_exhaustive]
 pub enum StartMethod {
     /// Has the child forked by a helper process, which was started for that by running the executable anew and does nothing else:
-    /// as clean a start as [`Spawn`](Self::Spawn), and as fast as forking a small process, however large this one is and
-    /// however many threads it has.
+    /// as clean a start as [`Spawn`](Self::Spawn) at a fourth of its cost, however large this process is and however many threads
+    /// it has.
     ///
     /// The child is a child of this process like any other. It takes everything from this process and thread that a process
     /// inherits, in the state of the moment, but for a few things which it has from the time when the helper was started: the
