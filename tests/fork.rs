@@ -6,10 +6,10 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use procession::{Builder, Child, ErrorKind, Process, StartMethod, process};
+use procession::{Builder, Child, ErrorKind, Process, StartMethod, Stdio, process};
 use procession_tests::{DEADLINE, eventually, read_to_end, state, within};
 use std::{
-    io::{BufRead, BufReader, PipeWriter, Write},
+    io::{BufRead, BufReader, PipeWriter, Read, Write},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Mutex,
     thread,
@@ -100,7 +100,7 @@ fn copy_never_returns_to_its_caller_and_says_nothing_twice() {
     within(DEADLINE, || {
         let (told, tell) = std::io::pipe().unwrap();
         let (said, say) = std::io::pipe().unwrap();
-        let builder = apart().stdout(say).stderr(procession::Stdio::null());
+        let builder = apart().stdout(say).stderr(Stdio::null());
         builder
             .spawn(start_and_go_on::new(tell))
             .unwrap()
@@ -114,6 +114,46 @@ fn copy_never_returns_to_its_caller_and_says_nothing_twice() {
             read_to_end(&said),
             "before return, before error, before panic, before exit, "
         );
+    });
+}
+
+#[process]
+fn read_and_write() -> String {
+    print!("out");
+    eprint!("err");
+    let mut read = String::new();
+    std::io::stdin().read_to_string(&mut read).unwrap();
+    read
+}
+
+/// Has streams that lead somewhere, and starts a copy whose streams do not.
+#[process]
+fn start_without_streams() -> String {
+    let builder = Builder::new().start_method(StartMethod::Fork);
+    let builder = builder.stdout(Stdio::null()).stderr(Stdio::null());
+    builder
+        .spawn(read_and_write::new())
+        .unwrap()
+        .join()
+        .unwrap()
+}
+
+#[test]
+fn copy_has_the_streams_it_was_given_and_not_its_parents() {
+    within(DEADLINE, || {
+        let (said, say) = std::io::pipe().unwrap();
+        let builder = apart()
+            .stdin(Stdio::piped())
+            .stderr(say.try_clone().unwrap());
+        let mut child = builder
+            .stdout(say)
+            .spawn(start_without_streams::new())
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(b"of the parent").unwrap();
+        drop(stdin);
+        assert_eq!(child.join().unwrap(), "");
+        assert_eq!(read_to_end(&said), "");
     });
 }
 

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     sys::{exit, fork, limits, overflow, profile, signal, stdio},
-    wire::{self, Frame, Incoming, Line, Outgoing},
+    wire::{self, Frame, Incoming, Line},
 };
 use std::{
     env,
@@ -118,6 +118,9 @@ pub(super) fn live_copied(socket: OwnedFd, known: Known) -> i32 {
     let copy = known.copy;
     (copy.disown)();
     REACHED.store(false, Ordering::Relaxed);
+    let Ok(socket) = stdio::above_standard(socket) else {
+        return FAILED;
+    };
     let line = line_on(hold(socket));
     let status = match become_child(known) {
         Ok((entry, arguments)) => run(&line, entry, arguments),
@@ -133,17 +136,24 @@ pub(super) fn live_copied(socket: OwnedFd, known: Known) -> i32 {
 /// Becomes what the parent wants its copy to be; returns its function and the arguments.
 fn become_child(known: Known) -> Result<(Entry, Incoming)> {
     panic::watch();
-    for (role, fd) in known.gifts {
+    let no_streams = || setting("its standard streams cannot be opened");
+    let above = |fds: Vec<OwnedFd>| -> Result<Vec<OwnedFd>> {
+        let moved: io::Result<_> = fds.into_iter().map(stdio::above_standard).collect();
+        moved.map_err(no_streams())
+    };
+    let (gifts, argument_fds) = (above(known.gifts)?, above(known.arguments.fds)?);
+    // The parent's are not its own, but where it was given them.
+    stdio::replace_all_by_null().map_err(no_streams())?;
+    for (role, fd) in known.roles.into_iter().zip(gifts) {
         accept(role, fd)?;
     }
-    stdio::fill_gaps().map_err(setting("its standard streams cannot be opened"))?;
     if let Some(environment) = known.environment {
         heritage::set_environment(&environment)?;
     }
     overflow::say(overflow_message(&known.birth.name));
     settle(known.birth)?;
-    let Outgoing { bytes, fds } = known.arguments;
-    Ok((known.entry, Incoming::new(bytes, fds).when_ready(reached)))
+    let arguments = Incoming::new(known.arguments.bytes, argument_fds);
+    Ok((known.entry, arguments.when_ready(reached)))
 }
 
 fn overflow_message(name: &str) -> String {

@@ -36,7 +36,9 @@ pub(super) struct Known {
     pub(super) birth: Birth,
     pub(super) entry: Entry,
     pub(super) arguments: Outgoing,
-    pub(super) gifts: Vec<(Role, OwnedFd)>,
+    /// What each of the gifts is for.
+    pub(super) roles: Vec<Role>,
+    pub(super) gifts: Vec<OwnedFd>,
     /// None where the environment is to be as it is.
     pub(super) environment: Option<Vec<Variable>>,
     pub(super) copy: Copy,

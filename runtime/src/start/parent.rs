@@ -138,7 +138,8 @@ pub(crate) fn start(order: Order) -> Result<Started> {
             birth,
             entry,
             arguments,
-            gifts: gifts.into_pairs(),
+            roles: gifts.roles,
+            gifts: gifts.fds,
             environment,
             copy,
         };
@@ -190,10 +191,6 @@ impl Gifts {
         let place = self.roles.iter().position(|other| *other == role)?;
         self.roles.remove(place);
         Some(self.fds.remove(place))
-    }
-
-    fn into_pairs(self) -> Vec<(Role, OwnedFd)> {
-        self.roles.into_iter().zip(self.fds).collect()
     }
 
     /// Gives a pipe that is held until the end, where there are no pidfds; returns our end.

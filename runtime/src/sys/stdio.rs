@@ -45,6 +45,28 @@ pub(crate) fn take_stdin() -> io::Result<OwnedFd> {
     Ok(taken)
 }
 
+/// Leads all three standard descriptors to `/dev/null`, as those of a process that was given none.
+pub(crate) fn replace_all_by_null() -> io::Result<()> {
+    // Not closed on exec: where one of them was closed, this may be in its place already.
+    let null = open("/dev/null", OFlag::O_RDWR, Mode::empty())?;
+    for number in [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO] {
+        replace(number, null.as_fd())?;
+    }
+    drop(above_standard(null)?);
+    Ok(())
+}
+
+/// Returns the same open file under a number above the standard ones, which it may have where one of those was closed.
+pub(crate) fn above_standard(fd: OwnedFd) -> io::Result<OwnedFd> {
+    if fd.as_raw_fd() > libc::STDERR_FILENO {
+        return Ok(fd);
+    }
+    let copy = fd.try_clone()?;
+    // It is a standard descriptor, and those are never closed.
+    let _ = fd.into_raw_fd();
+    Ok(copy)
+}
+
 /// Opens `/dev/null` for each standard descriptor that is closed, so that no file opened later takes its number and gets what
 /// is printed.
 pub(crate) fn fill_gaps() -> io::Result<()> {
