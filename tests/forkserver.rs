@@ -30,6 +30,7 @@ use std::{
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering},
+        mpsc,
     },
     thread,
     time::Duration,
@@ -382,32 +383,31 @@ fn hold() {
 /// Whether children start while somebody kills the helper all the time.
 #[process]
 fn stormy() -> Result<(), String> {
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                for id in child_ids_as_they_are() {
-                    let comm = fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
-                    if comm.trim() == "procession-fork" {
-                        let _ = kill(number(id), Signal::SIGKILL);
-                    }
+    let (strike, struck) = mpsc::channel();
+    // With the sender, whose end is that of the other thread.
+    thread::scope(move |scope| {
+        scope.spawn(move || {
+            while struck.recv().is_ok() {
+                for id in kept("procession-fork") {
+                    let _ = kill(number(id), Signal::SIGKILL);
                 }
-                thread::sleep(Duration::from_micros(500));
             }
         });
-        let result = (0..100).try_for_each(|_| {
-            let child = Builder::new()
-                .start_method(StartMethod::ForkServer)
-                .spawn(parents::new());
-            match child {
-                Ok(child) => child.join().map(drop).map_err(|error| error.to_string()),
-                // A child on its way has the name of the helper, and is killed for it.
+        (0..100).try_for_each(|_| {
+            // At the same time as the start, and so now before and now in the middle of it.
+            strike.send(()).map_err(|error| error.to_string())?;
+            let builder = Builder::new().start_method(StartMethod::ForkServer);
+            match builder.spawn(parents::new()) {
+                Ok(child) => match child.join() {
+                    Ok(_) => Ok(()),
+                    Err(error) if error.signal() == Some(9) => Ok(()),
+                    Err(error) => Err(error.to_string()),
+                },
+                // A child on its way has the name of the helper, and may be struck for it, then or a moment later.
                 Err(error) if error.kind() == procession::ErrorKind::EndedEarly => Ok(()),
                 Err(error) => Err(format!("{error:?}")),
             }
-        });
-        done.store(true, Ordering::Relaxed);
-        result
+        })
     })?;
     stop_helper();
     match child_ids() {

@@ -211,7 +211,7 @@ fn start<P: Process>(name: &str, settings: Settings, process: &P) -> Result<Chil
         function,
         arguments,
         settings,
-        copy: registry::COPY,
+        copying: registry::COPYING,
     })?;
     let timeout = timeout.map(|after| Timeout {
         after,

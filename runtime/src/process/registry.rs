@@ -3,7 +3,7 @@
 use super::{Handle, life::Life};
 use crate::{
     error::{Error, Result},
-    start::Copy,
+    start::Copying,
     sys::{exit, wait},
 };
 use std::{
@@ -49,7 +49,7 @@ pub(super) fn prepare() -> Result<()> {
 }
 
 /// What a copy of this process does with what it has of us.
-pub(super) const COPY: Copy = Copy { disown, settle };
+pub(super) const COPYING: Copying = Copying { disown, settle };
 
 /// Gives up the parent's children, in a copy of it: they are no children of ours, and the daemons among them must not live on
 /// because we do.

@@ -115,8 +115,8 @@ fn hold(socket: OwnedFd) -> &'static OwnedFd {
 ///
 /// What the parent has registered with `atexit` is its own business, and is not done by the copy too.
 pub(super) fn live_copied(socket: OwnedFd, known: Known) -> i32 {
-    let copy = known.copy;
-    (copy.disown)();
+    let copying = known.copying;
+    (copying.disown)();
     REACHED.store(false, Ordering::Relaxed);
     let Ok(socket) = stdio::above_standard(socket) else {
         return FAILED;
@@ -126,7 +126,7 @@ pub(super) fn live_copied(socket: OwnedFd, known: Known) -> i32 {
         Ok((entry, arguments)) => run(&line, entry, arguments),
         Err(error) => fail(&line, &error),
     };
-    (copy.settle)();
+    (copying.settle)();
     // There is nobody to be told of what cannot be written.
     let _ = io::stdout().flush();
     fork::flush();

@@ -24,7 +24,7 @@ use std::{
 
 /// What the copy does with what it has of its parent, and before its end: the business of those above.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Copy {
+pub(crate) struct Copying {
     /// Gives up what is the parent's own.
     pub(crate) disown: fn(),
     /// Sees to its children.
@@ -41,7 +41,7 @@ pub(super) struct Known {
     pub(super) gifts: Vec<OwnedFd>,
     /// None where the environment is to be as it is.
     pub(super) environment: Option<Vec<Variable>>,
-    pub(super) copy: Copy,
+    pub(super) copying: Copying,
 }
 
 /// Copies this process. Returns in the parent only, and returns there what is its own: the copy closes it.

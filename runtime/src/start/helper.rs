@@ -74,6 +74,18 @@ fn state() -> MutexGuard<'static, State> {
 }
 
 impl State {
+    /// Returns the helper, started if there is none.
+    fn begin(&mut self) -> Result<&mut Current> {
+        let current = match self.current.take() {
+            Some(current) => current,
+            None => Current {
+                helper: Arc::new(Helper::start()?),
+                spares: Vec::new(),
+            },
+        };
+        Ok(self.current.insert(current))
+    }
+
     fn target(&self) -> usize {
         let habitual = usize::from(self.starts >= HABIT);
         self.wanted.unwrap_or(habitual)
@@ -162,15 +174,7 @@ fn current() -> Result<Option<(Arc<Helper>, Option<Newborn>)>> {
         return Ok(None);
     }
     state.starts = state.starts.saturating_add(1);
-    if state.current.is_none() {
-        state.current = Some(Current {
-            helper: Arc::new(Helper::start()?),
-            spares: Vec::new(),
-        });
-    }
-    let Some(current) = &mut state.current else {
-        return Ok(None);
-    };
+    let current = state.begin()?;
     let ended = current.ended_spares();
     let helper = Arc::clone(&current.helper);
     // The one that was asked for first is the readiest.
@@ -282,12 +286,8 @@ pub fn prewarm(count: usize) -> Result<()> {
         let kept = current.spares.len().min(count);
         current.spares.split_off(kept)
     });
-    let begin = count > 0 && state.current.is_none() && !state.useless && sentinel::has_pidfds();
-    if begin {
-        state.current = Some(Current {
-            helper: Arc::new(Helper::start()?),
-            spares: Vec::new(),
-        });
+    if count > 0 && !state.useless && sentinel::has_pidfds() {
+        state.begin()?;
     }
     drop(state);
     drop(surplus);

@@ -1,7 +1,7 @@
 //! The parent's side of a start: everything but the making of the process, which is the start method's.
 
 use super::{
-    Copy, Entry, StartMethod,
+    Copying, Entry, StartMethod,
     birth::{Birth, Role, kind},
     fork::{self, Known},
     helper,
@@ -44,7 +44,7 @@ pub(crate) struct Order {
     pub(crate) function: &'static str,
     pub(crate) arguments: Outgoing,
     pub(crate) settings: Settings,
-    pub(crate) copy: Copy,
+    pub(crate) copying: Copying,
 }
 
 /// A process that has reached its function.
@@ -76,7 +76,7 @@ pub(crate) fn start(order: Order) -> Result<Started> {
         function,
         arguments,
         mut settings,
-        copy,
+        copying,
     } = order;
     settings.check()?;
     let start_method = settings.start_method.unwrap_or_default();
@@ -141,7 +141,7 @@ pub(crate) fn start(order: Order) -> Result<Started> {
             roles: gifts.roles,
             gifts: gifts.fds,
             environment,
-            copy,
+            copying,
         };
         let own = (lifeline, streams);
         let (newborn, own) = fork::make(known, pipe, own)?;

@@ -112,30 +112,16 @@ impl Cloner {
 
     fn clone(&self, id: &Number) -> nix::Result<Side> {
         let (flags, stack) = (libc::c_long::from(FLAGS), std::ptr::null_mut::<u8>());
-        // SAFETY: as above. The order of the last two differs between architectures; the one that is no place to write to is the
-        // thread pointer, which is not set.
-        #[cfg(target_arch = "x86_64")]
-        let child = Errno::result(unsafe {
-            libc::syscall(
-                libc::SYS_clone,
-                flags,
-                stack,
-                id.as_ptr(),
-                self.thread_id,
-                0,
-            )
-        })?;
+        // The order of the last two differs; the one that is no place to write to is the thread pointer, which is not set.
+        let nowhere = std::ptr::null_mut();
+        let (fourth, fifth) = if cfg!(target_arch = "x86_64") {
+            (self.thread_id, nowhere)
+        } else {
+            (nowhere, self.thread_id)
+        };
         // SAFETY: as above.
-        #[cfg(target_arch = "aarch64")]
         let child = Errno::result(unsafe {
-            libc::syscall(
-                libc::SYS_clone,
-                flags,
-                stack,
-                id.as_ptr(),
-                0,
-                self.thread_id,
-            )
+            libc::syscall(libc::SYS_clone, flags, stack, id.as_ptr(), fourth, fifth)
         })?;
         Ok(self.side(child))
     }
