@@ -3,7 +3,7 @@
 use super::{Handle, JoinError, join_error::Cause, life::End, reaper};
 use crate::{
     error::Result,
-    start::{Reply, StartMethod, Streams, receive_reply},
+    start::{Reply, StartMethod, Streams, receive_reply, replenish},
     sys::wait,
     wire::{Incoming, Line},
 };
@@ -52,6 +52,9 @@ pub struct Child<T> {
     handle: Handle,
     value: Value<T>,
 }
+
+/// How long a value is waited for without going to sleep: about as long as going to sleep and being woken takes.
+const SOON: Duration = Duration::from_micros(20);
 
 /// How many answers of a process are read at most.
 const MOST_WORDS: usize = 8;
@@ -133,6 +136,56 @@ impl<T> Child<T> {
                 return Ok(value);
             }
         }
+    }
+
+    /// Waits for the value, for as long as that takes, but not for the process to end, as [`join`](Self::join) does: it may still have
+    /// children of its own to wait for, or memory to give back.
+    ///
+    /// What this leaves is a process without a value, which can be waited for, signalled or dropped.
+    ///
+    /// # Errors
+    ///
+    /// When the process ended without a value: [`JoinError`] tells why. When the value was given out already.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::process;
+    ///
+    /// #[process]
+    /// fn square(n: u64) -> u64 {
+    ///     n * n
+    /// }
+    ///
+    /// let mut child = square::spawn(12)?;
+    /// assert_eq!(child.value()?, 144);
+    /// assert!(child.wait()?.success());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    #[doc(alias = "result")]
+    pub fn value(&mut self) -> Result<T, JoinError> {
+        self.stdin = None;
+        let Some((socket, decode)) = self.value.0.take() else {
+            return Err(self.ended(None, Cause::Taken));
+        };
+        wait::spin(socket.as_fd(), SOON);
+        let cause = match self.last_words(&socket, decode) {
+            Ok(Some(value)) => {
+                replenish();
+                return Ok(value);
+            }
+            Ok(None) => None,
+            Err(cause) => Some(cause),
+        };
+        // How it ended is part of why there is no value.
+        let end = loop {
+            match self.handle.life.wait(None) {
+                Ok(Some(end)) => break end,
+                Ok(None) => {}
+                Err(source) => return Err(self.ended(None, Cause::Os(source))),
+            }
+        };
+        Err(self.ended(end, cause.unwrap_or_else(|| self.cause_of(end))))
     }
 
     /// Returns the value if the process has ended, without waiting: none while it runs.
@@ -246,6 +299,7 @@ impl<T> Child<T> {
         let Some((socket, decode)) = self.value.0.take() else {
             return Ok(None);
         };
+        replenish();
         match self.last_words(&socket, decode) {
             Ok(Some(value)) => Ok(Some(value)),
             Ok(None) => Err(self.ended(end, self.cause_of(end))),
@@ -253,9 +307,9 @@ impl<T> Child<T> {
         }
     }
 
-    /// Reads what the process, which has ended, left on the line: its value, or why there is none.
+    /// Reads what the process says on the line until it ends: its value, or why there is none.
     fn last_words(&self, socket: &OwnedFd, decode: Decode<T>) -> Result<Option<T>, Cause> {
-        // Nobody is there any more to be waited for.
+        // When it has ended nobody is waited for.
         let line = Line {
             socket: socket.as_fd(),
             peer: Some(self.handle.as_fd()),

@@ -1,15 +1,18 @@
 //! What a child is told first: who it is, what it runs and under which settings.
 
-use super::{Entry, StartMethod, heritage::Changes, identity::AuthKey, settings::Limits};
+use super::{Entry, StartMethod, identity::AuthKey, settings::Limits};
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     sys::{image::Place, signal::Mask},
-    wire::{Incoming, Outgoing},
+    wire::{self, Outgoing},
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The first message to a child. The arguments follow in one of their own.
+/// The first message to a child.
+///
+/// A child of the helper is told next what its parent is like by now, in a message that is empty where nothing has changed, with the
+/// working directory beside it. Then come the arguments, unless they are at the end of this one.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Birth {
     pub(super) name: String,
@@ -24,7 +27,8 @@ pub(super) struct Birth {
     #[serde(with = "serde_bytes")]
     pub(super) current_dir: Option<Vec<u8>>,
     pub(super) signal_mask: Mask,
-    pub(super) changes: Changes,
+    /// Whether the arguments stand behind this in the same message.
+    pub(super) has_arguments: bool,
     /// What the descriptors beside this message are for, in their order.
     pub(super) roles: Vec<Role>,
 }
@@ -45,23 +49,41 @@ impl Birth {
             limits: Limits::default(),
             current_dir: None,
             signal_mask: 0,
-            changes: Changes::default(),
-            roles: vec![Role::Directory, Role::Output, Role::Error],
+            has_arguments: true,
+            roles: vec![Role::Output, Role::Error],
         };
-        let mut message = Outgoing::default();
-        message.put("a rehearsal", &birth)?;
-        let mut message = Incoming::new(message.bytes, message.fds);
-        let birth: Self = message.take()?;
+        let mut bytes = birth.encode(&[])?;
+        let (birth, _) = Self::decode(&mut bytes)?;
         drop(birth.entry.map(|entry| entry.resolve()));
         Ok(())
+    }
+
+    /// Makes the message: its own length, this, and the arguments that stand behind it.
+    pub(super) fn encode(&self, arguments: &[u8]) -> Result<Vec<u8>> {
+        let mut birth = wire::encode(self).map_err(|source| {
+            Error::new(ErrorKind::Encode, "its settings cannot be encoded").because(source)
+        })?;
+        let length = birth.len() as u64;
+        birth.extend_from_slice(arguments);
+        birth.splice(..0, length.to_le_bytes());
+        Ok(birth)
+    }
+
+    /// Takes the message apart; returns also what stands behind this.
+    pub(super) fn decode(message: &mut Vec<u8>) -> Result<(Self, Vec<u8>)> {
+        let broken = || Error::new(ErrorKind::Decode, "its settings cannot be decoded");
+        let (length, rest) = message.split_first_chunk().ok_or_else(broken)?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| broken())?;
+        let (birth, arguments) = rest.split_at_checked(length).ok_or_else(broken)?;
+        let birth = wire::decode(birth).map_err(|source| broken().because(source))?;
+        let behind = message.len() - arguments.len();
+        Ok((birth, message.split_off(behind)))
     }
 }
 
 /// What a descriptor that a child is given is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Role {
-    /// The working directory.
-    Directory,
     /// The standard input; without one it is `/dev/null`, as are the next two.
     Input,
     Output,
@@ -78,4 +100,6 @@ pub(super) mod kind {
     /// Instead of a birth: be the helper.
     pub(in crate::start) const SERVE: u8 = 2;
     pub(in crate::start) const ARGUMENTS: u8 = 3;
+    /// What the parent is like by now.
+    pub(in crate::start) const HERITAGE: u8 = 4;
 }

@@ -1,10 +1,11 @@
 //! The life of a child, from the socket to the end of the process.
 
 use super::{
+    StartMethod,
     birth::{Birth, Role, kind},
     entry::Entry,
     fork::Known,
-    heritage,
+    heritage::{self, Changes},
     identity::{self, Identity, Parent},
     lifeline, panic,
     reply::{self, Failure, FailureKind},
@@ -164,18 +165,22 @@ fn overflow_message(name: &str) -> String {
 
 /// Becomes what the parent wants this process to be; returns its function and the arguments.
 fn arrive(line: &Line<'_>, birth: Option<Frame>, entered: Entered) -> Result<(Entry, Incoming)> {
-    let Frame { bytes, fds, .. } = birth.map_or_else(|| next(line, "its settings"), Ok)?;
-    let birth: Birth = wire::decode(&bytes).map_err(|source| {
-        Error::new(ErrorKind::Decode, "its settings cannot be decoded").because(source)
-    })?;
+    let Frame { mut bytes, fds, .. } =
+        birth.map_or_else(|| next(line, "its settings"), Ok)?;
+    let (birth, mut arguments) = Birth::decode(&mut bytes)?;
     for (role, fd) in birth.roles.iter().zip(fds) {
         accept(*role, fd)?;
     }
-    stdio::fill_gaps().map_err(setting("its standard streams cannot be opened"))?;
     if entered == Entered::BeforeMain {
         overflow::say(overflow_message(&birth.name));
     }
-    let another_stack = birth.changes.limits_stack();
+    let mut another_stack = false;
+    if birth.start_method == StartMethod::ForkServer {
+        another_stack = inherit(next(line, "what its parent is like")?)?;
+    } else {
+        stdio::fill_gaps().map_err(setting("its standard streams cannot be opened"))?;
+    }
+    let has_arguments = birth.has_arguments;
     let entry = settle(birth)?.ok_or_else(|| {
         Error::new(
             ErrorKind::NotInExecutable,
@@ -185,16 +190,38 @@ fn arrive(line: &Line<'_>, birth: Option<Frame>, entered: Entered) -> Result<(En
     if another_stack && entered == Entered::BeforeMain {
         overflow::watch().map_err(setting("its stack cannot be watched"))?;
     }
-    let Frame { bytes, fds, .. } = next(line, "its arguments")?;
-    Ok((entry, Incoming::new(bytes, fds).when_ready(reached)))
+    let mut fds = Vec::new();
+    if !has_arguments {
+        Frame {
+            bytes: arguments,
+            fds,
+            ..
+        } = next(line, "its arguments")?;
+    }
+    Ok((entry, Incoming::new(arguments, fds).when_ready(reached)))
+}
+
+/// Takes on what the parent is like by now, where that is not what the helper was like; returns whether the stack has another limit.
+fn inherit(Frame { bytes, fds, .. }: Frame) -> Result<bool> {
+    for directory in fds {
+        stdio::set_working_directory(directory.as_fd()).map_err(setting(
+            "its working directory cannot be that of its parent",
+        ))?;
+    }
+    if bytes.is_empty() {
+        return Ok(false);
+    }
+    let changes: Changes = wire::decode(&bytes).map_err(|source| {
+        Error::new(ErrorKind::Decode, "what it inherits cannot be decoded").because(source)
+    })?;
+    let another_stack = changes.limits_stack();
+    changes.apply()?;
+    Ok(another_stack)
 }
 
 /// Puts a descriptor to its use.
 fn accept(role: Role, fd: OwnedFd) -> Result<()> {
     match role {
-        Role::Directory => stdio::set_working_directory(fd.as_fd()).map_err(setting(
-            "its working directory cannot be that of its parent",
-        )),
         Role::Input => {
             stdio::replace(0, fd.as_fd()).map_err(setting("its standard input cannot be set"))
         }
@@ -225,7 +252,6 @@ fn next(line: &Line<'_>, what: &str) -> Result<Frame> {
 /// Applies the settings, and takes on the identity. Returns the function, if it is in this executable.
 fn settle(birth: Birth) -> Result<Option<Entry>> {
     limits::set_name(&birth.name).map_err(setting("it cannot be named"))?;
-    birth.changes.apply()?;
     if let Some(path) = birth.current_dir.map(OsString::from_vec) {
         let what = format!("its working directory cannot be set to {}", path.display());
         env::set_current_dir(path).map_err(setting(what))?;

@@ -122,16 +122,23 @@ pub(super) struct Request {
     number: u32,
 }
 
-/// A child of the helper, and in what it has to change to be one of this thread.
+/// A child that the helper makes or has made.
 pub(super) struct Made {
     pub(super) newborn: Newborn,
+    pub(super) helper: Arc<Helper>,
+    /// Whether it was there before it was wanted.
+    pub(super) is_spare: bool,
+}
+
+/// In what a child of the helper has to change to be one of this thread.
+pub(super) struct Inheritance {
     pub(super) changes: Changes,
     /// The working directory that it is to have.
     pub(super) directory: OwnedFd,
 }
 
 /// Has a child forked by the helper; none where that cannot be done here.
-pub(super) fn make(settings: &Settings) -> Result<Option<Made>> {
+pub(super) fn make() -> Result<Option<Made>> {
     if !sentinel::has_pidfds() {
         return Ok(None);
     }
@@ -139,32 +146,43 @@ pub(super) fn make(settings: &Settings) -> Result<Option<Made>> {
         let Some((helper, spare)) = current()? else {
             return Ok(None);
         };
-        // First the request, so that the helper works while we find out what to tell the child.
+        let is_spare = spare.is_some();
         let newborn = spare.map_or_else(|| ask(&helper, Wait::Ever), |spare| Ok(Some(spare)))?;
         let Some(newborn) = newborn else {
             replace(&helper);
             continue;
         };
-        // Without /proc there is no helper either, and running the executable anew tells why.
-        let Ok((standing, dispositions)) = standing::read() else {
-            return Ok(None);
-        };
-        let Ok(directory) = stdio::working_directory() else {
-            return Ok(None);
-        };
-        let heritage = Heritage::now(dispositions)?;
-        if standing != helper.standing || heritage.exceeds(&helper.heritage) {
-            replace(&helper);
-            continue;
-        }
-        let changes = heritage.since(&helper.heritage, settings);
         return Ok(Some(Made {
             newborn,
-            changes,
-            directory,
+            helper,
+            is_spare,
         }));
     }
     Ok(None)
+}
+
+/// What a child of this helper has to be told, to be as a child of this thread would be by now.
+pub(super) fn inheritance(helper: &Helper, settings: &Settings) -> Result<Inheritance, Unfit> {
+    // Without /proc there is no helper either, and running the executable anew tells why.
+    let (standing, dispositions) = standing::read().map_err(|_| Unfit::Unknown)?;
+    let directory = stdio::working_directory().map_err(|_| Unfit::Unknown)?;
+    let heritage = Heritage::now(dispositions).map_err(Unfit::Failed)?;
+    if standing != helper.standing || heritage.exceeds(&helper.heritage) {
+        return Err(Unfit::Stale);
+    }
+    Ok(Inheritance {
+        changes: heritage.since(&helper.heritage, settings),
+        directory,
+    })
+}
+
+/// Why a child of a helper cannot become one of this thread.
+pub(super) enum Unfit {
+    /// This process is another than when the helper was started.
+    Stale,
+    /// What this process is cannot be found out.
+    Unknown,
+    Failed(Error),
 }
 
 /// Returns the helper of this process, started if there is none, and a spare if it has one; none where it could not do its work.
@@ -185,12 +203,15 @@ fn current() -> Result<Option<(Arc<Helper>, Option<Newborn>)>> {
 }
 
 /// Asks for as many spares as are to be kept and are not there. What fails is tried again by the start that needs it.
-pub(super) fn replenish() {
+pub(crate) fn replenish() {
     let mut state = state();
     let target = state.target();
     let Some(current) = &mut state.current else {
         return;
     };
+    if target == 0 && current.spares.is_empty() {
+        return;
+    }
     let ended = current.ended_spares();
     let mut dead = None;
     while current.spares.len() < target {

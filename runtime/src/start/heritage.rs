@@ -9,6 +9,7 @@ use crate::{
         signal::{self, Mask},
         standing::Dispositions,
     },
+    wire,
 };
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -33,7 +34,7 @@ pub(super) struct Heritage {
 }
 
 /// In what one heritage differs from another: a field is none, or empty, where it does not.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Changes {
     environment: Option<Vec<ByteBuf>>,
     umask: Option<u32>,
@@ -100,6 +101,16 @@ fn entry((name, value): &Variable) -> ByteBuf {
 }
 
 impl Changes {
+    /// Makes the message that tells of them, which is empty where there are none.
+    pub(super) fn encode(&self) -> Result<Vec<u8>> {
+        if *self == Self::default() {
+            return Ok(Vec::new());
+        }
+        wire::encode(self).map_err(|source| {
+            Error::new(ErrorKind::Encode, "what it inherits cannot be encoded").because(source)
+        })
+    }
+
     /// Whether the stack is to have another limit.
     pub(super) fn limits_stack(&self) -> bool {
         let is_stack = |(number, _): &(u8, _)| i64::from(*number) == i64::from(libc::RLIMIT_STACK);

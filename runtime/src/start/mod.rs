@@ -25,6 +25,7 @@ mod stdio;
 pub(crate) use entry::Entry;
 pub use entry::{defer, run_deferred};
 pub(crate) use fork::Copying;
+pub(crate) use helper::replenish;
 pub use helper::{prewarm, stop_helper};
 pub use identity::{AuthKey, authkey};
 pub(crate) use identity::{Identity, Parent, current};

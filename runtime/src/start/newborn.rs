@@ -106,6 +106,10 @@ pub(super) enum Unborn {
     Lost,
     /// It was there, and ended before it was told what it is.
     Gone,
+    /// It is a child of what this process was, and cannot be one of what it is by now.
+    Stale,
+    /// What this process is by now cannot be found out.
+    Unknown,
     /// The system refused to fork.
     Refused(io::Error),
     /// It is there, and cannot be known.
@@ -118,6 +122,10 @@ impl Unborn {
             Self::Lost | Self::Gone => Error::new(
                 ErrorKind::EndedEarly,
                 "the helper that was to fork it has ended",
+            ),
+            Self::Stale | Self::Unknown => Error::new(
+                ErrorKind::EndedEarly,
+                "the helper is another process's than this one has become",
             ),
             Self::Refused(source) => Error::os("the helper cannot fork it", source),
             Self::Failed(error) => error,

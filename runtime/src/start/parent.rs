@@ -4,8 +4,7 @@ use super::{
     Copying, Entry, StartMethod,
     birth::{Birth, Role, kind},
     fork::{self, Known},
-    helper,
-    heritage::Changes,
+    helper::{self, Inheritance, Made, Unfit},
     identity, lifeline,
     newborn::{Newborn, Unborn, Ward},
     reply::{self, Failure, FailureKind, Reply},
@@ -18,9 +17,9 @@ use crate::{
     sys::{
         image::Place,
         sentinel::{self, Sentinel},
-        signal, socket,
+        signal, socket, wait,
     },
-    wire::{self, Outgoing},
+    wire::Outgoing,
 };
 use std::{
     env, io,
@@ -35,6 +34,13 @@ pub(super) const STALL: Duration = Duration::from_secs(60);
 
 /// How long a child that said why it ends may take to end.
 pub(super) const LAST_BREATH: Duration = Duration::from_secs(5);
+
+/// How long a spare, which only waits to be told what it is, is waited for without going to sleep: about as long as going to sleep and
+/// being woken takes.
+const SOON: Duration = Duration::from_micros(50);
+
+/// How long arguments may be to go with the birth.
+const SHORT: usize = 16 << 10;
 
 /// What is to be started.
 pub(crate) struct Order {
@@ -115,12 +121,12 @@ pub(crate) fn start(order: Order) -> Result<Started> {
             .map(|path| path.into_os_string().into_vec()),
         signal_mask: signal::mask()
             .map_err(|source| Error::os("the signal mask cannot be read", source))?,
-        changes: Changes::default(),
+        has_arguments: false,
         roles: Vec::new(),
     };
 
     if start_method == StartMethod::ForkServer {
-        match by_helper(&mut birth, &settings, &mut gifts, &arguments)? {
+        match by_helper(&mut birth, &settings, &gifts, &arguments)? {
             Some((newborn, since)) => {
                 return started(newborn, start_method, (lifeline, streams), since);
             }
@@ -149,8 +155,9 @@ pub(crate) fn start(order: Order) -> Result<Started> {
         newborn
     } else {
         let newborn = by_spawn(&settings, &mut gifts, pipe)?;
-        birth.changes = Changes::default();
-        send(&newborn, &mut birth, &gifts, &arguments).map_err(Unborn::into_error)?;
+        send_birth(&newborn, &mut birth, &gifts, &arguments)
+            .and_then(|()| send_arguments(&newborn, &birth, &arguments))
+            .map_err(Unborn::into_error)?;
         newborn
     };
     wait_until_reached(&newborn).map_err(Unborn::into_error)?;
@@ -223,8 +230,7 @@ impl Gifts {
 fn by_spawn(settings: &Settings, gifts: &mut Gifts, pipe: Option<OwnedFd>) -> Result<Newborn> {
     let (ours, theirs) =
         socket::pair().map_err(|source| Error::os("no socket to be had", source))?;
-    // It has the working directory of this process, and the streams are given by the exec.
-    drop(gifts.take(Role::Directory));
+    // They are given by the exec.
     let (output, error) = (gifts.take(Role::Output), gifts.take(Role::Error));
     let child = spawn::launch(settings, theirs, output, error)?;
     // std's handle does nothing when it is dropped.
@@ -236,33 +242,18 @@ fn by_spawn(settings: &Settings, gifts: &mut Gifts, pipe: Option<OwnedFd>) -> Re
 fn by_helper(
     birth: &mut Birth,
     settings: &Settings,
-    gifts: &mut Gifts,
+    gifts: &Gifts,
     arguments: &Outgoing,
 ) -> Result<Option<(Newborn, Instant)>> {
     for _ in 0..helper::ATTEMPTS {
-        let Some(helper::Made {
-            newborn,
-            changes,
-            directory,
-        }) = helper::make(settings)?
-        else {
+        let Some(made) = helper::make()? else {
             return Ok(None);
         };
-        birth.changes = changes;
-        drop(gifts.take(Role::Directory));
-        gifts.give(Role::Directory, directory);
         let since = Instant::now();
-        let told = send(&newborn, birth, gifts, arguments).and_then(|()| {
-            // While the child is on its way, and this process would only wait.
-            helper::replenish();
-            wait_until_reached(&newborn)
-        });
-        match told {
-            Ok(()) => return Ok(Some((newborn, since))),
-            // The helper has died, or no descriptor can be sent to it: with another one it may be different.
-            Err(Unborn::Lost) => newborn
-                .request()
-                .map_or((), |request| helper::replace(request.helper())),
+        match tell(&made, birth, settings, gifts, arguments) {
+            Ok(()) => return Ok(Some((made.newborn, since))),
+            // With another helper it will be different.
+            Err(Unborn::Lost | Unborn::Stale) => helper::replace(&made.helper),
             Err(Unborn::Gone) => {}
             // A filter, or a C library of another kind.
             Err(Unborn::Refused(error))
@@ -271,51 +262,96 @@ fn by_helper(
                 helper::give_up();
                 return Ok(None);
             }
+            Err(Unborn::Unknown) => return Ok(None),
             Err(unborn) => return Err(unborn.into_error()),
         }
     }
     Ok(None)
 }
 
-/// Tells a process what it is.
-fn send(
-    newborn: &Newborn,
+/// Tells a child of the helper what it is, and waits until it has reached its function.
+///
+/// What this process is like by now takes a while to find out, in which the child comes to be and takes up what it can be told before.
+fn tell(
+    made: &Made,
     birth: &mut Birth,
+    settings: &Settings,
     gifts: &Gifts,
     arguments: &Outgoing,
 ) -> Result<(), Unborn> {
-    birth.roles.clone_from(&gifts.roles);
-    let encoded = wire::encode(birth).map_err(|source| {
-        Unborn::Failed(
-            Error::new(ErrorKind::Encode, "its settings cannot be encoded").because(source),
-        )
-    })?;
+    let newborn = &made.newborn;
+    send_birth(newborn, birth, gifts, arguments)?;
+    let Inheritance { changes, directory } =
+        helper::inheritance(&made.helper, settings).map_err(|unfit| match unfit {
+            Unfit::Stale => Unborn::Stale,
+            Unfit::Unknown => Unborn::Unknown,
+            Unfit::Failed(error) => Unborn::Failed(error),
+        })?;
     // Where it is there already it can be watched; where it is on its way, its socket tells.
     match newborn.ward() {
         Ok(_) | Err(Unborn::Lost) => {}
         Err(unborn) => return Err(unborn),
     }
     let line = newborn.line();
-    match line.send(kind::BIRTH, &encoded, &gifts.fds) {
+    let changes = changes.encode().map_err(Unborn::Failed)?;
+    match line.send(kind::HERITAGE, &changes, &[directory]) {
         Ok(()) => {}
+        Err(error) if is_end(&error) => {
+            // It is not there: with another helper it may be. Or it has said why it ends.
+            if let Err(unborn @ (Unborn::Lost | Unborn::Refused(_))) = newborn.ward() {
+                return Err(unborn);
+            }
+        }
+        Err(error) => return Err(Unborn::Failed(stalled(&error))),
+    }
+    send_arguments(newborn, birth, arguments)?;
+    if made.is_spare {
+        // It was waiting for this, and will answer sooner than this process could go to sleep and be woken.
+        wait::spin(line.socket, SOON);
+    } else {
+        // While the child is on its way, and this process would only wait.
+        helper::replenish();
+    }
+    wait_until_reached(newborn)
+}
+
+/// Tells a process what it is, with its arguments if they are short.
+fn send_birth(
+    newborn: &Newborn,
+    birth: &mut Birth,
+    gifts: &Gifts,
+    arguments: &Outgoing,
+) -> Result<(), Unborn> {
+    birth.roles.clone_from(&gifts.roles);
+    birth.has_arguments = arguments.fds.is_empty() && arguments.bytes.len() <= SHORT;
+    let inline = if birth.has_arguments {
+        &*arguments.bytes
+    } else {
+        &[]
+    };
+    let encoded = birth.encode(inline).map_err(Unborn::Failed)?;
+    match newborn.line().send(kind::BIRTH, &encoded, &gifts.fds) {
         // It is not there, or it was a spare and did not wait any longer: in any case it has done nothing.
         Err(error) if is_end(&error) && newborn.request().is_some() => {
-            return Err(newborn.ward().err().unwrap_or(Unborn::Gone));
+            Err(newborn.ward().err().unwrap_or(Unborn::Gone))
         }
-        Err(error) => return ended(&error),
-    }
-    match line.send(kind::ARGUMENTS, &arguments.bytes, &arguments.fds) {
-        Ok(()) => Ok(()),
-        Err(error) => ended(&error),
+        result => unless_ended(result),
     }
 }
 
+fn send_arguments(newborn: &Newborn, birth: &Birth, arguments: &Outgoing) -> Result<(), Unborn> {
+    if birth.has_arguments {
+        return Ok(());
+    }
+    let line = newborn.line();
+    unless_ended(line.send(kind::ARGUMENTS, &arguments.bytes, &arguments.fds))
+}
+
 /// A child that ends before it has read everything breaks the line; what it said before tells why.
-fn ended(error: &io::Error) -> Result<(), Unborn> {
-    if is_end(error) {
-        Ok(())
-    } else {
-        Err(Unborn::Failed(stalled(error)))
+fn unless_ended(sent: io::Result<()>) -> Result<(), Unborn> {
+    match sent {
+        Err(error) if !is_end(&error) => Err(Unborn::Failed(stalled(&error))),
+        _ => Ok(()),
     }
 }
 

@@ -17,7 +17,7 @@ use std::{
 pub(crate) struct Standing {
     /// What `/proc` says of it: the lines of [`LINES`].
     status: Vec<u8>,
-    /// What each link of [`NAMESPACES`] leads to.
+    /// What the links of [`NAMESPACES`] lead to: of the first alone where the others cannot have changed unless it has.
     namespaces: Vec<OsString>,
     control_groups: Vec<u8>,
 }
@@ -47,16 +47,21 @@ const LINES: [&[u8]; 13] = [
     b"Seccomp_filters:",
 ];
 
+/// The namespaces. All but the user namespace can be changed with `CAP_SYS_ADMIN` only, which a thread without it comes by in another
+/// user namespace.
 const NAMESPACES: [&str; 8] = [
+    "ns/user",
     "ns/cgroup",
     "ns/ipc",
     "ns/mnt",
     "ns/net",
     "ns/pid_for_children",
     "ns/time_for_children",
-    "ns/user",
     "ns/uts",
 ];
+
+/// `CAP_SYS_ADMIN`, in a set of capabilities.
+const SYS_ADMIN: u64 = 1 << 21;
 
 /// Reads the standing of the calling thread.
 pub(crate) fn read() -> io::Result<(Standing, Dispositions)> {
@@ -64,7 +69,7 @@ pub(crate) fn read() -> io::Result<(Standing, Dispositions)> {
     let thread = open("/proc/thread-self", flags, Mode::empty())?;
     let text = read_file(thread.as_fd(), "status")?;
     let mut status = Vec::with_capacity(1024);
-    let (mut umask, mut ignored) = (None, None);
+    let (mut umask, mut ignored, mut is_admin) = (None, None, true);
     for line in text.split_inclusive(|byte| *byte == b'\n') {
         if LINES.iter().any(|name| line.starts_with(name)) {
             status.extend_from_slice(line);
@@ -73,15 +78,19 @@ pub(crate) fn read() -> io::Result<(Standing, Dispositions)> {
         } else if let Some(value) = line.strip_prefix(b"SigIgn:") {
             ignored = number(value, 16).map(|ignored| ignored & signal::for_programs());
         }
+        if let Some(value) = line.strip_prefix(b"CapPrm:") {
+            is_admin = number(value, 16).is_none_or(|capabilities| capabilities & SYS_ADMIN != 0);
+        }
     }
     let (Some(umask), Some(ignored)) = (umask, ignored) else {
         return Err(io::ErrorKind::InvalidData.into());
     };
     // A kernel may be without some namespace, and without control groups.
+    let namespaces = &NAMESPACES[..if is_admin { NAMESPACES.len() } else { 1 }];
     let namespace = |name: &&str| readlinkat(&thread, *name).unwrap_or_default();
     let standing = Standing {
         status,
-        namespaces: NAMESPACES.iter().map(namespace).collect(),
+        namespaces: namespaces.iter().map(namespace).collect(),
         control_groups: read_file(thread.as_fd(), "cgroup").unwrap_or_default(),
     };
     Ok((standing, Dispositions { umask, ignored }))

@@ -5,9 +5,12 @@ use nix::{
     poll::{PollFd, PollFlags, ppoll},
     sys::time::TimeSpec,
 };
+use super::socket::has_something;
 use std::{
-    io,
+    hint, io,
     os::fd::BorrowedFd,
+    sync::OnceLock,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -52,6 +55,19 @@ pub(crate) fn until_ready(
 /// Waits for one descriptor to be readable; returns whether it is.
 pub(crate) fn readable(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Result<bool> {
     Ok(until_ready(&[(fd, For::Reading)], deadline)? == [true])
+}
+
+/// Waits for a socket to have something to read without going to sleep, for as long as `patience` and where there is another CPU for
+/// what is waited for.
+pub(crate) fn spin(socket: BorrowedFd<'_>, patience: Duration) {
+    static ALONE: OnceLock<bool> = OnceLock::new();
+    if *ALONE.get_or_init(|| thread::available_parallelism().is_ok_and(|count| count.get() == 1)) {
+        return;
+    }
+    let begun = Instant::now();
+    while !has_something(socket) && begun.elapsed() < patience {
+        hint::spin_loop();
+    }
 }
 
 /// The moment after `duration`, or none if that is further than the clock reaches: for ever.
