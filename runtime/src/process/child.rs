@@ -170,10 +170,7 @@ impl<T> Child<T> {
         };
         wait::spin(socket.as_fd(), SOON);
         let cause = match self.last_words(&socket, decode) {
-            Ok(Some(value)) => {
-                replenish();
-                return Ok(value);
-            }
+            Ok(Some(value)) => return Ok(value),
             Ok(None) => None,
             Err(cause) => Some(cause),
         };
@@ -299,7 +296,6 @@ impl<T> Child<T> {
         let Some((socket, decode)) = self.value.0.take() else {
             return Ok(None);
         };
-        replenish();
         match self.last_words(&socket, decode) {
             Ok(Some(value)) => Ok(Some(value)),
             Ok(None) => Err(self.ended(end, self.cause_of(end))),
@@ -362,6 +358,8 @@ impl<T> Drop for Child<T> {
         if self.handle.is_alive() {
             reaper::adopt(Arc::clone(&self.handle.life));
         }
+        // Whoever is done with one process will soon start the next.
+        replenish();
     }
 }
 

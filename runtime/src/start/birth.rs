@@ -4,7 +4,7 @@ use super::{Entry, StartMethod, identity::AuthKey, settings::Limits};
 use crate::{
     error::{Error, ErrorKind, Result},
     sys::{image::Place, signal::Mask},
-    wire::{self, Outgoing},
+    wire,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -34,30 +34,6 @@ pub(super) struct Birth {
 }
 
 impl Birth {
-    /// Goes once through what every child goes through when it is told what it is, so that a fork of this process finds done what
-    /// need be done only once: symbols bound, memory at hand, this executable looked at.
-    pub(super) fn rehearse() -> Result<()> {
-        let birth = Self {
-            name: String::new(),
-            parent_name: String::new(),
-            daemon: false,
-            start_method: StartMethod::ForkServer,
-            entry: Place::of((|_| Ok(Outgoing::default())) as Entry)
-                .map_err(|source| Error::os("the executable cannot be read", source))?,
-            authkey: AuthKey::new([]),
-            timeout: None,
-            limits: Limits::default(),
-            current_dir: None,
-            signal_mask: 0,
-            has_arguments: true,
-            roles: vec![Role::Output, Role::Error],
-        };
-        let mut bytes = birth.encode(&[])?;
-        let (birth, _) = Self::decode(&mut bytes)?;
-        drop(birth.entry.map(|entry| entry.resolve()));
-        Ok(())
-    }
-
     /// Makes the message: its own length, this, and the arguments that stand behind it.
     pub(super) fn encode(&self, arguments: &[u8]) -> Result<Vec<u8>> {
         let mut birth = wire::encode(self).map_err(|source| {

@@ -6,15 +6,16 @@ use super::{
     entry::Entry,
     fork::Known,
     heritage::{self, Changes},
-    identity::{self, Identity, Parent},
+    identity::{self, AuthKey, Identity, Parent},
     lifeline, panic,
     reply::{self, Failure, FailureKind},
     server,
+    settings::Limits,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    sys::{exit, fork, limits, overflow, profile, signal, stdio},
-    wire::{self, Frame, Incoming, Line},
+    sys::{exit, fork, image::Place, limits, overflow, profile, signal, socket, stdio, wait},
+    wire::{self, Frame, Incoming, Line, Outgoing},
 };
 use std::{
     env,
@@ -39,6 +40,9 @@ pub(super) const FAILED: i32 = 1;
 
 /// The exit status of a child whose function panicked: that of a Rust program whose `main` did.
 const PANICKED: i32 = 101;
+
+/// How long the parent is waited for without going to sleep: as long as it takes for what it has to find out.
+const SOON: Duration = Duration::from_micros(100);
 
 /// Where the child was entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +77,7 @@ pub(super) fn live(socket: OwnedFd, entered: Entered) -> ! {
     match prepare(entered).and_then(|()| next(&line_on(&socket), "its settings")) {
         Ok(frame) if frame.kind == kind::SERVE => {
             drop(socket);
-            match server::serve(frame.fds) {
+            match server::serve(frame.fds, entered) {
                 Ok(child) => begin(child, None, entered),
                 // The owner sees that it is gone.
                 Err(_) => exit::now(FAILED),
@@ -163,10 +167,49 @@ fn overflow_message(name: &str) -> String {
     )
 }
 
+/// Goes once through what a child of the helper does from its birth to its value, on a line to itself, so that a fork of this process
+/// finds done what need be done only once: symbols bound, memory at hand, this executable looked at.
+///
+/// It changes nothing that a birth does not set again.
+pub(super) fn rehearse(name: &str, entered: Entered) -> Result<()> {
+    let no_socket = |source| Error::os("no socket for a rehearsal", source);
+    let (ours, theirs) = socket::pair().map_err(no_socket)?;
+    let (ours, theirs) = (line_on(&ours), line_on(&theirs));
+    let birth = Birth {
+        name: name.to_owned(),
+        parent_name: String::new(),
+        daemon: false,
+        start_method: StartMethod::ForkServer,
+        entry: Place::of((|_| Ok(Outgoing::default())) as Entry)
+            .map_err(|source| Error::os("the executable cannot be read", source))?,
+        authkey: AuthKey::new([]),
+        timeout: None,
+        limits: Limits::default(),
+        current_dir: None,
+        signal_mask: signal::Mask::MAX,
+        has_arguments: true,
+        roles: vec![Role::Output, Role::Error],
+    };
+    let mut arguments = Outgoing::default();
+    arguments.put("a rehearsal", name)?;
+    let birth = birth.encode(&arguments.bytes)?;
+    let unsaid = |source| Error::os("a line to itself cannot be used", source);
+    let null = || stdio::null().map_err(unsaid);
+    let root = stdio::working_directory().map_err(unsaid)?;
+    ours.send(kind::BIRTH, &birth, &[null()?, null()?])
+        .map_err(unsaid)?;
+    ours.send(kind::HERITAGE, &[], &[root]).map_err(unsaid)?;
+    let (_, mut arguments) = arrive(&theirs, None, entered)?;
+    drop(arguments.take::<String>()?);
+    reply::send_reached(&theirs).map_err(unsaid)?;
+    let mut value = Outgoing::default();
+    value.put("a rehearsal", name)?;
+    reply::send_returned(&theirs, value).map_err(unsaid)
+}
+
 /// Becomes what the parent wants this process to be; returns its function and the arguments.
 fn arrive(line: &Line<'_>, birth: Option<Frame>, entered: Entered) -> Result<(Entry, Incoming)> {
-    let Frame { mut bytes, fds, .. } =
-        birth.map_or_else(|| next(line, "its settings"), Ok)?;
+    let Frame { mut bytes, fds, .. } = birth.map_or_else(|| next(line, "its settings"), Ok)?;
     let (birth, mut arguments) = Birth::decode(&mut bytes)?;
     for (role, fd) in birth.roles.iter().zip(fds) {
         accept(*role, fd)?;
@@ -176,6 +219,8 @@ fn arrive(line: &Line<'_>, birth: Option<Frame>, entered: Entered) -> Result<(En
     }
     let mut another_stack = false;
     if birth.start_method == StartMethod::ForkServer {
+        // It is finding that out at this moment.
+        wait::spin(line.socket, SOON);
         another_stack = inherit(next(line, "what its parent is like")?)?;
     } else {
         stdio::fill_gaps().map_err(setting("its standard streams cannot be opened"))?;

@@ -14,6 +14,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use std::{
+    borrow::Cow,
     env,
     ffi::OsString,
     os::unix::ffi::{OsStrExt, OsStringExt},
@@ -68,10 +69,14 @@ impl Heritage {
     /// What a process that has `other` has to change to have this, and what the settings change in it.
     pub(super) fn since(&self, other: &Self, settings: &Settings) -> Changes {
         let changed = |differs: bool| differs.then_some(());
-        let environment = settings.environment(&self.environment);
+        let environment = if settings.changes_environment() {
+            Cow::Owned(settings.environment(&self.environment))
+        } else {
+            Cow::Borrowed(&self.environment)
+        };
         let limits = (0..limits::COUNT).zip(self.limits.iter().copied());
         Changes {
-            environment: changed(environment != other.environment)
+            environment: changed(*environment != other.environment)
                 .map(|()| environment.iter().map(entry).collect()),
             umask: changed(self.dispositions.umask != other.dispositions.umask)
                 .map(|()| self.dispositions.umask),

@@ -3,7 +3,7 @@
 //! It holds no descriptor of its owner's but the socket on which it is asked, has `/` as its working directory and `/dev/null` as
 //! its standard streams. It ends with its owner.
 
-use super::birth::Birth;
+use super::child::{self, Entered};
 use crate::{
     error::{Error, Result},
     sys::{
@@ -35,6 +35,10 @@ pub(super) enum Wait {
     Idle,
 }
 
+/// What the helper is called where processes are listed, and what a spare is.
+const NAME: &str = "procession-fork";
+const IDLE_NAME: &str = "procession-idle";
+
 /// How long a spare waits.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -56,11 +60,11 @@ struct Server {
 }
 
 /// Serves until the owner is gone. Returns in each child, with its socket.
-pub(super) fn serve(fds: Vec<OwnedFd>) -> Result<OwnedFd> {
+pub(super) fn serve(fds: Vec<OwnedFd>, entered: Entered) -> Result<OwnedFd> {
     let mut server =
         Server::new(fds).map_err(|source| Error::os("the helper cannot begin its work", source))?;
     // What goes wrong here goes wrong in the children too, who can tell.
-    let _ = Birth::rehearse();
+    let _ = child::rehearse(NAME, entered);
     let (socket, wait) = loop {
         if let Some(child) = server.next() {
             break child;
@@ -75,7 +79,7 @@ pub(super) fn serve(fds: Vec<OwnedFd>) -> Result<OwnedFd> {
     // It is another process's, and not even mapped here.
     std::mem::forget(board);
     drop(requests);
-    await_birth(&socket, &owner, wait);
+    await_birth(&socket, &owner, wait, entered);
     Ok(socket)
 }
 
@@ -86,7 +90,7 @@ impl Server {
             return Err(io::ErrorKind::InvalidData.into());
         };
         env::set_current_dir("/")?;
-        limits::set_name("procession-fork")?;
+        limits::set_name(NAME)?;
         // What is typed at the terminal is meant for the owner, and so is every signal to the group. Children have the mask of
         // those who ask for them.
         signal::set_mask(signal::Mask::MAX)?;
@@ -140,14 +144,12 @@ impl Server {
 }
 
 /// Waits until the owner has something to say to a child; ends it if there will be nothing.
-fn await_birth(socket: &OwnedFd, owner: &OwnedFd, patience: Wait) {
+fn await_birth(socket: &OwnedFd, owner: &OwnedFd, patience: Wait, entered: Entered) {
     let mut deadline = None;
     if patience == Wait::Idle {
         deadline = wait::deadline(IDLE);
-        // It would be taken for the helper else. The name is shown and no more.
-        let _ = limits::set_name("procession-idle");
         // There is time: what is touched now is there later.
-        let _ = Birth::rehearse();
+        let _ = child::rehearse(IDLE_NAME, entered);
     }
     let waiting = [
         (socket.as_fd(), For::Reading),

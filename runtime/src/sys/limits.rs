@@ -59,6 +59,16 @@ pub(crate) fn affinity() -> io::Result<Vec<usize>> {
         .collect())
 }
 
+/// Whether there is only one CPU that this thread may run on.
+pub(crate) fn has_one_cpu() -> bool {
+    // SAFETY: `cpu_set_t` is a plain C struct, for which all zeros are a valid value, the empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the set is a valid place to write to, and as large as said; a pid of zero is this thread.
+    let got = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) };
+    // SAFETY: the set has been filled in.
+    got == 0 && unsafe { libc::CPU_COUNT(&set) } == 1
+}
+
 /// Sets the mask for new files.
 pub(crate) fn set_umask(mask: u32) {
     umask(Mode::from_bits_truncate(mask));

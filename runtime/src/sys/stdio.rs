@@ -22,8 +22,9 @@ pub(crate) fn replace(number: RawFd, fd: BorrowedFd<'_>) -> io::Result<()> {
 /// Opens the working directory, so that another process can make it its own.
 pub(crate) fn working_directory() -> io::Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    // By this link also where it may not be searched.
-    Ok(open("/proc/thread-self/cwd", flags, Mode::empty())?)
+    // Where it may not be searched it has no such name, but this link leads to it.
+    let directory = open(".", flags, Mode::empty());
+    Ok(directory.or_else(|_| open("/proc/thread-self/cwd", flags, Mode::empty()))?)
 }
 
 /// Makes a directory the working directory.
@@ -36,13 +37,14 @@ pub(crate) fn take_stdin() -> io::Result<OwnedFd> {
     let fd = fcntl(io::stdin().as_fd(), FcntlArg::F_DUPFD_CLOEXEC(3))?;
     // SAFETY: the kernel has just made this descriptor for us, and nobody else knows of it.
     let taken = unsafe { OwnedFd::from_raw_fd(fd) };
-    let null = open(
-        "/dev/null",
-        OFlag::O_RDONLY | OFlag::O_CLOEXEC,
-        Mode::empty(),
-    )?;
-    replace(libc::STDIN_FILENO, null.as_fd())?;
+    replace(libc::STDIN_FILENO, null()?.as_fd())?;
     Ok(taken)
+}
+
+/// Opens `/dev/null`, closed on exec.
+pub(crate) fn null() -> io::Result<OwnedFd> {
+    let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
+    Ok(open("/dev/null", flags, Mode::empty())?)
 }
 
 /// Leads all three standard descriptors to `/dev/null`, as those of a process that was given none.

@@ -1,16 +1,14 @@
 //! Waiting for descriptors, with a deadline on the monotonic clock.
 
+use super::{limits, socket::has_something};
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, ppoll},
     sys::time::TimeSpec,
 };
-use super::socket::has_something;
 use std::{
     hint, io,
     os::fd::BorrowedFd,
-    sync::OnceLock,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -60,8 +58,7 @@ pub(crate) fn readable(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Res
 /// Waits for a socket to have something to read without going to sleep, for as long as `patience` and where there is another CPU for
 /// what is waited for.
 pub(crate) fn spin(socket: BorrowedFd<'_>, patience: Duration) {
-    static ALONE: OnceLock<bool> = OnceLock::new();
-    if *ALONE.get_or_init(|| thread::available_parallelism().is_ok_and(|count| count.get() == 1)) {
+    if limits::has_one_cpu() {
         return;
     }
     let begun = Instant::now();
