@@ -6,6 +6,7 @@ use nix::{
     sched::{CpuSet, sched_getaffinity, sched_setaffinity},
     sys::{
         prctl,
+        pthread::{Pthread, pthread_kill, pthread_self},
         resource::{Resource, getrlimit, setrlimit},
         signal::{SigSet, Signal, kill},
         stat::{Mode, umask},
@@ -19,7 +20,10 @@ use procession::{
 use procession_tests::{
     DEADLINE, alone, change, child_ids, descriptors, eventually, state, within,
 };
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, SeccompRule, TargetArch};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -122,8 +126,9 @@ fn use_threads() -> Vec<usize> {
         .collect();
     let signals = SigSet::from(Signal::SIGUSR1);
     signals.thread_block().unwrap();
-    let this = nix::sys::pthread::pthread_self();
-    thread::spawn(move || nix::sys::pthread::pthread_kill(this, Signal::SIGUSR1).unwrap())
+    // A number with one C library and a pointer with another.
+    let this = pthread_self() as usize;
+    thread::spawn(move || pthread_kill(this as Pthread, Signal::SIGUSR1).unwrap())
         .join()
         .unwrap();
     assert_eq!(signals.wait().unwrap(), Signal::SIGUSR1);
@@ -534,26 +539,44 @@ fn refuse(calls: &[(i64, Vec<SeccompRule>)], errno: i32) {
     seccompiler::apply_filter(&program).unwrap();
 }
 
+/// What a filter keeps the helper from.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+enum Refused {
+    NewClone,
+    CloneOfSiblings,
+    AddressOfTheThreadId,
+    ThreadId,
+}
+
+/// Refuses a system call with this flag or number as its first argument.
+fn refuse_argument(call: i64, operator: SeccompCmpOp, value: u64, errno: i32) {
+    let condition = SeccompCondition::new(0, SeccompCmpArgLen::Qword, operator, value).unwrap();
+    let rule = SeccompRule::new(vec![condition]).unwrap();
+    refuse(&[(call, vec![rule])], errno);
+}
+
 /// Starts a child by way of a helper that may not do everything.
 #[process]
-fn filtered(fork_too: bool, late: bool) -> (StartMethod, u32) {
+fn filtered(refused: Vec<Refused>, late: bool) -> (StartMethod, u32) {
     use nix::libc;
-    use seccompiler::{SeccompCmpArgLen, SeccompCmpOp, SeccompCondition};
     if late {
         // With a helper that may do everything, which has to go.
         run(parents::new());
     }
-    refuse(&[(libc::SYS_clone3, Vec::new())], libc::ENOSYS);
-    if fork_too {
-        let parent = u64::from(libc::CLONE_PARENT.cast_unsigned());
-        let with_parent = SeccompCondition::new(
-            0,
-            SeccompCmpArgLen::Qword,
-            SeccompCmpOp::MaskedEq(parent),
-            parent,
-        );
-        let rule = SeccompRule::new(vec![with_parent.unwrap()]).unwrap();
-        refuse(&[(libc::SYS_clone, vec![rule])], libc::EPERM);
+    for refused in refused {
+        match refused {
+            Refused::NewClone => refuse(&[(libc::SYS_clone3, Vec::new())], libc::ENOSYS),
+            Refused::CloneOfSiblings => {
+                let parent = u64::from(libc::CLONE_PARENT.cast_unsigned());
+                let has_it = SeccompCmpOp::MaskedEq(parent);
+                refuse_argument(libc::SYS_clone, has_it, parent, libc::EPERM);
+            }
+            Refused::AddressOfTheThreadId => {
+                let address = u64::from(libc::PR_GET_TID_ADDRESS.cast_unsigned());
+                refuse_argument(libc::SYS_prctl, SeccompCmpOp::Eq, address, libc::EINVAL);
+            }
+            Refused::ThreadId => refuse(&[(libc::SYS_gettid, Vec::new())], libc::ENOSYS),
+        }
     }
     let builder = Builder::new().start_method(StartMethod::ForkServer);
     let child = builder.spawn(parents::new()).unwrap();
@@ -565,10 +588,19 @@ fn filtered(fork_too: bool, late: bool) -> (StartMethod, u32) {
 
 #[test]
 fn filters_are_got_round() {
+    use Refused::{AddressOfTheThreadId, CloneOfSiblings, NewClone, ThreadId};
+    use StartMethod::{ForkServer, Spawn};
     alone_within_deadline(|| {
         for late in [false, true] {
-            assert_eq!(run(filtered::new(false, late)).0, StartMethod::ForkServer);
-            assert_eq!(run(filtered::new(true, late)).0, StartMethod::Spawn);
+            for (refused, method) in [
+                (vec![NewClone], ForkServer),
+                (vec![NewClone, CloneOfSiblings], Spawn),
+                (vec![AddressOfTheThreadId], ForkServer),
+                (vec![AddressOfTheThreadId, ThreadId], Spawn),
+            ] {
+                let got = run(filtered::new(refused.clone(), late));
+                assert_eq!(got.0, method, "without {refused:?}");
+            }
         }
     });
 }

@@ -5,7 +5,13 @@
 use procession::{Builder, ErrorKind, JoinErrorKind, Process, process};
 use procession_tests::under_each_method;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
-use std::{error::Error as _, os::unix::process::ExitStatusExt, panic, thread, time::Duration};
+use std::{
+    error::Error as _,
+    io::{self, PipeReader, Read, Write},
+    os::unix::process::ExitStatusExt,
+    panic, thread,
+    time::Duration,
+};
 
 #[process]
 fn add(a: u32, b: u32) -> u32 {
@@ -46,6 +52,44 @@ fn join_returns_value() {
             .unwrap();
         assert_eq!(child.start_method(), method);
         assert_eq!(child.join().unwrap(), 3);
+    });
+}
+
+#[process]
+fn wait_for_a_byte(mut from: PipeReader) {
+    from.read_exact(&mut [0]).unwrap();
+}
+
+/// Hands back a value, and has a child of its own left to wait for.
+#[process]
+fn outlived(value: u32, from: PipeReader) -> u32 {
+    drop(wait_for_a_byte::spawn(from).unwrap());
+    value
+}
+
+#[test]
+fn value_comes_before_the_end() {
+    under_each_method(|method| {
+        let builder = || Builder::new().start_method(method);
+        let (reader, mut writer) = io::pipe().unwrap();
+        let mut child = builder().spawn(outlived::new(7, reader)).unwrap();
+        assert_eq!(child.value().unwrap(), 7);
+        assert!(child.is_alive());
+        assert_eq!(child.value().unwrap_err().kind(), JoinErrorKind::Taken);
+        writer.write_all(&[0]).unwrap();
+        assert!(child.wait().unwrap().success());
+
+        let mut child = builder().spawn(say_no::new("no")).unwrap();
+        let error = child.value().unwrap_err();
+        assert_eq!(error.panic().unwrap().message(), "no");
+        assert_eq!(error.status().unwrap().code(), Some(101));
+
+        let mut child = builder().spawn(exit_with::new(3)).unwrap();
+        assert_eq!(child.value().unwrap_err().kind(), JoinErrorKind::Exited);
+
+        let mut child = builder().spawn(hang::new()).unwrap();
+        child.kill().unwrap();
+        assert_eq!(child.value().unwrap_err().kind(), JoinErrorKind::Killed);
     });
 }
 
@@ -422,7 +466,7 @@ fn shutdown_asks_then_kills() {
         let mut child = builder.spawn(stubborn::new()).unwrap();
         // Once it has spoken it is deaf.
         let mut said = [0; 5];
-        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut said).unwrap();
+        Read::read_exact(child.stdout.as_mut().unwrap(), &mut said).unwrap();
         assert_eq!(
             child.shutdown(Duration::from_millis(20)).unwrap().signal(),
             Some(9)
@@ -440,7 +484,7 @@ fn errors_are_send_and_convert() {
     assert_eq!(error.kind(), ErrorKind::Join);
     assert!(error.source().unwrap().is::<procession::JoinError>());
     assert!(
-        std::io::Error::from(join())
+        io::Error::from(join())
             .get_ref()
             .unwrap()
             .is::<procession::JoinError>()

@@ -146,11 +146,14 @@ impl Cloner {
 
 /// Where the C library keeps the id of the main thread.
 ///
-/// glibc has told the kernel. musl has told it of something else, but keeps the id near the beginning of the block that
-/// `pthread_self` points to, where it is the only number of its kind.
+/// glibc has told the kernel, which says so unless it was built without checkpoints. musl has told it of something else. Either keeps
+/// the id in the block that `pthread_self` points to, where it is the only number of its kind.
 fn thread_id_address() -> Option<*mut libc::pid_t> {
     // SAFETY: the call takes nothing.
     let id = unsafe { libc::gettid() };
+    if id <= 0 {
+        return None;
+    }
     let mut told: *mut libc::pid_t = std::ptr::null_mut();
     // SAFETY: the result is a valid place to write to.
     let got = unsafe { libc::prctl(libc::PR_GET_TID_ADDRESS, &raw mut told) };
@@ -161,23 +164,33 @@ fn thread_id_address() -> Option<*mut libc::pid_t> {
     search(id)
 }
 
-/// Looks for the id in the thread's block: in the first words of it, all of which musl uses.
-#[cfg(target_env = "musl")]
+/// Looks for the id in the first words of the thread's block, all of which the C library uses.
 fn search(id: libc::pid_t) -> Option<*mut libc::pid_t> {
-    const WORDS: usize = 32;
+    const WORDS: usize = if cfg!(target_env = "musl") { 32 } else { 256 };
     // SAFETY: the call takes nothing.
     let block = (unsafe { libc::pthread_self() }) as *mut libc::pid_t;
     let mut found = (0..WORDS)
         .map(|word| block.wrapping_add(word))
-        // SAFETY: musl's block is longer than that, and this thread, the only one, does not change it meanwhile.
-        .filter(|place| unsafe { place.read() } == id);
+        // SAFETY: the block is longer than that, and this thread, the only one, does not change it meanwhile.
+        .filter(|place| unsafe { place.read_volatile() } == id);
     match (found.next(), found.next()) {
         (Some(place), None) => Some(place),
         _ => None,
     }
 }
 
-#[cfg(not(target_env = "musl"))]
-fn search(_id: libc::pid_t) -> Option<*mut libc::pid_t> {
-    None
+#[cfg(test)]
+mod tests {
+    use super::search;
+
+    #[test]
+    fn thread_block_holds_the_id_once() {
+        // SAFETY: the call takes nothing.
+        let id = unsafe { libc::gettid() };
+        let found = search(id).expect("this thread has a block");
+        // SAFETY: the place was found to be readable, and belongs to this thread.
+        assert_eq!(unsafe { found.read() }, id);
+        // There is no such thread.
+        assert_eq!(search(libc::pid_t::MAX), None);
+    }
 }
