@@ -8,23 +8,31 @@
     reason = "this is the module that unsafe code is confined to"
 )]
 
+pub(crate) mod bell;
 pub(crate) mod board;
 pub(crate) mod clone;
 pub(crate) mod ctor;
 pub(crate) mod environment;
 pub(crate) mod exit;
 pub(crate) mod fork;
+pub(crate) mod futex;
 pub(crate) mod image;
 pub(crate) mod lifeline;
 pub(crate) mod limits;
+pub(crate) mod mapping;
 pub(crate) mod memfd;
 pub(crate) mod overflow;
+pub(crate) mod peer;
+pub(crate) mod plain;
 pub(crate) mod privilege;
 pub(crate) mod profile;
 pub(crate) mod random;
+pub(crate) mod robust;
 pub(crate) mod sentinel;
 pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod standing;
 pub(crate) mod stdio;
+pub(crate) mod value;
 pub(crate) mod wait;
+mod weak;

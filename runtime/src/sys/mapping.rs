@@ -1,0 +1,313 @@
+//! Memory that several processes have mapped: [mmap(2)](https://man7.org/linux/man-pages/man2/mmap.2.html) of a file without a name
+//! and of a length that is fixed for good.
+//!
+//! Whatever the others do, no access to it is a fault: they cannot shorten the file, and what they unmap is theirs alone. What they
+//! write can come at any time, so that safe code gets at it by atomics only, or by copies made through atomics.
+
+use super::{
+    memfd,
+    plain::{Atomic, Plain},
+};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
+use std::{
+    fs::File,
+    io,
+    mem::MaybeUninit,
+    num::NonZero,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    ptr::NonNull,
+    sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
+};
+
+/// Memory shared with other processes, and the descriptor by which they share it.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    start: NonNull<u8>,
+    length: usize,
+    /// How many things of the system's point into it, and have to be able to.
+    pins: AtomicUsize,
+    file: File,
+}
+
+// SAFETY: the memory is the mapping's own until it is dropped, and is reached by atomics, or as the other files of `sys` answer for.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Makes `length` bytes of zeros. Pages take memory when they are first written.
+    pub(crate) fn create(length: usize) -> io::Result<Self> {
+        Self::map(memfd::create_sealed(length as u64)?, length, WRITABLE)
+    }
+
+    /// Shares what another process has made, if it is of at least this length, and cannot become shorter.
+    pub(crate) fn open(fd: OwnedFd, least: usize) -> io::Result<Self> {
+        Self::open_for(fd, least, WRITABLE)
+    }
+
+    /// Shares, to be read, what nobody can write to any more.
+    pub(crate) fn open_frozen(fd: OwnedFd, least: usize) -> io::Result<Self> {
+        if !memfd::is_frozen(&fd)? {
+            let what = "the memory is not frozen: it could be written to";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
+        Self::open_for(fd, least, ProtFlags::PROT_READ)
+    }
+
+    fn open_for(fd: OwnedFd, least: usize, protection: ProtFlags) -> io::Result<Self> {
+        let (file, length) = memfd::check_sealed(fd)?;
+        let length = usize::try_from(length).map_err(|_| io::ErrorKind::InvalidData)?;
+        if length < least {
+            let what = format!("the memory has {length} bytes, and not {least}");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
+        Self::map(file, length, protection)
+    }
+
+    fn map(file: File, length: usize, protection: ProtFlags) -> io::Result<Self> {
+        let start = match NonZero::new(length) {
+            // SAFETY: the kernel chooses an address where nothing is.
+            Some(length) => {
+                unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, &file, 0) }?.cast()
+            }
+            // There is no mapping of nothing, and no access to it.
+            None => NonNull::<u128>::dangling().cast(),
+        };
+        let mapping = Self {
+            start,
+            length,
+            pins: AtomicUsize::new(0),
+            file,
+        };
+        if length >= HUGE && protection == WRITABLE {
+            // It is advice: a kernel that has no large pages for this has small ones.
+            // SAFETY: the range is that of the mapping just made.
+            let _ = unsafe { madvise(start.cast(), length, MmapAdvise::MADV_HUGEPAGE) };
+        }
+        Ok(mapping)
+    }
+
+    /// Forbids everybody to write to it, for good. Fails with `EBUSY` while it is mapped elsewhere so that it could be written to.
+    pub(crate) fn freeze(self) -> io::Result<Self> {
+        let (file, length) = (self.file.try_clone()?, self.length);
+        drop(self);
+        memfd::forbid_writing(&file)?;
+        Self::map(file, length, ProtFlags::PROT_READ)
+    }
+
+    /// How many bytes there are.
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    /// The address of what lies `offset` bytes into it. Nothing may be done with it that is a data race with what others do.
+    ///
+    /// # Panics
+    ///
+    /// When `count` values do not fit there.
+    pub(crate) fn place<T>(&self, offset: usize, count: usize) -> NonNull<T> {
+        let end = count
+            .checked_mul(size_of::<T>())
+            .and_then(|size| size.checked_add(offset));
+        assert!(
+            end.is_some_and(|end| end <= self.length),
+            "it lies in the memory"
+        );
+        assert!(offset.is_multiple_of(align_of::<T>()) && align_of::<T>() <= PAGE);
+        if size_of::<T>() * count == 0 {
+            return NonNull::dangling();
+        }
+        // SAFETY: the offset is within the mapping, as was just seen.
+        unsafe { self.start.add(offset) }.cast()
+    }
+
+    /// The atomics that lie `offset` bytes into it.
+    pub(crate) fn get<T: Atomic>(&self, offset: usize) -> &T {
+        // SAFETY: the place is aligned, in the mapping and as long as that; every pattern of bits is a value, and every change of it
+        // is one of atomics, for as long as the mapping is borrowed.
+        unsafe { self.place(offset, 1).as_ref() }
+    }
+
+    /// As many atomics as that, from `offset` on.
+    pub(crate) fn slice<T: Atomic>(&self, offset: usize, count: usize) -> &[T] {
+        let place = self.place::<T>(offset, count);
+        // SAFETY: as for `get`.
+        unsafe { std::slice::from_raw_parts(place.as_ptr(), count) }
+    }
+
+    /// What lies in memory that nobody can write to.
+    pub(crate) fn frozen<T: Plain + Sync>(&self, count: usize) -> io::Result<&[T]> {
+        if !memfd::is_frozen(&self.file)? {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let place = self.place::<T>(0, count);
+        // SAFETY: the place is aligned, in the mapping and as long as that; every pattern of bits is a value, and nobody can change it:
+        // the kernel has seen that no writable mapping was left, and makes no other.
+        Ok(unsafe { std::slice::from_raw_parts(place.as_ptr(), count) })
+    }
+
+    /// Copies what lies there. If it is written to meanwhile, the copy has some of the old bytes and some of the new.
+    pub(crate) fn load<T: Plain>(&self, offset: usize, to: &mut [T]) {
+        let from = self.place::<T>(offset, to.len()).cast::<u8>();
+        let bytes = size_of_val(to);
+        let to = to.as_mut_ptr().cast::<u8>();
+        let mut at = 0;
+        while at < bytes {
+            let (from, to) = (from.as_ptr().wrapping_add(at), to.wrapping_add(at));
+            if bytes - at >= WORD && from.addr().is_multiple_of(WORD) {
+                // SAFETY: eight aligned bytes of the mapping, as long as it is borrowed.
+                let word = unsafe { AtomicU64::from_ptr(from.cast()) }.load(Ordering::Relaxed);
+                // SAFETY: as many bytes are left of the slice, which is ours to write to, and has a value whatever they are.
+                unsafe { to.cast::<u64>().write_unaligned(word) };
+                at += WORD;
+            } else {
+                // SAFETY: a byte of the mapping, as long as it is borrowed.
+                let byte = unsafe { AtomicU8::from_ptr(from) }.load(Ordering::Relaxed);
+                // SAFETY: a byte of the slice, as above.
+                unsafe { to.write(byte) };
+                at += 1;
+            }
+        }
+    }
+
+    /// Writes values there. Who reads meanwhile gets some of the old bytes and some of the new.
+    pub(crate) fn store<T: Plain>(&self, offset: usize, from: &[T]) {
+        let to = self.place::<T>(offset, from.len()).cast::<u8>();
+        let bytes = size_of_val(from);
+        let from = from.as_ptr().cast::<u8>();
+        let mut at = 0;
+        while at < bytes {
+            let (from, to) = (from.wrapping_add(at), to.as_ptr().wrapping_add(at));
+            if bytes - at >= WORD && to.addr().is_multiple_of(WORD) {
+                // SAFETY: as many bytes are left of the slice, all of which are initialised.
+                let word = unsafe { from.cast::<u64>().read_unaligned() };
+                // SAFETY: eight aligned bytes of the mapping, as long as it is borrowed.
+                unsafe { AtomicU64::from_ptr(to.cast()) }.store(word, Ordering::Relaxed);
+                at += WORD;
+            } else {
+                // SAFETY: a byte of the slice, as above.
+                let byte = unsafe { from.read() };
+                // SAFETY: a byte of the mapping, as long as it is borrowed.
+                unsafe { AtomicU8::from_ptr(to) }.store(byte, Ordering::Relaxed);
+                at += 1;
+            }
+        }
+    }
+
+    /// Copies one value.
+    pub(crate) fn load_one<T: Plain>(&self, offset: usize) -> T {
+        let mut value = T::new_zeroed();
+        self.load(offset, std::slice::from_mut(&mut value));
+        value
+    }
+
+    /// Appends copies of `count` values.
+    pub(crate) fn append_to<T: Plain>(&self, offset: usize, count: usize, to: &mut Vec<T>) {
+        to.reserve(count);
+        let length = to.len();
+        let spare: &mut [MaybeUninit<T>] = &mut to.spare_capacity_mut()[..count];
+        // SAFETY: `load` writes all of the slice and reads none of it.
+        let spare = unsafe { &mut *(&raw mut *spare as *mut [T]) };
+        self.load(offset, spare);
+        // SAFETY: as many values have just been written there.
+        unsafe { to.set_len(length + count) };
+    }
+
+    /// Keeps the memory mapped from now on, until it is unpinned as often, though the mapping be dropped.
+    pub(super) fn pin(&self) {
+        self.pins.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn unpin(&self) {
+        self.pins.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+const WRITABLE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
+
+const WORD: usize = size_of::<u64>();
+
+/// The least that a page can be, and so the most that something can be aligned to.
+pub(crate) const PAGE: usize = 4096;
+
+/// From this size on large pages are worth asking for.
+const HUGE: usize = 2 << 20;
+
+impl AsFd for Mapping {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        if self.length == 0 || *self.pins.get_mut() > 0 {
+            return;
+        }
+        // SAFETY: the mapping is ours, and nothing borrows from it any more. It cannot fail for a mapping that exists.
+        let _ = unsafe { munmap(self.start.cast(), self.length) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Mapping;
+    use std::{
+        fs::File,
+        os::fd::AsFd,
+        sync::atomic::{AtomicU32, Ordering::Relaxed},
+    };
+
+    #[test]
+    fn two_mappings_are_of_one_memory() {
+        let mapping = Mapping::create(5000).unwrap();
+        let fd = mapping.as_fd().try_clone_to_owned().unwrap();
+        let other = Mapping::open(fd, 5000).unwrap();
+        mapping.get::<AtomicU32>(4096).store(7, Relaxed);
+        assert_eq!(other.get::<AtomicU32>(4096).load(Relaxed), 7);
+        other.store(3, &[1_u8, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
+        let mut bytes = [0_u8; 16];
+        mapping.load(2, &mut bytes);
+        assert_eq!(bytes, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0]);
+    }
+
+    #[test]
+    fn what_could_become_shorter_is_refused() {
+        let file = File::from(super::memfd::create().unwrap());
+        file.set_len(4096).unwrap();
+        assert!(Mapping::open(file.into(), 4096).is_err());
+        let mapping = Mapping::create(100).unwrap();
+        let fd = mapping.as_fd().try_clone_to_owned().unwrap();
+        assert!(File::from(fd.try_clone().unwrap()).set_len(0).is_err());
+        assert!(Mapping::open(fd, 101).is_err());
+    }
+
+    #[test]
+    fn frozen_memory_is_written_by_nobody() {
+        let mapping = Mapping::create(8).unwrap();
+        mapping.store(0, &[3_u64]);
+        let writer = Mapping::open(mapping.as_fd().try_clone_to_owned().unwrap(), 8).unwrap();
+        let fd = mapping.as_fd().try_clone_to_owned().unwrap();
+        assert!(Mapping::open_frozen(fd.try_clone().unwrap(), 8).is_err());
+        assert_eq!(
+            mapping.freeze().unwrap_err().raw_os_error(),
+            Some(libc::EBUSY)
+        );
+        let frozen = writer.freeze().unwrap();
+        assert_eq!(frozen.frozen::<u64>(1).unwrap(), [3]);
+        assert!(Mapping::open(fd.try_clone().unwrap(), 8).is_err());
+        assert!(Mapping::open_frozen(fd, 8).is_ok());
+    }
+
+    #[test]
+    fn nothing_is_a_length_too() {
+        let mapping = Mapping::create(0).unwrap();
+        let fd = mapping.as_fd().try_clone_to_owned().unwrap();
+        assert!(
+            Mapping::open(fd, 0)
+                .unwrap()
+                .slice::<AtomicU32>(0, 0)
+                .is_empty()
+        );
+    }
+}

@@ -1,0 +1,267 @@
+//! A lock in shared memory that a dead holder gives back: a robust mutex of the C library's,
+//! [pthread_mutexattr_setrobust(3)](https://man7.org/linux/man-pages/man3/pthread_mutexattr_setrobust.3.html).
+//!
+//! Each thread keeps a list of those it holds, which the kernel walks when the thread ends, however it does. Locking and unlocking
+//! one that nobody else wants is no system call. The list runs through the mutexes themselves, that is through shared memory: a
+//! process that writes over a mutex while another holds it can make that one write where it should not. Who shares a lock trusts
+//! each other that far, as threads do.
+
+use super::{futex, mapping::Mapping, weak::symbol};
+use nix::time::ClockId;
+use std::{
+    cell::Cell, fmt, io, marker::PhantomData, mem::MaybeUninit, ptr::NonNull, sync::Arc,
+    time::Instant,
+};
+
+/// A mutex in shared memory.
+pub(crate) struct Robust {
+    mapping: Arc<Mapping>,
+    offset: usize,
+}
+
+/// How many bytes one takes, and what it is aligned to: more than any C library needs.
+pub(crate) const SIZE: usize = 64;
+
+const _: () = assert!(size_of::<libc::pthread_mutex_t>() <= SIZE);
+
+/// Which C library's mutexes these are: those of another are of another form.
+pub(crate) const LIBRARY: &str = if cfg!(target_env = "musl") {
+    "musl"
+} else {
+    "gnu"
+};
+
+/// Why a lock was not taken.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// Somebody held it until the deadline, or at the moment.
+    Busy,
+    /// This thread holds it.
+    Held,
+    /// The memory does not hold a mutex.
+    Invalid(io::Error),
+}
+
+/// The lock, held by this thread until it is dropped.
+pub(crate) struct Guard<'a> {
+    robust: &'a Robust,
+    /// Whether the one before died with it, and what it guards may not be whole.
+    died: Cell<bool>,
+    /// Only the thread that has locked can unlock.
+    not_send: PhantomData<*const ()>,
+}
+
+// SAFETY: a reference to it can do nothing but ask.
+unsafe impl Sync for Guard<'_> {}
+
+impl Robust {
+    /// Makes one, unlocked, in memory that nobody else has yet.
+    pub(crate) fn create(mapping: &Arc<Mapping>, offset: usize) -> io::Result<Self> {
+        let robust = Self::open(mapping, offset);
+        let mut attributes = MaybeUninit::uninit();
+        // SAFETY: the result is a valid place to write to.
+        check(unsafe { libc::pthread_mutexattr_init(attributes.as_mut_ptr()) })?;
+        let attributes = attributes.as_mut_ptr();
+        let shared = libc::PTHREAD_PROCESS_SHARED;
+        // SAFETY: the attributes have been initialised.
+        check(unsafe { libc::pthread_mutexattr_setpshared(attributes, shared) })?;
+        let kind = libc::PTHREAD_MUTEX_ROBUST;
+        // SAFETY: as above.
+        check(unsafe { libc::pthread_mutexattr_setrobust(attributes, kind) })?;
+        let kind = libc::PTHREAD_MUTEX_ERRORCHECK;
+        // SAFETY: as above.
+        check(unsafe { libc::pthread_mutexattr_settype(attributes, kind) })?;
+        // SAFETY: the place is aligned, large enough, and nobody uses it yet.
+        check(unsafe { libc::pthread_mutex_init(robust.as_ptr(), attributes) })?;
+        // SAFETY: as above. It owns nothing that would be lost if it were not called.
+        check(unsafe { libc::pthread_mutexattr_destroy(attributes) })?;
+        Ok(robust)
+    }
+
+    /// Uses one that was made there.
+    pub(crate) fn open(mapping: &Arc<Mapping>, offset: usize) -> Self {
+        mapping.place::<Slot>(offset, 1);
+        Self {
+            mapping: Arc::clone(mapping),
+            offset,
+        }
+    }
+
+    /// Takes the lock, and waits for it until the deadline; none is for ever.
+    pub(crate) fn lock(&self, deadline: Option<Instant>) -> Result<Guard<'_>, Refused> {
+        // What nobody holds is had without a look at the clock.
+        match (self.attempt(), deadline) {
+            (Err(Refused::Busy), None) => {
+                // SAFETY: a mutex lies there, for as long as the mapping is borrowed.
+                self.judge(unsafe { libc::pthread_mutex_lock(self.as_ptr()) })
+            }
+            (Err(Refused::Busy), Some(deadline)) => self.lock_until(deadline),
+            (result, _) => result,
+        }
+    }
+
+    /// Takes the lock if nobody holds it.
+    pub(crate) fn try_lock(&self) -> Result<Guard<'_>, Refused> {
+        match self.attempt() {
+            // musl tells who holds it only whom it lets wait.
+            Err(Refused::Busy) if LIBRARY == "musl" => self.lock_until(Instant::now()),
+            result => result,
+        }
+    }
+
+    fn attempt(&self) -> Result<Guard<'_>, Refused> {
+        // SAFETY: a mutex lies there, for as long as the mapping is borrowed.
+        self.judge(unsafe { libc::pthread_mutex_trylock(self.as_ptr()) })
+    }
+
+    fn lock_until(&self, deadline: Instant) -> Result<Guard<'_>, Refused> {
+        type Clocklock = unsafe extern "C" fn(
+            *mut libc::pthread_mutex_t,
+            libc::clockid_t,
+            *const libc::timespec,
+        ) -> libc::c_int;
+        if let Some(clocklock) = symbol!("pthread_mutex_clocklock" as Clocklock) {
+            let at = futex::moment(ClockId::CLOCK_MONOTONIC, deadline).map_err(Refused::Invalid)?;
+            let clock = libc::CLOCK_MONOTONIC;
+            // SAFETY: as for `attempt`; the time lives as long as the call.
+            return self.judge(unsafe { clocklock(self.as_ptr(), clock, &raw const at) });
+        }
+        loop {
+            // The other call knows the clock that can be set only. If it was, it may have returned too early.
+            let at = futex::moment(ClockId::CLOCK_REALTIME, deadline).map_err(Refused::Invalid)?;
+            // SAFETY: as above.
+            let result = unsafe { libc::pthread_mutex_timedlock(self.as_ptr(), &raw const at) };
+            if result != libc::ETIMEDOUT || Instant::now() >= deadline {
+                return self.judge(result);
+            }
+        }
+    }
+
+    fn judge(&self, result: libc::c_int) -> Result<Guard<'_>, Refused> {
+        match result {
+            0 | libc::EOWNERDEAD => {
+                self.mapping.pin();
+                Ok(Guard {
+                    robust: self,
+                    died: Cell::new(result == libc::EOWNERDEAD),
+                    not_send: PhantomData,
+                })
+            }
+            libc::EBUSY | libc::ETIMEDOUT => Err(Refused::Busy),
+            libc::EDEADLK => Err(Refused::Held),
+            errno => Err(Refused::Invalid(io::Error::from_raw_os_error(errno))),
+        }
+    }
+
+    fn as_ptr(&self) -> *mut libc::pthread_mutex_t {
+        let place: NonNull<Slot> = self.mapping.place(self.offset, 1);
+        place.cast().as_ptr()
+    }
+}
+
+impl Guard<'_> {
+    /// Whether the one who held the lock before died with it. What the lock guards is to be looked after then, before
+    /// [`recovered`](Self::recovered).
+    pub(crate) fn owner_died(&self) -> bool {
+        self.died.get()
+    }
+
+    /// Says that what the lock guards is whole again. If this process dies before, the next holder is told of a death again.
+    pub(crate) fn recovered(&self) {
+        if self.died.replace(false) {
+            // SAFETY: this thread holds the mutex, and got it from one that had died. It cannot fail then.
+            unsafe { libc::pthread_mutex_consistent(self.robust.as_ptr()) };
+        }
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        // A mutex that is unlocked before it is declared whole could never be locked again.
+        self.recovered();
+        // SAFETY: a mutex lies there, for as long as the mapping is borrowed. A copy of the holder, made by a fork, is told that it
+        // does not hold it, and nothing is done.
+        if unsafe { libc::pthread_mutex_unlock(self.robust.as_ptr()) } == 0 {
+            self.robust.mapping.unpin();
+        }
+    }
+}
+
+impl fmt::Debug for Robust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Robust").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Guard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard").finish_non_exhaustive()
+    }
+}
+
+#[repr(C, align(64))]
+struct Slot([u8; SIZE]);
+
+fn check(result: libc::c_int) -> io::Result<()> {
+    match result {
+        0 => Ok(()),
+        errno => Err(io::Error::from_raw_os_error(errno)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Refused, Robust, SIZE};
+    use crate::sys::mapping::Mapping;
+    use std::{
+        mem,
+        os::fd::AsFd,
+        sync::Arc,
+        thread,
+        time::{Duration, Instant},
+    };
+
+    fn pair() -> (Robust, Robust) {
+        let mapping = Arc::new(Mapping::create(2 * SIZE).unwrap());
+        let fd = mapping.as_fd().try_clone_to_owned().unwrap();
+        let other = Arc::new(Mapping::open(fd, 2 * SIZE).unwrap());
+        let robust = Robust::create(&mapping, SIZE).unwrap();
+        (robust, Robust::open(&other, SIZE))
+    }
+
+    #[test]
+    fn held_is_held_through_every_mapping() {
+        let (one, other) = pair();
+        let guard = one.lock(None).unwrap();
+        assert!(matches!(other.lock(None), Err(Refused::Held)));
+        assert!(matches!(other.try_lock(), Err(Refused::Held)));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                assert!(matches!(other.try_lock(), Err(Refused::Busy)));
+                let start = Instant::now();
+                let deadline = start + Duration::from_millis(20);
+                assert!(matches!(other.lock(Some(deadline)), Err(Refused::Busy)));
+                assert!(start.elapsed() >= Duration::from_millis(20));
+            });
+        });
+        drop(guard);
+        assert!(!other.lock(None).unwrap().owner_died());
+    }
+
+    #[test]
+    fn thread_that_ends_with_it_gives_it_back() {
+        let (one, other) = pair();
+        thread::spawn(move || {
+            mem::forget(one.lock(None).unwrap());
+            // The memory stays where the thread's list leads.
+            drop(one);
+        })
+        .join()
+        .unwrap();
+        let guard = other.lock(None).unwrap();
+        assert!(guard.owner_died());
+        guard.recovered();
+        drop(guard);
+        assert!(!other.lock(None).unwrap().owner_died());
+    }
+}
