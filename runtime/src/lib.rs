@@ -75,7 +75,9 @@ compile_error!(
 
 mod error;
 mod process;
+pub mod shm;
 mod start;
+pub mod sync;
 mod sys;
 mod wire;
 

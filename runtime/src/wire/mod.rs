@@ -1,6 +1,7 @@
 mod codec;
 mod fd;
 mod frame;
+mod label;
 mod message;
 mod shape;
 mod transfer;
@@ -8,6 +9,7 @@ mod transfer;
 pub(crate) use codec::{decode, encode};
 pub use fd::Fd;
 pub(crate) use frame::{Frame, Line};
+pub(crate) use label::Label;
 pub use message::{Incoming, Outgoing};
 pub use shape::{ByRef, ByValue, Mention, Shape};
 pub use transfer::Transfer;

@@ -1,0 +1,3 @@
+//! Memory.
+
+pub use crate::sys::plain::{Atomic, Plain};
