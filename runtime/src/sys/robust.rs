@@ -137,6 +137,17 @@ impl Robust {
         }
     }
 
+    /// The guard of a lock that this thread holds, and whose guard was forgotten; none if it does not hold it.
+    pub(crate) fn held(&self) -> Option<Guard<'_>> {
+        // The mutex knows, and tells by refusing.
+        let is_held = matches!(self.try_lock(), Err(Refused::Held));
+        is_held.then(|| Guard {
+            robust: self,
+            died: Cell::new(false),
+            not_send: PhantomData,
+        })
+    }
+
     fn judge(&self, result: libc::c_int) -> Result<Guard<'_>, Refused> {
         match result {
             0 | libc::EOWNERDEAD => {

@@ -1,0 +1,433 @@
+//! What the locks with more than one holder are built on: a small state in shared memory, and who has what of it.
+//!
+//! # The parts
+//!
+//! - **The lock**, a robust mutex, under which the state is read and changed, for moments only.
+//! - **The state**, a few words. A change is one store, or is written to a log first, and done again from there when the one who made
+//!   it was killed in between: so it happens whole or not at all.
+//! - **The seats**: which process has how much. What a process that has ended had is given back from there.
+//! - **The watch**, another robust mutex, which one of those who have to wait holds while it waits, and the others wait for. When it
+//!   leaves, or dies, the kernel hands the watch to the next.
+//! - **The bell**, an eventfd. It is rung for the one who has the watch, and only that one listens to it and clears it.
+//!
+//! Who can have what it wants at once takes the lock, changes the state and leaves, without a system call. Who cannot queues for the
+//! watch, and when it has it, sleeps until the bell rings, or a process ends that has what it waits for (by its pidfd), or its time
+//! is up.
+//!
+//! # Why nobody waits for what is to be had
+//!
+//! When something can be had and somebody waits, one of these holds at every instant, also after anybody was killed between any two
+//! instructions:
+//!
+//! 1. *Nobody holds the watch.* Then the kernel is waking one who queues for it: it does so when it is given back, when its holder
+//!    dies, and when the one that it has woken dies. Whoever gets it looks at the state before it sleeps.
+//! 2. *The holder of the watch does not sleep.* Then it will look before it does.
+//! 3. *It sleeps, and the bell is rung.* Nobody else clears it, so it wakes.
+//! 4. *It sleeps, the bell is not rung*, and what can be had belonged to a process that has ended. When the sleeper last looked, under
+//!    the lock, there was nothing to be had, and it has cleared the bell, and said that it watches, before it let go of the lock.
+//!    Who has given something back since has rung the bell before, under the lock. So all that stood in the way then, still has or
+//!    died having what it had, and the sleeper has the pidfds of those: one that has died is readable, and it wakes. (Others may
+//!    have come since and got a share as well. They do not matter while one of the first stands in the way.)
+//!
+//! Somebody killed with the lock leaves it to the next one who wants it, which finishes from the log what was begun.
+//!
+//! A process of another pid or time namespace cannot be watched from here: what it had when it was killed is not given back.
+
+use crate::{
+    Fd,
+    sys::{
+        bell::Bell,
+        mapping::Mapping,
+        peer::{Peer, Watch},
+        robust::{self, Refused, Robust},
+        wait::{self, For},
+    },
+};
+use serde::{Serialize, Serializer};
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering, compiler_fence},
+    },
+    time::Instant,
+};
+
+/// A handle to the state.
+#[derive(Debug)]
+pub(super) struct Monitor {
+    mapping: Arc<Mapping>,
+    lock: Robust,
+    watch: Robust,
+    bell: Bell,
+    /// The seat that this process had last.
+    seat: AtomicUsize,
+}
+
+/// The state, under the lock.
+pub(super) struct State<'a> {
+    monitor: &'a Monitor,
+    words: &'a [AtomicU64],
+    guard: robust::Guard<'a>,
+}
+
+/// What differs from one sort of lock to the other.
+pub(super) struct Rules {
+    /// The seats that stand in the way of who waits.
+    pub(super) blockers: fn(&State<'_>) -> Vec<usize>,
+    /// Gives back what the process in this seat had, which has ended.
+    pub(super) reap: fn(&State<'_>, usize),
+}
+
+/// Whose turn it is to get something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Others may be waiting.
+    Passing,
+    /// The first of those who wait.
+    First,
+}
+
+const WATCH: usize = robust::SIZE;
+const WORDS: usize = 2 * robust::SIZE;
+
+/// Whether somebody waits, and what for: zero is nobody, and the rest is the lock's own. It may say so when nobody does any more.
+pub(super) const WATCHED: usize = 0;
+/// The words from here on are the lock's own.
+pub(super) const OWN: usize = 1;
+/// How many changes are in the log; zero unless they are being made.
+const LOGGED: usize = 8;
+/// How many seats were ever taken.
+const SEATS: usize = 9;
+const TABLE: usize = 10;
+/// How many seats there can be. Their memory is taken when they are.
+const CAPACITY: usize = 4096;
+/// Two words that name a process, and two that are the lock's own. A seat is taken while one of these is not zero.
+const SEAT: usize = 4;
+const LOG: usize = TABLE + CAPACITY * SEAT;
+/// A change is a word and its value. No more are made at once than there are seats and words of the lock's own.
+const LENGTH: usize = LOG + (CAPACITY + LOGGED) * 2;
+
+impl Monitor {
+    /// How many bytes it takes; a value can lie behind.
+    pub(super) const SIZE: usize = WORDS + LENGTH * size_of::<u64>();
+
+    /// Makes one, in `size` bytes, with these in the words of the lock's own.
+    pub(super) fn create(size: usize, own: &[u64]) -> io::Result<Self> {
+        let mapping = Arc::new(Mapping::create(size)?);
+        let monitor = Self {
+            lock: Robust::create(&mapping, 0)?,
+            watch: Robust::create(&mapping, WATCH)?,
+            bell: Bell::create()?,
+            seat: AtomicUsize::new(0),
+            mapping,
+        };
+        for (word, value) in monitor.words()[OWN..LOGGED].iter().zip(own) {
+            word.store(*value, Ordering::Relaxed);
+        }
+        Ok(monitor)
+    }
+
+    /// Shares what another process has made.
+    pub(super) fn open((memory, bell): (OwnedFd, OwnedFd), size: usize) -> io::Result<Self> {
+        let mapping = Arc::new(Mapping::open(memory, size)?);
+        Ok(Self {
+            lock: Robust::open(&mapping, 0),
+            watch: Robust::open(&mapping, WATCH),
+            bell: Bell::open(bell)?,
+            seat: AtomicUsize::new(0),
+            mapping,
+        })
+    }
+
+    /// The memory.
+    pub(super) fn mapping(&self) -> &Arc<Mapping> {
+        &self.mapping
+    }
+
+    fn words(&self) -> &[AtomicU64] {
+        self.mapping.slice(WORDS, LENGTH)
+    }
+
+    /// Takes the lock; none if it was not had until the deadline.
+    fn lock_until(&self, deadline: Option<Instant>) -> io::Result<Option<State<'_>>> {
+        match self.lock.lock(deadline) {
+            Ok(guard) => {
+                let state = State {
+                    monitor: self,
+                    words: self.words(),
+                    guard: guard,
+                };
+                state.recover();
+                Ok(Some(state))
+            }
+            Err(Refused::Busy) => Ok(None),
+            // A handler of a signal, in the middle of one of these.
+            Err(Refused::Held) => Err(io::ErrorKind::Deadlock.into()),
+            Err(Refused::Invalid(error)) => Err(error),
+        }
+    }
+
+    /// Takes the lock.
+    pub(super) fn lock(&self) -> io::Result<State<'_>> {
+        Ok(self
+            .lock_until(None)?
+            .expect("without a deadline it is had"))
+    }
+
+    /// Makes an attempt, and another if somebody who stood in its way has died.
+    pub(super) fn attempt<R>(
+        &self,
+        rules: &Rules,
+        mut attempt: impl FnMut(&State<'_>, Turn) -> Option<R>,
+    ) -> io::Result<Option<R>> {
+        loop {
+            let state = self.lock()?;
+            if let Some(result) = attempt(&state, Turn::Passing) {
+                return Ok(Some(result));
+            }
+            let blockers = state.blockers(rules);
+            drop(state);
+            if self.look(rules, &blockers)?.is_some() {
+                break;
+            }
+        }
+        // Who seemed to wait may have been killed.
+        let Ok(_watch) = self.watch.try_lock() else {
+            return Ok(None);
+        };
+        let state = self.lock()?;
+        state.set(WATCHED, 0);
+        Ok(attempt(&state, Turn::First))
+    }
+
+    /// Makes attempts until one succeeds, or the deadline has passed. `watched` says what for, to those who come after.
+    pub(super) fn wait<R>(
+        &self,
+        deadline: Option<Instant>,
+        watched: u64,
+        rules: &Rules,
+        mut attempt: impl FnMut(&State<'_>, Turn) -> Option<R>,
+    ) -> io::Result<Option<R>> {
+        let Some(state) = self.lock_until(deadline)? else {
+            return Ok(None);
+        };
+        if let Some(result) = attempt(&state, Turn::Passing) {
+            return Ok(Some(result));
+        }
+        drop(state);
+        let watch = match self.watch.lock(deadline) {
+            Ok(watch) => watch,
+            Err(Refused::Busy) => return Ok(None),
+            Err(Refused::Held) => return Err(io::ErrorKind::Deadlock.into()),
+            Err(Refused::Invalid(error)) => return Err(error),
+        };
+        let result = self.keep_watch(deadline, watched, rules, attempt);
+        if !matches!(result, Ok(Some(_)))
+            && let Ok(Some(state)) = self.lock_until(Some(Instant::now()))
+        {
+            // If this is not to be had at once it stays as it is, which costs somebody a ring that nobody hears.
+            state.set(WATCHED, 0);
+        }
+        drop(watch);
+        result
+    }
+
+    fn keep_watch<R>(
+        &self,
+        deadline: Option<Instant>,
+        watched: u64,
+        rules: &Rules,
+        mut attempt: impl FnMut(&State<'_>, Turn) -> Option<R>,
+    ) -> io::Result<Option<R>> {
+        loop {
+            let Some(state) = self.lock_until(deadline)? else {
+                return Ok(None);
+            };
+            if let Some(result) = attempt(&state, Turn::First) {
+                state.set(WATCHED, 0);
+                return Ok(Some(result));
+            }
+            state.set(WATCHED, watched);
+            self.bell.clear()?;
+            let blockers = state.blockers(rules);
+            drop(state);
+            let Some(pidfds) = self.look(rules, &blockers)? else {
+                continue;
+            };
+            let mut fds = vec![(self.bell.as_fd(), For::Reading)];
+            fds.extend(pidfds.iter().map(|pidfd| (pidfd.as_fd(), For::Reading)));
+            let ready = wait::until_ready(&fds, deadline)?;
+            if !ready.contains(&true) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Gives back what those had who have died, and returns what tells of the end of the others; none if there was one to reap.
+    fn look(&self, rules: &Rules, blockers: &[(usize, Peer)]) -> io::Result<Option<Vec<OwnedFd>>> {
+        let mut pidfds = Vec::new();
+        let mut dead = Vec::new();
+        for blocker in blockers {
+            match blocker.1.watch()? {
+                Watch::Pidfd(pidfd) => pidfds.push(pidfd),
+                Watch::Gone => dead.push(*blocker),
+                Watch::Elsewhere => {}
+            }
+        }
+        if dead.is_empty() {
+            return Ok(Some(pidfds));
+        }
+        let state = self.lock()?;
+        for (seat, peer) in dead {
+            // Somebody else may have done it, and somebody else sit there.
+            if state.peer(seat) == peer && state.is_taken(seat) {
+                (rules.reap)(&state, seat);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gives back what all of those had who have died.
+    pub(super) fn reap(&self, rules: &Rules) -> io::Result<()> {
+        let taken =
+            |state: &State<'_>| state.seats().filter(|seat| state.is_taken(*seat)).collect();
+        let state = self.lock()?;
+        let all = state.others(taken(&state));
+        drop(state);
+        self.look(rules, &all).map(drop)
+    }
+}
+
+impl State<'_> {
+    /// Finishes what somebody was about when it was killed.
+    fn recover(&self) {
+        if self.owner_died() {
+            self.replay();
+            self.guard.recovered();
+        }
+    }
+
+    fn owner_died(&self) -> bool {
+        self.guard.owner_died()
+    }
+
+    /// One of the words.
+    pub(super) fn get(&self, word: usize) -> u64 {
+        self.words[word].load(Ordering::Relaxed)
+    }
+
+    /// Changes one word.
+    pub(super) fn set(&self, word: usize, value: u64) {
+        self.words[word].store(value, Ordering::Relaxed);
+    }
+
+    /// Changes several words, all or none of them.
+    pub(super) fn change(&self, changes: &[(usize, u64)]) {
+        for (at, (word, value)) in changes.iter().enumerate() {
+            self.set(LOG + 2 * at, *word as u64);
+            self.set(LOG + 2 * at + 1, *value);
+        }
+        // What a killed process has stored, others see in the order of its instructions. It is the compiler that must keep it.
+        compiler_fence(Ordering::SeqCst);
+        self.set(LOGGED, changes.len() as u64);
+        compiler_fence(Ordering::SeqCst);
+        self.replay();
+    }
+
+    /// Makes the changes that are in the log. That they may have been made before does not matter.
+    fn replay(&self) {
+        let logged = usize::try_from(self.get(LOGGED)).unwrap_or(0);
+        for at in 0..logged.min((LENGTH - LOG) / 2) {
+            let word = usize::try_from(self.get(LOG + 2 * at)).unwrap_or(usize::MAX);
+            // Only our own processes write here, but a wrong number is no reason to fall.
+            if let Some(place) = self.words.get(word) {
+                place.store(self.get(LOG + 2 * at + 1), Ordering::Relaxed);
+            }
+        }
+        compiler_fence(Ordering::SeqCst);
+        self.set(LOGGED, 0);
+    }
+
+    /// Rings for who has the watch, if somebody has. Before anything is given back, and not after: see above.
+    pub(super) fn ring(&self) {
+        if self.get(WATCHED) != 0 {
+            // It cannot fail for an eventfd.
+            let _ = self.monitor.bell.ring();
+        }
+    }
+
+    /// The seats that were ever taken.
+    pub(super) fn seats(&self) -> std::ops::Range<usize> {
+        0..usize::try_from(self.get(SEATS)).unwrap_or(0).min(CAPACITY)
+    }
+
+    /// The lock's own words of a seat.
+    pub(super) fn own(seat: usize) -> (usize, usize) {
+        let at = TABLE + seat * SEAT;
+        (at + 2, at + 3)
+    }
+
+    /// Which process a seat is of.
+    pub(super) fn peer(&self, seat: usize) -> Peer {
+        let at = TABLE + seat * SEAT;
+        Peer::from_words([self.get(at), self.get(at + 1)])
+    }
+
+    pub(super) fn is_taken(&self, seat: usize) -> bool {
+        let (one, other) = Self::own(seat);
+        (self.get(one), self.get(other)) != (0, 0)
+    }
+
+    /// The seat of this process, which is taken once there is something in it.
+    pub(super) fn seat(&self) -> io::Result<usize> {
+        let this = Peer::this()?;
+        let last = self.monitor.seat.load(Ordering::Relaxed);
+        if self.peer(last) == this {
+            return Ok(last);
+        }
+        let mine = self.seats().find(|seat| self.peer(*seat) == this);
+        mine.map_or_else(|| self.new_seat(), Ok)
+    }
+
+    /// A seat that nobody has.
+    pub(super) fn new_seat(&self) -> io::Result<usize> {
+        let this = Peer::this()?;
+        let free = self.seats().find(|seat| !self.is_taken(*seat));
+        let seat = free.unwrap_or(self.seats().end);
+        if seat == CAPACITY {
+            let what = format!(
+                "{CAPACITY} processes use it at the same time, which is the most there can"
+            );
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, what));
+        }
+        let at = TABLE + seat * SEAT;
+        let [place, start] = this.words();
+        // As long as there is nothing in it, it does not matter whose it is.
+        self.set(at, place);
+        self.set(at + 1, start);
+        self.set(SEATS, (self.seats().end.max(seat + 1)) as u64);
+        self.monitor.seat.store(seat, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        Ok(seat)
+    }
+
+    fn blockers(&self, rules: &Rules) -> Vec<(usize, Peer)> {
+        self.others((rules.blockers)(self))
+    }
+
+    /// Those of other processes: as long as this one can ask, it has not ended.
+    fn others(&self, seats: Vec<usize>) -> Vec<(usize, Peer)> {
+        let this = Peer::this().ok();
+        let seats = seats.into_iter().map(|seat| (seat, self.peer(seat)));
+        seats.filter(|(_, peer)| Some(*peer) != this).collect()
+    }
+}
+
+/// The two descriptors.
+impl Serialize for Monitor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (Fd(self.mapping.as_fd()), Fd(self.bell.as_fd())).serialize(serializer)
+    }
+}

@@ -1,0 +1,487 @@
+//! A lock for many readers or one writer.
+
+use super::{
+    monitor::{Monitor, OWN, Rules, State, Turn, WATCHED},
+    mutex::leaked,
+    timeout::LockTimeoutError,
+};
+use crate::{
+    Fd,
+    error::{Error, Result},
+    shm::Plain,
+    sys::{
+        mapping::PAGE,
+        peer::Peer,
+        value::{Reading, Value, Writing},
+        wait,
+    },
+    wire::Label,
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::{
+    fmt, io,
+    marker::PhantomData,
+    ops::{Deref, DerefMut},
+    os::fd::OwnedFd,
+    sync::{Arc, LockResult, PoisonError, TryLockError, TryLockResult},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A lock between processes that many may read under or one may write under: [`std::sync::RwLock`] for processes.
+///
+/// A clone is a handle to the same lock, and so is what another process gets to which one is sent. The value lies in memory that they
+/// share, and is [plain data](Plain). A lock that is free is taken and given back without a system call.
+///
+/// While a writer waits, no new reader is let in. So a thread that reads must not take the lock to read again.
+///
+/// # Poisoning
+///
+/// The lock is poisoned when a thread panics while it writes, or a process ends while it does, however it ends. A reader that is killed
+/// gives back what it had, and poisons nothing. Neither blocks anybody. What is said of trust for a
+/// [`Mutex`](super::Mutex#trust) holds here too.
+///
+/// # Examples
+///
+/// ```
+/// use procession::{process, sync::RwLock};
+///
+/// #[process]
+/// fn lookup(rates: RwLock<[f64; 2]>, currency: usize) -> f64 {
+///     rates.read().unwrap()[currency]
+/// }
+///
+/// let rates = RwLock::new([1.0, 1.1])?;
+/// rates.write().unwrap()[1] = 1.2;
+/// assert_eq!(lookup::spawn(rates.clone(), 1)?.join()?, 1.2);
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[doc(alias = "RLock")]
+pub struct RwLock<T> {
+    inner: Arc<Inner<T>>,
+}
+
+struct Inner<T> {
+    monitor: Monitor,
+    value: Value<T>,
+}
+
+/// How many read.
+const READERS: usize = OWN;
+/// Whether one writes.
+const WRITER: usize = OWN + 1;
+/// Whether one has died of it.
+const POISON: usize = OWN + 2;
+
+/// What is waited for, as it stands in `WATCHED`.
+const TO_READ: u64 = 1;
+const TO_WRITE: u64 = 2;
+
+/// A reader waits for the writer.
+const READING: Rules = Rules {
+    blockers: |state| {
+        let writes = |seat: &usize| state.get(State::own(*seat).1) != 0;
+        state.seats().find(writes).into_iter().collect()
+    },
+    reap,
+};
+
+/// A writer waits for everybody.
+const WRITING: Rules = Rules {
+    blockers: |state| state.seats().filter(|seat| state.is_taken(*seat)).collect(),
+    reap,
+};
+
+/// The process in this seat has ended with what it had.
+fn reap(state: &State<'_>, seat: usize) {
+    let (reads, writes) = State::own(seat);
+    let readers = state.get(READERS).saturating_sub(state.get(reads));
+    state.ring();
+    let mut changes = vec![(READERS, readers), (reads, 0)];
+    if state.get(writes) != 0 {
+        changes.extend([(POISON, 1), (WRITER, 0), (writes, 0)]);
+    }
+    state.change(&changes);
+}
+
+fn take_to_read(state: &State<'_>, turn: Turn) -> Option<io::Result<usize>> {
+    let writer_waits = turn == Turn::Passing && state.get(WATCHED) == TO_WRITE;
+    if state.get(WRITER) != 0 || writer_waits {
+        return None;
+    }
+    Some(state.seat().inspect(|seat| {
+        let (reads, _) = State::own(*seat);
+        let readers = state.get(READERS) + 1;
+        state.change(&[(reads, state.get(reads) + 1), (READERS, readers)]);
+    }))
+}
+
+fn take_to_write(state: &State<'_>) -> Option<io::Result<usize>> {
+    if state.get(WRITER) != 0 || state.get(READERS) != 0 {
+        return None;
+    }
+    Some(state.seat().inspect(|seat| {
+        let (_, writes) = State::own(*seat);
+        state.change(&[(writes, 1), (WRITER, 1)]);
+    }))
+}
+
+impl<T: Plain + Sync> RwLock<T> {
+    /// Makes a lock, free, with this value in it.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no memory or no descriptor to give.
+    pub fn new(value: T) -> Result<Self> {
+        let make = || {
+            let monitor = Monitor::create(Self::length(), &[])?;
+            io::Result::Ok(Self {
+                inner: Arc::new(Inner {
+                    value: Value::create(monitor.mapping(), Self::place(), value),
+                    monitor,
+                }),
+            })
+        };
+        make().map_err(|error| Error::os("a lock cannot be made", error))
+    }
+
+    fn place() -> usize {
+        const { assert!(align_of::<T>() <= PAGE, "the value is aligned too far") };
+        Monitor::SIZE.next_multiple_of(align_of::<T>())
+    }
+
+    fn length() -> usize {
+        Self::place() + size_of::<T>()
+    }
+
+    /// Takes the lock to read, together with others, and waits for it for as long as that takes.
+    ///
+    /// # Errors
+    ///
+    /// When the lock is poisoned: the guard is in the error.
+    ///
+    /// # Panics
+    ///
+    /// When the system has no descriptor for a wait: it takes one for each process that has to give the lock back first. When more
+    /// than 4096 processes have the lock.
+    pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
+        self.read_until(None).map_err(without_deadline)
+    }
+
+    /// Takes the lock to read if that can be had at once.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot, or the lock is poisoned.
+    ///
+    /// # Panics
+    ///
+    /// As for [`read`](Self::read).
+    pub fn try_read(&self) -> TryLockResult<RwLockReadGuard<'_, T>> {
+        let taken = self.inner.monitor.attempt(&READING, take_to_read);
+        let share = self.share(taken).ok_or(TryLockError::WouldBlock)?;
+        Ok(self.reading(share)?)
+    }
+
+    /// Takes the lock to read, and waits for it no longer than that.
+    ///
+    /// # Errors
+    ///
+    /// When it was not to be had, or is poisoned.
+    ///
+    /// # Panics
+    ///
+    /// As for [`read`](Self::read).
+    pub fn read_timeout(
+        &self,
+        timeout: Duration,
+    ) -> Result<RwLockReadGuard<'_, T>, LockTimeoutError<RwLockReadGuard<'_, T>>> {
+        self.read_until(wait::deadline(timeout))
+    }
+
+    /// Takes the lock to write, alone, and waits for it for as long as that takes.
+    ///
+    /// # Errors
+    ///
+    /// When the lock is poisoned: the guard is in the error.
+    ///
+    /// # Panics
+    ///
+    /// As for [`read`](Self::read).
+    pub fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
+        self.write_until(None).map_err(without_deadline)
+    }
+
+    /// Takes the lock to write if that can be had at once.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot, or the lock is poisoned.
+    ///
+    /// # Panics
+    ///
+    /// As for [`read`](Self::read).
+    pub fn try_write(&self) -> TryLockResult<RwLockWriteGuard<'_, T>> {
+        let monitor = &self.inner.monitor;
+        let taken = monitor.attempt(&WRITING, |state, _| take_to_write(state));
+        let share = self.share(taken).ok_or(TryLockError::WouldBlock)?;
+        Ok(self.writing(share)?)
+    }
+
+    /// Takes the lock to write, and waits for it no longer than that.
+    ///
+    /// # Errors
+    ///
+    /// When it was not to be had, or is poisoned.
+    ///
+    /// # Panics
+    ///
+    /// As for [`read`](Self::read).
+    pub fn write_timeout(
+        &self,
+        timeout: Duration,
+    ) -> Result<RwLockWriteGuard<'_, T>, LockTimeoutError<RwLockWriteGuard<'_, T>>> {
+        self.write_until(wait::deadline(timeout))
+    }
+
+    fn read_until(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Result<RwLockReadGuard<'_, T>, LockTimeoutError<RwLockReadGuard<'_, T>>> {
+        let monitor = &self.inner.monitor;
+        let taken = monitor.wait(deadline, TO_READ, &READING, take_to_read);
+        let share = self.share(taken).ok_or(LockTimeoutError::TimedOut)?;
+        Ok(self.reading(share)?)
+    }
+
+    fn write_until(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Result<RwLockWriteGuard<'_, T>, LockTimeoutError<RwLockWriteGuard<'_, T>>> {
+        let monitor = &self.inner.monitor;
+        let taken = monitor.wait(deadline, TO_WRITE, &WRITING, |state, _| {
+            take_to_write(state)
+        });
+        let share = self.share(taken).ok_or(LockTimeoutError::TimedOut)?;
+        Ok(self.writing(share)?)
+    }
+
+    fn share(&self, taken: io::Result<Option<io::Result<usize>>>) -> Option<Share<'_>> {
+        let taken = taken.and_then(Option::transpose);
+        let seat = taken.unwrap_or_else(|error| panic!("a lock cannot be waited for: {error}"))?;
+        Some(Share {
+            monitor: &self.inner.monitor,
+            seat,
+            holder: Peer::this().expect("it has just been asked"),
+            writes: false,
+            poisons: false,
+            not_send: PhantomData,
+        })
+    }
+
+    fn reading<'a>(&'a self, share: Share<'a>) -> LockResult<RwLockReadGuard<'a, T>> {
+        let Ok(value) = self.inner.value.read() else {
+            drop(share);
+            leaked();
+        };
+        let guard = RwLockReadGuard {
+            value,
+            _share: share,
+        };
+        if self.is_poisoned() {
+            return Err(PoisonError::new(guard));
+        }
+        Ok(guard)
+    }
+
+    fn writing<'a>(&'a self, mut share: Share<'a>) -> LockResult<RwLockWriteGuard<'a, T>> {
+        share.writes = true;
+        let Ok(value) = self.inner.value.write() else {
+            drop(share);
+            leaked();
+        };
+        let guard = RwLockWriteGuard {
+            panicking: thread::panicking(),
+            value,
+            share,
+        };
+        if self.is_poisoned() {
+            return Err(PoisonError::new(guard));
+        }
+        Ok(guard)
+    }
+
+    /// Returns whether the lock is poisoned. That a writer was killed shows when the lock is taken next, and not before.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        lock(&self.inner.monitor).get(POISON) != 0
+    }
+
+    /// Says that the value is whole again, so that the lock is poisoned no more.
+    pub fn clear_poison(&self) {
+        lock(&self.inner.monitor).set(POISON, 0);
+    }
+}
+
+fn without_deadline<G>(error: LockTimeoutError<G>) -> PoisonError<G> {
+    match error {
+        LockTimeoutError::Poisoned(error) => error,
+        LockTimeoutError::TimedOut => unreachable!("without a deadline it is had"),
+    }
+}
+
+/// Takes the lock of the monitor for a moment.
+fn lock(monitor: &Monitor) -> State<'_> {
+    monitor.lock().expect("the memory of the lock is whole")
+}
+
+/// What a process has of the lock, given back when this is dropped.
+struct Share<'a> {
+    monitor: &'a Monitor,
+    seat: usize,
+    holder: Peer,
+    writes: bool,
+    poisons: bool,
+    /// As std's guards: a thread is asked not to take the lock twice, so it must be known which one has it.
+    not_send: PhantomData<*const ()>,
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        // A copy of the process that has it, made by a fork, does not have it.
+        if Peer::this().ok() != Some(self.holder) {
+            return;
+        }
+        let state = lock(self.monitor);
+        let (reads, writes) = State::own(self.seat);
+        if self.writes {
+            state.ring();
+            let poison = state.get(POISON) | u64::from(self.poisons);
+            state.change(&[(POISON, poison), (WRITER, 0), (writes, 0)]);
+        } else {
+            let left = state.get(reads).saturating_sub(1);
+            let readers = state.get(READERS).saturating_sub(1);
+            state.ring();
+            state.change(&[(READERS, readers), (reads, left)]);
+        }
+    }
+}
+
+/// The lock, held to read: what [`RwLock::read`] returns. Dropping it gives the lock back.
+///
+/// # Examples
+///
+/// ```
+/// use procession::sync::RwLock;
+///
+/// let lock = RwLock::new(7_u32)?;
+/// let (one, another) = (lock.read().unwrap(), lock.read().unwrap());
+/// assert_eq!((*one, *another), (7, 7));
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[must_use = "the lock is given back when this is dropped"]
+pub struct RwLockReadGuard<'a, T: Plain> {
+    // The order of these matters: the value comes back before the lock is given back.
+    value: Reading<'a, T>,
+    _share: Share<'a>,
+}
+
+/// The lock, held to write: what [`RwLock::write`] returns. Dropping it gives the lock back.
+///
+/// # Examples
+///
+/// ```
+/// use procession::sync::RwLock;
+///
+/// let lock = RwLock::new(7_u32)?;
+/// let mut guard = lock.write().unwrap();
+/// *guard += 1;
+/// assert!(lock.try_read().is_err());
+/// drop(guard);
+/// assert_eq!(*lock.read().unwrap(), 8);
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[must_use = "the lock is given back when this is dropped"]
+pub struct RwLockWriteGuard<'a, T: Plain> {
+    /// Whether this thread was panicking when it took the lock: then that is no reason to poison it.
+    panicking: bool,
+    // As above.
+    value: Writing<'a, T>,
+    share: Share<'a>,
+}
+
+impl<T: Plain> Deref for RwLockReadGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: Plain> Deref for RwLockWriteGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: Plain> DerefMut for RwLockWriteGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
+}
+
+impl<T: Plain> Drop for RwLockWriteGuard<'_, T> {
+    fn drop(&mut self) {
+        self.share.poisons = !self.panicking && thread::panicking();
+    }
+}
+
+impl<T: Plain + fmt::Debug> fmt::Debug for RwLockReadGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T: Plain + fmt::Debug> fmt::Debug for RwLockWriteGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T> Clone for RwLock<T> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+impl<T> fmt::Debug for RwLock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RwLock").finish_non_exhaustive()
+    }
+}
+
+impl<T: Plain + Sync> Serialize for RwLock<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (Label::of::<T>("RwLock"), &self.inner.monitor).serialize(serializer)
+    }
+}
+
+impl<'de, T: Plain + Sync> Deserialize<'de> for RwLock<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        type Parts<'a> = (Label<'a>, (Fd<OwnedFd>, Fd<OwnedFd>));
+        let (label, (memory, bell)) = Parts::deserialize(deserializer)?;
+        label.check::<T, _>("RwLock")?;
+        let monitor = Monitor::open((memory.0, bell.0), Self::length());
+        let monitor = monitor.map_err(de::Error::custom)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                value: Value::open(monitor.mapping(), Self::place()),
+                monitor,
+            }),
+        })
+    }
+}
