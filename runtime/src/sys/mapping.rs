@@ -18,12 +18,15 @@ use std::{
     ptr::NonNull,
     sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
 };
+use zerocopy::Immutable;
 
 /// Memory shared with other processes, and the descriptor by which they share it.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     start: NonNull<u8>,
     length: usize,
+    /// Whether nobody can write to it, this process included.
+    frozen: bool,
     /// How many things of the system's point into it, and have to be able to.
     pins: AtomicUsize,
     file: File,
@@ -76,6 +79,7 @@ impl Mapping {
         let mapping = Self {
             start,
             length,
+            frozen: protection != WRITABLE,
             pins: AtomicUsize::new(0),
             file,
         };
@@ -136,14 +140,16 @@ impl Mapping {
     }
 
     /// What lies in memory that nobody can write to.
-    pub(crate) fn frozen<T: Plain + Sync>(&self, count: usize) -> io::Result<&[T]> {
-        if !memfd::is_frozen(&self.file)? {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
+    ///
+    /// # Panics
+    ///
+    /// When it is not such memory.
+    pub(crate) fn frozen<T: Plain + Immutable + Sync>(&self, count: usize) -> &[T] {
+        assert!(self.frozen, "it was frozen when it was mapped");
         let place = self.place::<T>(0, count);
         // SAFETY: the place is aligned, in the mapping and as long as that; every pattern of bits is a value, and nobody can change it:
         // the kernel has seen that no writable mapping was left, and makes no other.
-        Ok(unsafe { std::slice::from_raw_parts(place.as_ptr(), count) })
+        unsafe { std::slice::from_raw_parts(place.as_ptr(), count) }
     }
 
     /// Copies what lies there. If it is written to meanwhile, the copy has some of the old bytes and some of the new.
@@ -171,7 +177,12 @@ impl Mapping {
     }
 
     /// Writes values there. Who reads meanwhile gets some of the old bytes and some of the new.
+    ///
+    /// # Panics
+    ///
+    /// When nobody can write to it.
     pub(crate) fn store<T: Plain>(&self, offset: usize, from: &[T]) {
+        assert!(!self.frozen, "it is not frozen");
         let to = self.place::<T>(offset, from.len()).cast::<u8>();
         let bytes = size_of_val(from);
         let from = from.as_ptr().cast::<u8>();
@@ -294,7 +305,7 @@ mod tests {
             Some(libc::EBUSY)
         );
         let frozen = writer.freeze().unwrap();
-        assert_eq!(frozen.frozen::<u64>(1).unwrap(), [3]);
+        assert_eq!(frozen.frozen::<u64>(1), [3]);
         assert!(Mapping::open(fd.try_clone().unwrap(), 8).is_err());
         assert!(Mapping::open_frozen(fd, 8).is_ok());
     }

@@ -21,6 +21,7 @@ pub(crate) mod lifeline;
 pub(crate) mod limits;
 pub(crate) mod mapping;
 pub(crate) mod memfd;
+pub(crate) mod name;
 pub(crate) mod overflow;
 pub(crate) mod peer;
 pub(crate) mod plain;

@@ -1,0 +1,157 @@
+//! One value.
+
+use super::{
+    Atomic, Plain,
+    published::{self, Published},
+};
+use crate::{
+    Fd,
+    error::{Error, Result},
+    sys::mapping::{Mapping, PAGE},
+    wire::Label,
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::{
+    fmt,
+    marker::PhantomData,
+    ops::Deref,
+    os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+};
+use zerocopy::Immutable;
+
+/// A value in memory that processes share.
+///
+/// What can be done with it, and what happens when others write at the same time, is said [for the module](super).
+///
+/// # Examples
+///
+/// ```
+/// use procession::{process, shm::Shared};
+/// use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+///
+/// #[process]
+/// fn count(hits: Shared<AtomicU64>) {
+///     for _ in 0..100 {
+///         hits.fetch_add(1, Relaxed);
+///     }
+/// }
+///
+/// let hits = Shared::new(AtomicU64::new(0))?;
+/// let counters = [count::spawn(hits.clone())?, count::spawn(hits.clone())?];
+/// for counter in counters {
+///     counter.join()?;
+/// }
+/// assert_eq!(hits.load(Relaxed), 200);
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[doc(alias = "Value")]
+#[doc(alias = "SharedMemory")]
+pub struct Shared<T> {
+    mapping: Arc<Mapping>,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T: Plain> Shared<T> {
+    /// Puts a value into memory of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no memory or no descriptor to give.
+    #[allow(clippy::needless_pass_by_value, reason = "it becomes the memory's")]
+    pub fn new(value: T) -> Result<Self> {
+        const { assert!(align_of::<T>() <= PAGE, "the value is aligned too far") };
+        let mapping = Mapping::create(size_of::<T>())
+            .map_err(|error| Error::os("memory cannot be shared", error))?;
+        mapping.store(0, std::slice::from_ref(&value));
+        Ok(Self::from_mapping(mapping))
+    }
+
+    fn from_mapping(mapping: Mapping) -> Self {
+        Self {
+            mapping: Arc::new(mapping),
+            value: PhantomData,
+        }
+    }
+
+    /// Returns the address of the value, which is valid while there is a handle in this process. Others may write there at any time.
+    #[must_use]
+    pub fn as_ptr(&self) -> *mut T {
+        self.mapping.place(0, 1).as_ptr()
+    }
+
+    /// Gives the memory a name, by which other processes of this user can [open](Self::open) it, until what is returned is dropped.
+    ///
+    /// A name has 1 to 50 bytes, none of which is a slash, white space or a control character.
+    ///
+    /// # Errors
+    ///
+    /// When the name is taken (`EEXIST`), or is none (`EINVAL`).
+    pub fn publish(&self, name: &str) -> Result<Published> {
+        Published::new(name, &self.mapping)
+    }
+
+    /// Opens the memory that has this name.
+    ///
+    /// # Errors
+    ///
+    /// When none has (`ENOENT`), or it is too short for a `T`. What type it was made with is not known: every pattern of bits is a `T`.
+    pub fn open(name: &str) -> Result<Self> {
+        let mapping = published::open(name, |fd| Mapping::open(fd, size_of::<T>()))?;
+        Ok(Self::from_mapping(mapping))
+    }
+}
+
+impl<T: Plain + Immutable> Shared<T> {
+    /// Copies the value.
+    ///
+    /// If it is written meanwhile, the copy may have some of the old bytes and some of the new.
+    #[must_use]
+    pub fn get(&self) -> T {
+        self.mapping.load_one(0)
+    }
+
+    /// Writes the value. Who copies it meanwhile may get some of the old bytes and some of the new.
+    #[allow(clippy::needless_pass_by_value, reason = "it becomes the memory's")]
+    pub fn set(&self, value: T) {
+        self.mapping.store(0, std::slice::from_ref(&value));
+    }
+}
+
+impl<T: Atomic> Deref for Shared<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.mapping.get(0)
+    }
+}
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self {
+            mapping: Arc::clone(&self.mapping),
+            value: PhantomData,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl<T: Plain> Serialize for Shared<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (Label::of::<T>("Shared"), Fd(self.mapping.as_fd())).serialize(serializer)
+    }
+}
+
+impl<'de, T: Plain> Deserialize<'de> for Shared<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (label, Fd(fd)) = <(Label<'_>, Fd<OwnedFd>)>::deserialize(deserializer)?;
+        label.check::<T, _>("Shared")?;
+        let mapping = Mapping::open(fd, size_of::<T>()).map_err(de::Error::custom)?;
+        Ok(Self::from_mapping(mapping))
+    }
+}

@@ -1,0 +1,274 @@
+//! Many values of one type.
+
+use super::{
+    Atomic, FrozenSlice, Plain,
+    published::{self, Published},
+};
+use crate::{
+    Fd,
+    error::{Error, Result},
+    sys::mapping::{Mapping, PAGE},
+    wire::Label,
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::{
+    fmt, io,
+    marker::PhantomData,
+    ops::Deref,
+    os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+};
+use zerocopy::Immutable;
+
+/// A number of values in memory that processes share.
+///
+/// What can be done with them, and what happens when others write at the same time, is said [for the module](super).
+///
+/// # Examples
+///
+/// ```
+/// use procession::{process, shm::SharedSlice};
+///
+/// #[process]
+/// fn square(numbers: SharedSlice<u64>) {
+///     for index in 0..numbers.len() {
+///         let number = numbers.get(index).unwrap();
+///         numbers.set(index, number * number);
+///     }
+/// }
+///
+/// let numbers = SharedSlice::from_slice(&[1, 2, 3])?;
+/// square::spawn(numbers.clone())?.join()?;
+/// assert_eq!(numbers.to_vec(), [1, 4, 9]);
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[doc(alias = "Array")]
+#[doc(alias = "SharedMemory")]
+#[doc(alias = "ShareableList")]
+pub struct SharedSlice<T> {
+    mapping: Arc<Mapping>,
+    length: usize,
+    values: PhantomData<fn() -> T>,
+}
+
+/// How many bytes that many values have, if that is a number.
+pub(super) fn bytes<T>(length: usize) -> io::Result<usize> {
+    const { assert!(align_of::<T>() <= PAGE, "the value is aligned too far") };
+    const { assert!(size_of::<T>() > 0, "the value has no bytes") };
+    let bytes = length.checked_mul(size_of::<T>());
+    let bytes = bytes.filter(|bytes| isize::try_from(*bytes).is_ok());
+    bytes.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
+}
+
+impl<T: Plain> SharedSlice<T> {
+    /// Makes one of that many values, all of whose bytes are zero.
+    ///
+    /// It takes memory as it is written to.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no memory or no descriptor to give.
+    pub fn new(length: usize) -> Result<Self> {
+        let mapping = bytes::<T>(length).and_then(Mapping::create);
+        let mapping = mapping.map_err(|error| Error::os("memory cannot be shared", error))?;
+        Ok(Self::from_mapping(mapping, length))
+    }
+
+    fn from_mapping(mapping: Mapping, length: usize) -> Self {
+        Self {
+            mapping: Arc::new(mapping),
+            length,
+            values: PhantomData,
+        }
+    }
+
+    /// Returns how many values there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Returns whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Returns the address of the values, which is valid while there is a handle in this process. Others may write there at any time.
+    #[must_use]
+    pub fn as_ptr(&self) -> *mut T {
+        self.mapping.place(0, self.length).as_ptr()
+    }
+
+    /// Gives the memory a name, by which other processes of this user can [open](Self::open) it, until what is returned is dropped.
+    ///
+    /// A name has 1 to 50 bytes, none of which is a slash, white space or a control character.
+    ///
+    /// # Errors
+    ///
+    /// When the name is taken (`EEXIST`), or is none (`EINVAL`).
+    pub fn publish(&self, name: &str) -> Result<Published> {
+        Published::new(name, &self.mapping)
+    }
+
+    /// Opens the memory that has this name, with as many values as fit into it.
+    ///
+    /// # Errors
+    ///
+    /// When none has (`ENOENT`). What type it was made with is not known: every pattern of bits is a `T`.
+    pub fn open(name: &str) -> Result<Self> {
+        let mapping = published::open(name, |fd| Mapping::open(fd, 0))?;
+        let length = mapping.len() / size_of::<T>();
+        bytes::<T>(length)?;
+        Ok(Self::from_mapping(mapping, length))
+    }
+}
+
+impl<T: Plain + Immutable> SharedSlice<T> {
+    /// Makes one with a copy of these values.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
+    pub fn from_slice(values: &[T]) -> Result<Self> {
+        let this = Self::new(values.len())?;
+        this.mapping.store(0, values);
+        Ok(this)
+    }
+
+    /// Copies one value; none if there are not that many.
+    ///
+    /// If it is written meanwhile, the copy may have some of the old bytes and some of the new.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<T> {
+        (index < self.length).then(|| self.mapping.load_one(index * size_of::<T>()))
+    }
+
+    /// Writes one value. Who copies it meanwhile may get some of the old bytes and some of the new.
+    ///
+    /// # Panics
+    ///
+    /// When there are not that many.
+    #[allow(clippy::needless_pass_by_value, reason = "it becomes the memory's")]
+    pub fn set(&self, index: usize, value: T) {
+        self.copy_from_slice(index, std::slice::from_ref(&value));
+    }
+
+    /// Copies as many values as there are places, from `start` on.
+    ///
+    /// # Panics
+    ///
+    /// When there are not that many.
+    pub fn copy_to_slice(&self, start: usize, places: &mut [T]) {
+        self.check(start, places.len());
+        self.mapping.load(start * size_of::<T>(), places);
+    }
+
+    /// Writes values, from `start` on.
+    ///
+    /// # Panics
+    ///
+    /// When there are not that many.
+    pub fn copy_from_slice(&self, start: usize, values: &[T]) {
+        self.check(start, values.len());
+        self.mapping.store(start * size_of::<T>(), values);
+    }
+
+    /// Copies all values.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<T> {
+        let mut values = Vec::new();
+        self.mapping.append_to(0, self.length, &mut values);
+        values
+    }
+
+    #[track_caller]
+    fn check(&self, start: usize, count: usize) {
+        let length = self.length;
+        assert!(
+            start.checked_add(count).is_some_and(|end| end <= length),
+            "{count} values from {start} on are not within {length}"
+        );
+    }
+
+    /// Forbids everybody to write to the memory, for good, so that it can be read as the slice that it is, without a copy.
+    ///
+    /// It is how much data is handed over: fill it, freeze it, send it.
+    ///
+    /// # Errors
+    ///
+    /// When there is another handle by which it could be written to, here or in another process (`EBUSY`). This one is given up either
+    /// way.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::{process, shm::{FrozenSlice, SharedSlice}};
+    ///
+    /// #[process]
+    /// fn sum(samples: FrozenSlice<f32>) -> f32 {
+    ///     samples.iter().sum()
+    /// }
+    ///
+    /// let samples = SharedSlice::from_slice(&[1.0, 2.0, 3.5])?.freeze()?;
+    /// assert_eq!(sum::spawn(samples.clone())?.join()?, 6.5);
+    /// assert_eq!(samples[2], 3.5);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn freeze(self) -> Result<FrozenSlice<T>>
+    where
+        T: Sync,
+    {
+        let mapping = match Arc::try_unwrap(self.mapping) {
+            Ok(mapping) => mapping.freeze(),
+            Err(_) => Err(io::Error::from_raw_os_error(libc::EBUSY)),
+        };
+        let mapping =
+            mapping.map_err(|error| Error::os("shared memory cannot be frozen", error))?;
+        Ok(FrozenSlice::from_mapping(mapping, self.length))
+    }
+}
+
+impl<T: Atomic> Deref for SharedSlice<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        self.mapping.slice(0, self.length)
+    }
+}
+
+impl<T> Clone for SharedSlice<T> {
+    fn clone(&self) -> Self {
+        Self {
+            mapping: Arc::clone(&self.mapping),
+            length: self.length,
+            values: PhantomData,
+        }
+    }
+}
+
+impl<T> fmt::Debug for SharedSlice<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedSlice")
+            .field("len", &self.length)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Plain> Serialize for SharedSlice<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let label = Label::of::<T>("SharedSlice");
+        (label, self.length, Fd(self.mapping.as_fd())).serialize(serializer)
+    }
+}
+
+impl<'de, T: Plain> Deserialize<'de> for SharedSlice<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        type Parts<'a> = (Label<'a>, usize, Fd<OwnedFd>);
+        let (label, length, Fd(fd)) = Parts::deserialize(deserializer)?;
+        label.check::<T, _>("SharedSlice")?;
+        let mapping = bytes::<T>(length).and_then(|bytes| Mapping::open(fd, bytes));
+        let mapping = mapping.map_err(de::Error::custom)?;
+        Ok(Self::from_mapping(mapping, length))
+    }
+}
