@@ -1,11 +1,18 @@
 //! A place where processes wait for each other.
 
-use super::monitor::{Monitor, OWN, Rules, State};
-use crate::{Fd, error::Result, sys::wait, wire::Label};
+use super::monitor::{Monitor, OWN, Parts, Rules, State};
+use crate::{
+    error::Result,
+    sys::{
+        robust,
+        wait::{self, For},
+    },
+    wire::Label,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{
     error, fmt, io,
-    os::fd::OwnedFd,
+    os::fd::AsFd,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -53,6 +60,8 @@ const GENERATION: usize = OWN + 1;
 const ARRIVED: usize = OWN + 2;
 /// Whether it is broken.
 const BROKEN: usize = OWN + 3;
+/// Which process watches for the others.
+const WATCHER: [usize; 2] = [OWN + 4, OWN + 5];
 
 /// How the wait of a seat ended: zero while it has not.
 const PASSED: u64 = 1;
@@ -89,7 +98,7 @@ fn end(state: &State<'_>, how: u64, broken: bool) {
         (ARRIVED, 0),
         (BROKEN, broken.into()),
     ]);
-    state.ring();
+    state.open_gate();
     state.change(&changes);
 }
 
@@ -109,39 +118,36 @@ enum Step {
     Last,
     Passed,
     Broken,
-    Failed(io::Error),
 }
 
 /// Takes a seat if there is none yet, and looks how the wait has ended. Nothing has come of it while somebody is missing.
-fn step(state: &State<'_>, seat: &mut Option<usize>) -> Option<Step> {
+fn step(state: &State<'_>, seat: &mut Option<usize>) -> io::Result<Option<Step>> {
     if let Some(taken) = *seat {
-        let how = how_ended(state, taken)?;
+        let Some(how) = how_ended(state, taken) else {
+            return Ok(None);
+        };
         leave(state, taken);
         *seat = None;
-        return Some(if how == PASSED {
-            Step::Passed
-        } else {
-            Step::Broken
-        });
+        return Ok(Some(match how {
+            PASSED => Step::Passed,
+            _ => Step::Broken,
+        }));
     }
     if state.get(BROKEN) != 0 {
-        return Some(Step::Broken);
+        return Ok(Some(Step::Broken));
     }
     let (arrived, parties) = (state.get(ARRIVED) + 1, state.get(PARTIES));
     if arrived > parties {
         // All are there and the action runs: this one is of the next generation.
-        return None;
+        return Ok(None);
     }
-    let taken = match state.new_seat() {
-        Ok(taken) => taken,
-        Err(error) => return Some(Step::Failed(error)),
-    };
+    let taken = state.new_seat()?;
     // Whoever watches has one more to watch.
     state.ring();
     let generation = state.get(GENERATION) + 1;
     state.change(&[(State::own(taken).0, generation), (ARRIVED, arrived)]);
     *seat = Some(taken);
-    (arrived == parties).then_some(Step::Last)
+    Ok((arrived == parties).then_some(Step::Last))
 }
 
 impl Barrier {
@@ -152,7 +158,7 @@ impl Barrier {
     /// When the system has no memory or no descriptor to give.
     pub fn new(parties: usize) -> Result<Self> {
         let parties = parties.max(1) as u64;
-        let monitor = Monitor::create(Monitor::SIZE, &[parties])
+        let monitor = Monitor::create_with_gate(&[parties])
             .map_err(|error| crate::Error::os("a barrier cannot be made", error))?;
         Ok(Self {
             monitor: Arc::new(monitor),
@@ -200,10 +206,7 @@ impl Barrier {
             monitor: &self.monitor,
             taken: None,
         };
-        let came = self
-            .monitor
-            .wait(deadline, 1, &RULES, |state, _| step(state, &mut seat.taken));
-        match came {
+        match self.come(deadline, &mut seat) {
             Ok(Some(Step::Passed)) => Ok(BarrierWaitResult(false)),
             Ok(Some(Step::Broken)) => Err(BarrierError::Broken),
             Ok(Some(Step::Last)) => self.complete(seat, action),
@@ -213,7 +216,55 @@ impl Barrier {
                 Some(_) => Err(BarrierError::Broken),
                 None => Err(BarrierError::TimedOut),
             },
-            Ok(Some(Step::Failed(error))) | Err(error) => Err(BarrierError::Os(error)),
+            Err(error) => Err(BarrierError::Os(error)),
+        }
+    }
+
+    /// Takes a seat and waits until the wait is over; none if the deadline comes before.
+    ///
+    /// All who wait go on at once, so they do not queue for the watch, as elsewhere. One of them has it: the bell wakes that one
+    /// when another comes, and so do the ends of the others. The others are woken by its end. The gate wakes all of them: when the
+    /// wait is over, and when the one that watches leaves, so that another may.
+    fn come(&self, deadline: Option<Instant>, seat: &mut Seat<'_>) -> io::Result<Option<Step>> {
+        let monitor = &*self.monitor;
+        let state = monitor.lock()?;
+        if let Some(step) = step(&state, &mut seat.taken)? {
+            return Ok(Some(step));
+        }
+        drop(state);
+        let listener = monitor.listen()?;
+        let mut post = Post {
+            monitor,
+            watch: None,
+        };
+        loop {
+            listener.clear()?;
+            let state = monitor.lock()?;
+            if let Some(step) = step(&state, &mut seat.taken)? {
+                return Ok(Some(step));
+            }
+            // Under the lock, so that who has the watch is the one that it is said to be, or is just being killed.
+            if post.watch.is_none() {
+                post.watch = monitor.try_watch()?;
+            }
+            let blockers = if post.watch.is_some() {
+                state.watch(&WATCHER)?;
+                state.blockers(&RULES)
+            } else {
+                state.watcher(&WATCHER)
+            };
+            drop(state);
+            let Some(pidfds) = monitor.look(&RULES, &blockers)? else {
+                continue;
+            };
+            let mut fds = vec![(listener.as_fd(), For::Reading)];
+            fds.extend(pidfds.iter().map(|pidfd| (pidfd.as_fd(), For::Reading)));
+            if post.watch.is_some() {
+                fds.push((monitor.bell(), For::Reading));
+            }
+            if !wait::until_ready(&fds, deadline)?.contains(&true) {
+                return Ok(None);
+            }
         }
     }
 
@@ -310,6 +361,23 @@ impl Drop for Seat<'_> {
     }
 }
 
+/// The watch, if this wait has it. Who gives it up calls the others for it.
+struct Post<'a> {
+    monitor: &'a Monitor,
+    watch: Option<robust::Guard<'a>>,
+}
+
+impl Drop for Post<'_> {
+    fn drop(&mut self) {
+        if self.watch.is_some() {
+            let state = lock(self.monitor);
+            state.watch_no_more(&WATCHER);
+            state.open_gate();
+            self.watch = None;
+        }
+    }
+}
+
 /// How a wait ended: what [`Barrier::wait`] returns.
 ///
 /// # Examples
@@ -397,12 +465,14 @@ impl Serialize for Barrier {
 
 impl<'de> Deserialize<'de> for Barrier {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        type Parts<'a> = (Label<'a>, (Fd<OwnedFd>, Fd<OwnedFd>));
-        let (label, (memory, bell)) = Parts::deserialize(deserializer)?;
+        let (label, parts) = <(Label<'_>, Parts)>::deserialize(deserializer)?;
         label.check::<(), _>("Barrier")?;
-        let monitor = Monitor::open((memory.0, bell.0), Monitor::SIZE);
+        let monitor = Monitor::open(parts, Monitor::SIZE).map_err(de::Error::custom)?;
+        if !monitor.has_gate() {
+            return Err(de::Error::custom("a barrier has three descriptors"));
+        }
         Ok(Self {
-            monitor: Arc::new(monitor.map_err(de::Error::custom)?),
+            monitor: Arc::new(monitor),
         })
     }
 }

@@ -1,9 +1,12 @@
 //! Permits that cannot become more.
 
-use super::semaphore::{Semaphore, SemaphoreGuard};
-use crate::{Fd, error::Result, wire::Label};
+use super::{
+    monitor::Parts,
+    semaphore::{Semaphore, SemaphoreGuard},
+};
+use crate::{error::Result, wire::Label};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use std::{error::Error, fmt, os::fd::OwnedFd, time::Duration};
+use std::{error::Error, fmt, time::Duration};
 
 /// A [`Semaphore`] that never has more permits than in the beginning: one that is given back once too often is an error.
 ///
@@ -116,10 +119,10 @@ impl Serialize for BoundedSemaphore {
 
 impl<'de> Deserialize<'de> for BoundedSemaphore {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        type Parts<'a> = (Label<'a>, (Fd<OwnedFd>, Fd<OwnedFd>), usize);
-        let (label, (memory, bell), bound) = Parts::deserialize(deserializer)?;
+        type Whole<'a> = (Label<'a>, Parts, usize);
+        let (label, parts, bound) = Whole::deserialize(deserializer)?;
         label.check::<(), _>("BoundedSemaphore")?;
-        let semaphore = Semaphore::open((memory.0, bell.0)).map_err(de::Error::custom)?;
+        let semaphore = Semaphore::open(parts).map_err(de::Error::custom)?;
         Ok(Self { semaphore, bound })
     }
 }

@@ -37,6 +37,7 @@ use crate::{
     Fd,
     sys::{
         bell::Bell,
+        gate::{Gate, Listener},
         mapping::Mapping,
         peer::{Peer, Watch},
         robust::{self, Refused, Robust},
@@ -46,7 +47,7 @@ use crate::{
 use serde::{Serialize, Serializer};
 use std::{
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering, compiler_fence},
@@ -61,6 +62,8 @@ pub(super) struct Monitor {
     lock: Robust,
     watch: Robust,
     bell: Bell,
+    /// For a lock whose waiters all go on at once.
+    gate: Option<Gate>,
     /// The seat that this process had last.
     seat: AtomicUsize,
 }
@@ -120,6 +123,7 @@ impl Monitor {
             lock: Robust::create(&mapping, 0)?,
             watch: Robust::create(&mapping, WATCH)?,
             bell: Bell::create()?,
+            gate: None,
             seat: AtomicUsize::new(0),
             mapping,
         };
@@ -129,16 +133,50 @@ impl Monitor {
         Ok(monitor)
     }
 
+    /// Makes one whose waiters can all be woken at once.
+    pub(super) fn create_with_gate(own: &[u64]) -> io::Result<Self> {
+        Ok(Self {
+            gate: Some(Gate::create()?),
+            ..Self::create(Self::SIZE, own)?
+        })
+    }
+
     /// Shares what another process has made.
-    pub(super) fn open((memory, bell): (OwnedFd, OwnedFd), size: usize) -> io::Result<Self> {
-        let mapping = Arc::new(Mapping::open(memory, size)?);
+    pub(super) fn open((memory, bell, gate): Parts, size: usize) -> io::Result<Self> {
+        let mapping = Arc::new(Mapping::open(memory.0, size)?);
         Ok(Self {
             lock: Robust::open(&mapping, 0),
             watch: Robust::open(&mapping, WATCH),
-            bell: Bell::open(bell)?,
+            bell: Bell::open(bell.0)?,
+            gate: gate.map(|gate| Gate::open(gate.0)).transpose()?,
             seat: AtomicUsize::new(0),
             mapping,
         })
+    }
+
+    pub(super) fn has_gate(&self) -> bool {
+        self.gate.is_some()
+    }
+
+    /// Listens at the gate.
+    pub(super) fn listen(&self) -> io::Result<Listener> {
+        let gate = self.gate.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        gate.listen()
+    }
+
+    /// What the holder of the watch listens to.
+    pub(super) fn bell(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+
+    /// Takes the watch if nobody has it.
+    pub(super) fn try_watch(&self) -> io::Result<Option<robust::Guard<'_>>> {
+        match self.watch.try_lock() {
+            Ok(watch) => Ok(Some(watch)),
+            Err(Refused::Busy) => Ok(None),
+            Err(Refused::Held) => Err(io::ErrorKind::Deadlock.into()),
+            Err(Refused::Invalid(error)) => Err(error),
+        }
     }
 
     /// The memory.
@@ -266,7 +304,11 @@ impl Monitor {
     }
 
     /// Gives back what those had who have died, and returns what tells of the end of the others; none if there was one to reap.
-    fn look(&self, rules: &Rules, blockers: &[(usize, Peer)]) -> io::Result<Option<Vec<OwnedFd>>> {
+    pub(super) fn look(
+        &self,
+        rules: &Rules,
+        blockers: &[(usize, Peer)],
+    ) -> io::Result<Option<Vec<OwnedFd>>> {
         let mut pidfds = Vec::new();
         let mut dead = Vec::new();
         for blocker in blockers {
@@ -282,7 +324,7 @@ impl Monitor {
         let state = self.lock()?;
         for (seat, peer) in dead {
             // Somebody else may have done it, and somebody else sit there.
-            if state.peer(seat) == peer && state.is_taken(seat) {
+            if seat < CAPACITY && state.peer(seat) == peer && state.is_taken(seat) {
                 (rules.reap)(&state, seat);
             }
         }
@@ -358,6 +400,37 @@ impl State<'_> {
         }
     }
 
+    /// Wakes all who wait at the gate. Before what they wait for happens, and not after.
+    pub(super) fn open_gate(&self) {
+        if let Some(gate) = &self.monitor.gate {
+            // It cannot fail for an eventfd.
+            let _ = gate.open_for_all();
+        }
+    }
+
+    /// Says in these words that this process, which has the watch, is about to sleep.
+    pub(super) fn watch(&self, words: &[usize; 2]) -> io::Result<()> {
+        for (word, value) in words.iter().zip(Peer::this()?.words()) {
+            self.set(*word, value);
+        }
+        self.set(WATCHED, 1);
+        self.monitor.bell.clear()?;
+        Ok(())
+    }
+
+    /// Says in these words that nobody has the watch.
+    pub(super) fn watch_no_more(&self, words: &[usize; 2]) {
+        self.set(words[0], 0);
+        self.set(WATCHED, 0);
+    }
+
+    /// The process that has said so last, if it is another one. It has no seat here, since there is nothing to be given back.
+    pub(super) fn watcher(&self, words: &[usize; 2]) -> Vec<(usize, Peer)> {
+        let peer = Peer::from_words(words.map(|word| self.get(word)));
+        let is_other = Peer::this().ok() != Some(peer);
+        is_other.then_some((CAPACITY, peer)).into_iter().collect()
+    }
+
     /// The seats that were ever taken.
     pub(super) fn seats(&self) -> std::ops::Range<usize> {
         0..usize::try_from(self.get(SEATS)).unwrap_or(0).min(CAPACITY)
@@ -413,7 +486,8 @@ impl State<'_> {
         Ok(seat)
     }
 
-    fn blockers(&self, rules: &Rules) -> Vec<(usize, Peer)> {
+    /// The others that stand in the way of who waits.
+    pub(super) fn blockers(&self, rules: &Rules) -> Vec<(usize, Peer)> {
         self.others((rules.blockers)(self))
     }
 
@@ -425,9 +499,13 @@ impl State<'_> {
     }
 }
 
-/// The two descriptors.
+/// The descriptors, as they arrive.
+pub(super) type Parts = (Fd<OwnedFd>, Fd<OwnedFd>, Option<Fd<OwnedFd>>);
+
+/// The descriptors.
 impl Serialize for Monitor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (Fd(self.mapping.as_fd()), Fd(self.bell.as_fd())).serialize(serializer)
+        let gate = self.gate.as_ref().map(|gate| Fd(gate.as_fd()));
+        (Fd(self.mapping.as_fd()), Fd(self.bell.as_fd()), gate).serialize(serializer)
     }
 }

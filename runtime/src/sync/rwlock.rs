@@ -1,12 +1,11 @@
 //! A lock for many readers or one writer.
 
 use super::{
-    monitor::{Monitor, OWN, Rules, State, Turn, WATCHED},
+    monitor::{Monitor, OWN, Parts, Rules, State, Turn, WATCHED},
     mutex::leaked,
     timeout::LockTimeoutError,
 };
 use crate::{
-    Fd,
     error::{Error, Result},
     shm::Plain,
     sys::{
@@ -22,7 +21,6 @@ use std::{
     fmt, io,
     marker::PhantomData,
     ops::{Deref, DerefMut},
-    os::fd::OwnedFd,
     sync::{Arc, LockResult, PoisonError, TryLockError, TryLockResult},
     thread,
     time::{Duration, Instant},
@@ -472,10 +470,10 @@ impl<T: Plain + Sync> Serialize for RwLock<T> {
 
 impl<'de, T: Plain + Sync> Deserialize<'de> for RwLock<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        type Parts<'a> = (Label<'a>, (Fd<OwnedFd>, Fd<OwnedFd>));
-        let (label, (memory, bell)) = Parts::deserialize(deserializer)?;
+        type Whole<'a> = (Label<'a>, Parts);
+        let (label, parts) = Whole::deserialize(deserializer)?;
         label.check::<T, _>("RwLock")?;
-        let monitor = Monitor::open((memory.0, bell.0), Self::length());
+        let monitor = Monitor::open(parts, Self::length());
         let monitor = monitor.map_err(de::Error::custom)?;
         Ok(Self {
             inner: Arc::new(Inner {

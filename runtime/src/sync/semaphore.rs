@@ -1,8 +1,7 @@
 //! Permits, of which there are so many.
 
-use super::monitor::{Monitor, OWN, Rules, State};
+use super::monitor::{Monitor, OWN, Parts, Rules, State};
 use crate::{
-    Fd,
     error::{Error, Result},
     sys::{peer::Peer, wait},
     wire::Label,
@@ -10,7 +9,6 @@ use crate::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{
     io,
-    os::fd::OwnedFd,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -196,9 +194,9 @@ impl Semaphore {
         (label, &*self.monitor, more).serialize(serializer)
     }
 
-    pub(super) fn open(fds: (OwnedFd, OwnedFd)) -> io::Result<Self> {
+    pub(super) fn open(parts: Parts) -> io::Result<Self> {
         Ok(Self {
-            monitor: Arc::new(Monitor::open(fds, Monitor::SIZE)?),
+            monitor: Arc::new(Monitor::open(parts, Monitor::SIZE)?),
         })
     }
 }
@@ -266,9 +264,9 @@ impl Serialize for Semaphore {
 
 impl<'de> Deserialize<'de> for Semaphore {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        type Parts<'a> = (Label<'a>, (Fd<OwnedFd>, Fd<OwnedFd>), ());
-        let (label, (memory, bell), ()) = Parts::deserialize(deserializer)?;
+        type Whole<'a> = (Label<'a>, Parts, ());
+        let (label, parts, ()) = Whole::deserialize(deserializer)?;
         label.check::<(), _>("Semaphore")?;
-        Self::open((memory.0, bell.0)).map_err(de::Error::custom)
+        Self::open(parts).map_err(de::Error::custom)
     }
 }

@@ -1,6 +1,7 @@
 //! Memory that has a descriptor and no name: [memfd_create(2)](https://man7.org/linux/man-pages/man2/memfd_create.2.html).
 
 use nix::{
+    errno::Errno,
     fcntl::{FcntlArg, SealFlag, fcntl},
     sys::memfd::{MFdFlags, memfd_create},
 };
@@ -59,6 +60,12 @@ fn fixed_length() -> SealFlag {
 
 /// Only memory has seals, and only of memory can they be asked.
 fn seals(fd: impl AsFd) -> io::Result<SealFlag> {
-    let seals = fcntl(fd, FcntlArg::F_GET_SEALS)?;
+    let seals = fcntl(fd, FcntlArg::F_GET_SEALS).map_err(|errno| match errno {
+        Errno::EINVAL => {
+            let what = "the descriptor is of something else than memory";
+            io::Error::new(io::ErrorKind::InvalidData, what)
+        }
+        errno => errno.into(),
+    })?;
     Ok(SealFlag::from_bits_truncate(seals))
 }

@@ -16,6 +16,7 @@ pub(crate) mod environment;
 pub(crate) mod exit;
 pub(crate) mod fork;
 pub(crate) mod futex;
+pub(crate) mod gate;
 pub(crate) mod image;
 pub(crate) mod lifeline;
 pub(crate) mod limits;

@@ -72,6 +72,9 @@ impl Peer {
     pub(crate) fn watch(self) -> io::Result<Watch> {
         #[allow(clippy::cast_possible_truncation, reason = "it is the lower half")]
         let id = self.place as u32;
+        if self.place == 0 {
+            return Ok(Watch::Gone);
+        }
         if self.place >> 32 != Self::this()?.place >> 32 {
             return Ok(Watch::Elsewhere);
         }
