@@ -1,1 +1,365 @@
+//! Processes that are killed in the middle of what they do with locks and shared memory, at random moments. Those that are left get on,
+//! in less than a second each time, and find everything whole.
 
+#![allow(missing_docs, reason = "a test")]
+
+use procession::{
+    Builder, Child, Process, StartMethod, process,
+    shm::{Shared, SharedSlice},
+    sync::{
+        Barrier, BarrierError, Condvar, Event, LockTimeoutError, Mutex, ReentrantMutex, RwLock,
+        Semaphore,
+    },
+};
+use procession_tests::{alone, child_ids, descriptors, threads, within};
+use std::{
+    fs,
+    hash::{BuildHasher, RandomState},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// What a survivor may have to wait.
+const SOON: Duration = Duration::from_secs(1);
+
+fn start<P: Process>(process: P) -> Child<P::Output> {
+    let builder = Builder::new()
+        .start_method(StartMethod::ForkServer)
+        .daemon(true);
+    builder.spawn(process).unwrap()
+}
+
+/// Kills two of three processes at random moments, over and over, and has a survivor act after each time.
+fn kill_over_and_over(rounds: u32, victim: impl Fn() -> Child<()>, mut survive: impl FnMut()) {
+    within(Duration::from_secs(300), || {
+        let before = (descriptors(), child_ids(), threads(), mappings());
+        let witness = victim();
+        for round in 0..rounds {
+            let victims = [victim(), victim()];
+            for victim in &victims {
+                // Any moment will do, and each another.
+                let moment = RandomState::new().hash_one(round) % 1200;
+                thread::sleep(Duration::from_micros(moment));
+                victim.kill().unwrap();
+            }
+            let begin = Instant::now();
+            survive();
+            assert!(
+                begin.elapsed() < SOON,
+                "round {round}: {:?}",
+                begin.elapsed()
+            );
+            for mut victim in victims {
+                victim.wait().unwrap();
+            }
+            // Now they have ended for sure, and not just about to.
+            survive();
+            assert!(witness.is_alive());
+        }
+        witness.kill().unwrap();
+        witness.join().unwrap_err();
+        assert_eq!((descriptors(), child_ids(), threads(), mappings()), before);
+    });
+}
+
+fn mappings() -> usize {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    maps.matches("/memfd:procession").count()
+}
+
+/// How many times each lock is left by two who are killed.
+const ROUNDS: u32 = 300;
+
+/// Changes both halves, one after the other.
+fn change(pair: &mut [u64; 2]) {
+    pair[0] += 1;
+    thread::yield_now();
+    pair[1] += 1;
+}
+
+#[test]
+fn mutex_survives() {
+    #[process]
+    fn work(mutex: Mutex<[u64; 2]>) {
+        loop {
+            match mutex.lock() {
+                Ok(mut pair) => change(&mut pair),
+                Err(poisoned) => {
+                    *poisoned.into_inner() = [0; 2];
+                    mutex.clear_poison();
+                }
+            }
+        }
+    }
+    let _alone = alone();
+    let mutex = Mutex::new([0; 2]).unwrap();
+    kill_over_and_over(
+        ROUNDS,
+        || start(work::new(mutex.clone())),
+        || match mutex.lock_timeout(SOON) {
+            Ok(mut pair) => {
+                assert_eq!(pair[0], pair[1], "half a change is said to be whole");
+                change(&mut pair);
+            }
+            Err(LockTimeoutError::Poisoned(poisoned)) => {
+                *poisoned.into_inner() = [0; 2];
+                mutex.clear_poison();
+            }
+            Err(LockTimeoutError::TimedOut) => panic!("the lock was not had"),
+        },
+    );
+}
+
+#[test]
+fn reentrant_mutex_survives() {
+    #[process]
+    fn work(mutex: ReentrantMutex<[AtomicU64; 2]>) {
+        loop {
+            let outer = mutex.lock().unwrap_or_else(|poisoned| {
+                mutex.clear_poison();
+                let guard = poisoned.into_inner();
+                let value = guard[0].load(Relaxed);
+                guard[1].store(value, Relaxed);
+                guard
+            });
+            outer[0].fetch_add(1, Relaxed);
+            let inner = mutex.lock().unwrap();
+            drop(outer);
+            inner[1].fetch_add(1, Relaxed);
+        }
+    }
+    let _alone = alone();
+    let mutex = ReentrantMutex::new([const { AtomicU64::new(0) }; 2]).unwrap();
+    kill_over_and_over(
+        ROUNDS,
+        || start(work::new(mutex.clone())),
+        || match mutex.lock_timeout(SOON) {
+            Ok(pair) => assert_eq!(pair[0].load(Relaxed), pair[1].load(Relaxed)),
+            Err(LockTimeoutError::Poisoned(poisoned)) => {
+                let pair = poisoned.into_inner();
+                pair[1].store(pair[0].load(Relaxed), Relaxed);
+                mutex.clear_poison();
+            }
+            Err(LockTimeoutError::TimedOut) => panic!("the lock was not had"),
+        },
+    );
+}
+
+#[test]
+fn rwlock_survives() {
+    #[process]
+    fn work(lock: RwLock<[u64; 2]>) {
+        loop {
+            for _ in 0..3 {
+                if let Ok(pair) = lock.read() {
+                    assert_eq!(pair[0], pair[1]);
+                    thread::yield_now();
+                }
+            }
+            match lock.write() {
+                Ok(mut pair) => change(&mut pair),
+                Err(poisoned) => {
+                    *poisoned.into_inner() = [0; 2];
+                    lock.clear_poison();
+                }
+            }
+        }
+    }
+    let _alone = alone();
+    let lock = RwLock::new([0; 2]).unwrap();
+    kill_over_and_over(
+        ROUNDS,
+        || start(work::new(lock.clone())),
+        || {
+            match lock.read_timeout(SOON) {
+                Ok(pair) => assert_eq!(pair[0], pair[1], "half a change is said to be whole"),
+                Err(LockTimeoutError::Poisoned(_)) => {}
+                Err(LockTimeoutError::TimedOut) => panic!("the lock was not had to read"),
+            }
+            match lock.write_timeout(SOON) {
+                Ok(mut pair) => change(&mut pair),
+                Err(LockTimeoutError::Poisoned(poisoned)) => *poisoned.into_inner() = [0; 2],
+                Err(LockTimeoutError::TimedOut) => panic!("the lock was not had to write"),
+            }
+        },
+    );
+    lock.clear_poison();
+    drop(lock.try_read().unwrap());
+    drop(lock.try_write().unwrap());
+}
+
+#[test]
+fn semaphore_survives() {
+    #[process]
+    fn work(semaphore: Semaphore) {
+        loop {
+            let one = semaphore.acquire().unwrap();
+            let other = semaphore.try_acquire().unwrap();
+            thread::yield_now();
+            drop((one, other));
+        }
+    }
+    let _alone = alone();
+    let semaphore = Semaphore::new(2).unwrap();
+    kill_over_and_over(
+        ROUNDS,
+        || start(work::new(semaphore.clone())),
+        || {
+            let guard = semaphore.acquire_timeout(SOON).unwrap();
+            assert!(guard.is_some(), "no permit was had");
+        },
+    );
+    // None is lost, and none is there twice.
+    let all = [(); 2].map(|()| semaphore.try_acquire().unwrap().unwrap());
+    assert!(semaphore.try_acquire().unwrap().is_none());
+    drop(all);
+    assert_eq!(semaphore.available_permits(), 2);
+}
+
+#[test]
+fn condvar_survives() {
+    /// Takes what was put there, and says how much it has taken.
+    #[process]
+    fn work(cell: Mutex<[u64; 2]>, changed: Condvar) {
+        loop {
+            let guard = cell.lock().unwrap_or_else(|poisoned| {
+                cell.clear_poison();
+                poisoned.into_inner()
+            });
+            if let Ok(mut guard) = changed.wait_while(guard, |cell| cell[0] == cell[1]) {
+                guard[1] = guard[0];
+                changed.notify_one();
+            }
+        }
+    }
+    let _alone = alone();
+    let (cell, changed) = (Mutex::new([0; 2]).unwrap(), Condvar::new().unwrap());
+    let lock = || {
+        cell.lock().unwrap_or_else(|poisoned| {
+            cell.clear_poison();
+            poisoned.into_inner()
+        })
+    };
+    kill_over_and_over(
+        ROUNDS,
+        || start(work::new(cell.clone(), changed.clone())),
+        || {
+            lock()[0] += 1;
+            changed.notify_one();
+            // A notification may be for one who was being killed: the other one takes what there is.
+            let deadline = Instant::now() + SOON;
+            let mut guard = lock();
+            while guard[0] != guard[1] && Instant::now() < deadline {
+                let left = deadline.saturating_duration_since(Instant::now());
+                guard = match changed.wait_timeout(guard, left) {
+                    Ok((guard, _)) => guard,
+                    Err(poisoned) => {
+                        cell.clear_poison();
+                        poisoned.into_inner().0
+                    }
+                };
+            }
+            assert_eq!(guard[0], guard[1], "the notification was lost");
+        },
+    );
+}
+
+#[test]
+fn event_survives() {
+    #[process]
+    fn work(event: Event, heard: Shared<AtomicU64>) {
+        loop {
+            event.wait().unwrap();
+            heard.fetch_add(1, Relaxed);
+            event.set();
+        }
+    }
+    let _alone = alone();
+    let (event, heard) = (
+        Event::new().unwrap(),
+        Shared::new(AtomicU64::new(0)).unwrap(),
+    );
+    kill_over_and_over(
+        ROUNDS,
+        || start(work::new(event.clone(), heard.clone())),
+        || {
+            event.set();
+            let before = heard.load(Relaxed);
+            let deadline = Instant::now() + SOON;
+            while heard.load(Relaxed) == before {
+                assert!(Instant::now() < deadline, "nobody hears it");
+                thread::yield_now();
+            }
+            assert!(event.wait_timeout(SOON).unwrap());
+        },
+    );
+    event.clear();
+    assert!(!event.is_set());
+}
+
+#[test]
+fn barrier_survives() {
+    #[process]
+    fn work(barrier: Barrier) {
+        loop {
+            if barrier.wait().is_err() {
+                barrier.reset();
+            }
+        }
+    }
+    let _alone = alone();
+    let barrier = Barrier::new(2).unwrap();
+    kill_over_and_over(
+        ROUNDS,
+        || start(work::new(barrier.clone())),
+        || loop {
+            match barrier.wait_timeout(SOON) {
+                Ok(_) => break,
+                // One was killed at it.
+                Err(BarrierError::Broken) => barrier.reset(),
+                Err(error) => panic!("nobody came: {error}"),
+            }
+        },
+    );
+    assert_eq!(barrier.parties(), 2);
+    barrier.reset();
+    assert_eq!(barrier.n_waiting(), 0);
+}
+
+#[test]
+fn shared_memory_and_its_names_survive() {
+    #[process]
+    fn work(slice: SharedSlice<u64>, count: Shared<AtomicU64>, name: String) {
+        loop {
+            count.fetch_add(1, Relaxed);
+            let published = slice.publish(&name);
+            for index in 0..slice.len() {
+                slice.set(index, 7);
+            }
+            drop(published);
+            drop(SharedSlice::<u64>::open(&name));
+        }
+    }
+    let _alone = alone();
+    let slice = SharedSlice::from_slice(&[7_u64; 3000]).unwrap();
+    let count = Shared::new(AtomicU64::new(0)).unwrap();
+    let name = format!("killed-{}", std::process::id());
+    kill_over_and_over(
+        ROUNDS,
+        || start(work::new(slice.clone(), count.clone(), name.clone())),
+        || {
+            let before = count.load(Relaxed);
+            let deadline = Instant::now() + SOON;
+            while count.load(Relaxed) == before {
+                assert!(Instant::now() < deadline, "nobody works");
+                thread::yield_now();
+            }
+            match SharedSlice::<u64>::open(&name) {
+                Ok(slice) => assert_eq!(slice.to_vec(), [7; 3000]),
+                Err(error) => assert_eq!(error.raw_os_error(), Some(nix::libc::ENOENT)),
+            }
+        },
+    );
+    drop(slice.publish(&name).unwrap());
+}

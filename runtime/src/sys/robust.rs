@@ -9,8 +9,13 @@
 use super::{futex, mapping::Mapping, weak::symbol};
 use nix::time::ClockId;
 use std::{
-    cell::Cell, fmt, io, marker::PhantomData, mem::MaybeUninit, ptr::NonNull, sync::Arc,
-    time::Instant,
+    cell::Cell,
+    fmt, io,
+    marker::PhantomData,
+    mem::MaybeUninit,
+    ptr::NonNull,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 /// A mutex in shared memory.
@@ -23,6 +28,14 @@ pub(crate) struct Robust {
 pub(crate) const SIZE: usize = 64;
 
 const _: () = assert!(size_of::<libc::pthread_mutex_t>() <= SIZE);
+
+/// How long one sleeps for a lock at a time.
+///
+/// There is one wake-up that a death can take along. Unlocking forgets that there are waiters and wakes one of them. If another
+/// thread takes the lock before that one does, and that one is killed before it can say again that somebody waits, then the rest sleep on
+/// while nobody knows of them. (The kernel makes this good where nobody has taken the lock by then, and nowhere else.) So each of those who
+/// wait says so again from time to time.
+const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 
 /// Which C library's mutexes these are: those of another are of another form.
 pub(crate) const LIBRARY: &str = if cfg!(target_env = "musl") {
@@ -90,14 +103,15 @@ impl Robust {
     /// Takes the lock, and waits for it until the deadline; none is for ever.
     pub(crate) fn lock(&self, deadline: Option<Instant>) -> Result<Guard<'_>, Refused> {
         // What nobody holds is had without a look at the clock.
-        match (self.attempt(), deadline) {
-            (Err(Refused::Busy), None) => {
-                // SAFETY: a mutex lies there, for as long as the mapping is borrowed.
-                self.judge(unsafe { libc::pthread_mutex_lock(self.as_ptr()) })
+        let mut result = self.attempt();
+        while matches!(result, Err(Refused::Busy)) {
+            let again = Instant::now() + LONGEST_SLEEP;
+            match deadline {
+                Some(deadline) if deadline <= again => return self.lock_until(deadline),
+                _ => result = self.lock_until(again),
             }
-            (Err(Refused::Busy), Some(deadline)) => self.lock_until(deadline),
-            (result, _) => result,
         }
+        result
     }
 
     /// Takes the lock if nobody holds it.
