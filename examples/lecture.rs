@@ -7,18 +7,21 @@ use procession::process;
 use std::io;
 
 mod attributes;
+mod barrier;
 mod daemon;
 mod function;
 mod isolation;
 mod join_loop;
 mod join_order;
+mod lock;
 mod pid;
+mod shared_counter;
 mod structure;
 mod terminate;
 
 type Chapter = (&'static str, fn() -> io::Result<()>);
 
-const CHAPTERS: [Chapter; 9] = [
+const CHAPTERS: [Chapter; 12] = [
     ("function: a function becomes a process", function::main),
     ("structure: a struct becomes a process", structure::main),
     ("pid: which process is which", pid::main),
@@ -31,6 +34,12 @@ const CHAPTERS: [Chapter; 9] = [
         "terminate: a process is ended from outside",
         terminate::main,
     ),
+    ("lock: a lock outlives who holds it", lock::main),
+    (
+        "shared_counter: processes that share memory",
+        shared_counter::main,
+    ),
+    ("barrier: processes wait for each other", barrier::main),
 ];
 
 #[process]

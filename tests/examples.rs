@@ -16,7 +16,7 @@ use std::{
 };
 
 /// The order of the lecture.
-const CHAPTERS: [&str; 9] = [
+const CHAPTERS: [&str; 12] = [
     "function",
     "structure",
     "pid",
@@ -26,6 +26,9 @@ const CHAPTERS: [&str; 9] = [
     "daemon",
     "attributes",
     "terminate",
+    "lock",
+    "shared_counter",
+    "barrier",
 ];
 
 fn workspace() -> &'static Path {
@@ -191,6 +194,21 @@ fn attributes_are_those_that_were_set() {
 #[test]
 fn terminate_ends_a_process() {
     assert_agree("terminate", &run("terminate"));
+}
+
+#[test]
+fn lock_survives_who_holds_it() {
+    assert_agree("lock", &run("lock"));
+}
+
+#[test]
+fn shared_counter_loses_nothing() {
+    assert_agree("shared_counter", &run("shared_counter"));
+}
+
+#[test]
+fn barrier_keeps_step() {
+    assert_agree("barrier", &run("barrier"));
 }
 
 #[test]
