@@ -6,7 +6,7 @@ use crate::{
 };
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::format_ident;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, iter};
 use syn::{
     Attribute, Data, DeriveInput, Error, Field, FnArg, GenericParam, Generics, Item, LifetimeParam,
     Member, Pat, PatType, Path, Receiver, Result, ReturnType, Signature, Token, Type, Visibility,
@@ -129,6 +129,8 @@ impl<'a> Function<'a> {
         let mut lifetimes = generics
             .lifetimes()
             .map(|param| param.lifetime.ident.to_string())
+            // What the methods of the impl call theirs.
+            .chain(iter::once("__sent".to_owned()))
             .collect();
         let mut fields = BTreeSet::new();
 

@@ -63,20 +63,20 @@ pub(crate) fn main(error: Error, source: &Source) -> TokenStream {
 
 // impl<'x> ::procession::Process for task<'x> {
 //     type Output = usize;
-//     fn __send(&self, _: &mut Outgoing) -> Result<()> { ::core::unreachable!() }
+//     fn __send<'__sent>(&'__sent self, _: &mut Outgoing<'__sent>) -> Result<()> { ::core::unreachable!() }
 //     ..
 // }
 fn unreachable(definition: &Definition) -> TokenStream {
     let (krate, output) = (definition.args.krate(), definition.output);
     let private = quote!(#krate::__private);
     definition.implement(&quote! {
-        fn __send(&self, _: &mut #private::Outgoing) -> #krate::Result<()> {
+        fn __send<'__sent>(&'__sent self, _: &mut #private::Outgoing<'__sent>) -> #krate::Result<()> {
             ::core::unreachable!()
         }
         fn __run(_: &mut #private::Incoming) -> #krate::Result<#output> {
             ::core::unreachable!()
         }
-        fn __reply(_: &#output, _: &mut #private::Outgoing) -> #krate::Result<()> {
+        fn __reply<'__sent>(_: &'__sent #output, _: &mut #private::Outgoing<'__sent>) -> #krate::Result<()> {
             ::core::unreachable!()
         }
         fn __receive(_: &mut #private::Incoming) -> #krate::Result<#output> {

@@ -61,7 +61,7 @@ fn process_keeps_the_function_and_adds_a_struct() {
                 fn __defaults() -> ::procession::Builder {
                     ::procession::Builder::new().daemon(true).timeout(LIMIT)
                 }
-                fn __send(&self, __to: &mut ::procession::__private::Outgoing) -> ::procession::Result<()> {
+                fn __send<'__sent>(&'__sent self, __to: &mut ::procession::__private::Outgoing<'__sent>) -> ::procession::Result<()> {
                     use ::procession::__private::{ByRef as _, ByValue as _};
                     ::procession::__private::Shape::<&'__name str>::NEW.codec().send(&self.name, "argument `name`", __to)?;
                     ::procession::__private::Shape::<T>::NEW.codec().send(&self.value, "argument `value`", __to)?;
@@ -80,9 +80,9 @@ fn process_keeps_the_function_and_adds_a_struct() {
                         __2
                     ))
                 }
-                fn __reply(
-                    __output: &usize,
-                    __to: &mut ::procession::__private::Outgoing
+                fn __reply<'__sent>(
+                    __output: &'__sent usize,
+                    __to: &mut ::procession::__private::Outgoing<'__sent>
                 ) -> ::procession::Result<()> {
                     use ::procession::__private::{ByRef as _, ByValue as _};
                     ::procession::__private::Shape::<usize>::NEW.codec().send(__output, "the output", __to)
@@ -135,7 +135,7 @@ fn derive_builds_the_struct_and_calls_its_run() {
             fn __defaults() -> crate::p::Builder {
                 crate::p::Builder::new().name("m").start_method(crate::p::StartMethod::Spawn)
             }
-            fn __send(&self, __to: &mut crate::p::__private::Outgoing) -> crate::p::Result<()> {
+            fn __send<'__sent>(&'__sent self, __to: &mut crate::p::__private::Outgoing<'__sent>) -> crate::p::Result<()> {
                 use crate::p::__private::{ByRef as _, ByValue as _};
                 crate::p::__private::Shape::<&'a str>::NEW.codec().send(&self.0, "field 0", __to)?;
                 crate::p::__private::Shape::<T>::NEW.codec().send(&self.1, "field 1", __to)?;
@@ -155,7 +155,7 @@ fn derive_builds_the_struct_and_calls_its_run() {
                     crate::p::__private::output::<usize, _>(__returned)
                 })
             }
-            fn __reply(__output: &usize, __to: &mut crate::p::__private::Outgoing) -> crate::p::Result<()> {
+            fn __reply<'__sent>(__output: &'__sent usize, __to: &mut crate::p::__private::Outgoing<'__sent>) -> crate::p::Result<()> {
                 use crate::p::__private::{ByRef as _, ByValue as _};
                 crate::p::__private::Shape::<usize>::NEW.codec().send(__output, "the output", __to)
             }

@@ -36,7 +36,7 @@ impl Definition<'_> {
     // impl<'name> ::procession::Process for task<'name> {
     //     type Output = usize;
     //     fn __meta() -> &'static Meta { static META: Meta = Meta::new("task"); &META }
-    //     fn __send(&self, __to: &mut Outgoing) -> Result<()> {
+    //     fn __send<'__sent>(&'__sent self, __to: &mut Outgoing<'__sent>) -> Result<()> {
     //         Shape::<&'name str>::NEW.codec().send(&self.name, "argument `name`", __to)?;
     //         Ok(())
     //     }
@@ -45,7 +45,7 @@ impl Definition<'_> {
     //         __from.ready()?;
     //         Ok(task(Shape::<&'name str>::NEW.codec().lend(&mut __0)))
     //     }
-    //     fn __reply(__output: &usize, __to: &mut Outgoing) -> Result<()> {
+    //     fn __reply<'__sent>(__output: &'__sent usize, __to: &mut Outgoing<'__sent>) -> Result<()> {
     //         Shape::<usize>::NEW.codec().send(__output, "the output", __to)
     //     }
     //     fn __receive(__from: &mut Incoming) -> Result<usize> { Shape::<usize>::NEW.codec().own(__from) }
@@ -77,7 +77,7 @@ impl Definition<'_> {
         let reply = codec(&krate, output, self.output_span, "send", &reply);
         let receive = codec(&krate, output, self.output_span, "own", &quote!((__from)));
         let members = quote! {
-            fn __send(&self, __to: &mut #private::Outgoing) -> #krate::Result<()> {
+            fn __send<'__sent>(&'__sent self, __to: &mut #private::Outgoing<'__sent>) -> #krate::Result<()> {
                 #imports
                 #(#sent)*
                 ::core::result::Result::Ok(())
@@ -88,7 +88,10 @@ impl Definition<'_> {
                 __from.ready()?;
                 ::core::result::Result::Ok(#call)
             }
-            fn __reply(__output: &#output, __to: &mut #private::Outgoing) -> #krate::Result<()> {
+            fn __reply<'__sent>(
+                __output: &'__sent #output,
+                __to: &mut #private::Outgoing<'__sent>
+            ) -> #krate::Result<()> {
                 #imports
                 #reply
             }

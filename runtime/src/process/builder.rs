@@ -233,9 +233,9 @@ fn start<P: Process>(name: &str, settings: Settings, process: &P) -> Result<Chil
 }
 
 /// What the child runs: from the arguments to the value, both encoded.
-fn entry<P: Process>(arguments: &mut Incoming) -> Result<Outgoing> {
+fn entry<P: Process>(arguments: &mut Incoming) -> Result<Outgoing<'static>> {
     let output = P::__run(arguments)?;
-    let mut value = Outgoing::default();
+    let mut value = Outgoing::spilling();
     P::__reply(&output, &mut value)?;
-    Ok(value)
+    value.into_owned()
 }

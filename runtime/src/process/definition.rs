@@ -72,7 +72,7 @@ pub trait Process: Sized {
 
     /// Encodes the arguments, in the parent.
     #[doc(hidden)]
-    fn __send(&self, to: &mut Outgoing) -> Result<()>;
+    fn __send<'a>(&'a self, to: &mut Outgoing<'a>) -> Result<()>;
 
     /// Decodes the arguments and runs the user's code, in the child. Not called `run`: a `run(self)` of this trait would win
     /// over a user's `run(&mut self)`.
@@ -81,7 +81,7 @@ pub trait Process: Sized {
 
     /// Encodes the output, in the child.
     #[doc(hidden)]
-    fn __reply(output: &Self::Output, to: &mut Outgoing) -> Result<()>;
+    fn __reply<'a>(output: &'a Self::Output, to: &mut Outgoing<'a>) -> Result<()>;
 
     /// Decodes the output, in the parent.
     #[doc(hidden)]

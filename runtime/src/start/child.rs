@@ -119,7 +119,7 @@ fn hold(socket: OwnedFd) -> &'static OwnedFd {
 /// Lives as a child that is a copy of its parent; returns the exit status.
 ///
 /// What the parent has registered with `atexit` is its own business, and is not done by the copy too.
-pub(super) fn live_copied(socket: OwnedFd, known: Known) -> i32 {
+pub(super) fn live_copied(socket: OwnedFd, known: Known<'_>) -> i32 {
     let copying = known.copying;
     (copying.disown)();
     REACHED.store(false, Ordering::Relaxed);
@@ -139,7 +139,7 @@ pub(super) fn live_copied(socket: OwnedFd, known: Known) -> i32 {
 }
 
 /// Becomes what the parent wants its copy to be; returns its function and the arguments.
-fn become_child(known: Known) -> Result<(Entry, Incoming)> {
+fn become_child(known: Known<'_>) -> Result<(Entry, Incoming)> {
     panic::watch();
     let no_streams = || setting("its standard streams cannot be opened");
     let above = |fds: Vec<OwnedFd>| -> Result<Vec<OwnedFd>> {
@@ -157,7 +157,13 @@ fn become_child(known: Known) -> Result<(Entry, Incoming)> {
     }
     overflow::say(overflow_message(&known.birth.name));
     settle(known.birth)?;
-    let arguments = Incoming::new(known.arguments.bytes, argument_fds);
+    // This is a copy of the process that lent them, but what is decoded has to be its own.
+    let blobs = known
+        .arguments
+        .blobs
+        .arrive()
+        .map_err(|source| Error::os("no memory for its arguments", source))?;
+    let arguments = Incoming::new(known.arguments.bytes, argument_fds).with_blobs(blobs);
     Ok((known.entry, arguments.when_ready(reached)))
 }
 
@@ -210,7 +216,7 @@ pub(super) fn rehearse(name: &str, entered: Entered) -> Result<()> {
 /// Becomes what the parent wants this process to be; returns its function and the arguments.
 fn arrive(line: &Line<'_>, birth: Option<Frame>, entered: Entered) -> Result<(Entry, Incoming)> {
     let Frame { mut bytes, fds, .. } = birth.map_or_else(|| next(line, "its settings"), Ok)?;
-    let (birth, mut arguments) = Birth::decode(&mut bytes)?;
+    let (birth, arguments) = Birth::decode(&mut bytes)?;
     for (role, fd) in birth.roles.iter().zip(fds) {
         accept(*role, fd)?;
     }
@@ -235,15 +241,12 @@ fn arrive(line: &Line<'_>, birth: Option<Frame>, entered: Entered) -> Result<(En
     if another_stack && entered == Entered::BeforeMain {
         overflow::watch().map_err(setting("its stack cannot be watched"))?;
     }
-    let mut fds = Vec::new();
-    if !has_arguments {
-        Frame {
-            bytes: arguments,
-            fds,
-            ..
-        } = next(line, "its arguments")?;
-    }
-    Ok((entry, Incoming::new(arguments, fds).when_ready(reached)))
+    let arguments = if has_arguments {
+        Incoming::new(arguments, Vec::new())
+    } else {
+        Incoming::from(next(line, "its arguments")?)
+    };
+    Ok((entry, arguments.when_ready(reached)))
 }
 
 /// Takes on what the parent is like by now, where that is not what the helper was like; returns whether the stack has another limit.

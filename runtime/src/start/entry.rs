@@ -18,7 +18,7 @@ use std::{
 };
 
 /// A child's function: from the arguments to the value, both encoded.
-pub(crate) type Entry = fn(&mut Incoming) -> Result<Outgoing>;
+pub(crate) type Entry = fn(&mut Incoming) -> Result<Outgoing<'static>>;
 
 /// The variable by which a parent tells a new process to look at its standard input.
 pub(super) const VARIABLE: &str = "PROCESSION_CHILD";

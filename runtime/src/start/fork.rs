@@ -32,10 +32,10 @@ pub(crate) struct Copying {
 }
 
 /// What is in memory already, and need not be told.
-pub(super) struct Known {
+pub(super) struct Known<'a> {
     pub(super) birth: Birth,
     pub(super) entry: Entry,
-    pub(super) arguments: Outgoing,
+    pub(super) arguments: Outgoing<'a>,
     /// What each of the gifts is for.
     pub(super) roles: Vec<Role>,
     pub(super) gifts: Vec<OwnedFd>,
@@ -45,7 +45,11 @@ pub(super) struct Known {
 }
 
 /// Copies this process. Returns in the parent only, and returns there what is its own: the copy closes it.
-pub(super) fn make<Own>(known: Known, pipe: Option<OwnedFd>, own: Own) -> Result<(Newborn, Own)> {
+pub(super) fn make<Own>(
+    known: Known<'_>,
+    pipe: Option<OwnedFd>,
+    own: Own,
+) -> Result<(Newborn, Own)> {
     let (ours, theirs) =
         socket::pair().map_err(|source| Error::os("no socket to be had", source))?;
     // What fails here would fail for this process too, when it comes to its end.

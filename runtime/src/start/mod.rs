@@ -20,6 +20,7 @@ mod reply;
 mod server;
 mod settings;
 mod spawn;
+mod spilled;
 mod stdio;
 
 pub(crate) use entry::Entry;

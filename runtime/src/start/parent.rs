@@ -43,12 +43,12 @@ const SOON: Duration = Duration::from_micros(50);
 const SHORT: usize = 16 << 10;
 
 /// What is to be started.
-pub(crate) struct Order {
+pub(crate) struct Order<'a> {
     pub(crate) name: String,
     pub(crate) daemon: bool,
     pub(crate) entry: Entry,
     pub(crate) function: &'static str,
-    pub(crate) arguments: Outgoing,
+    pub(crate) arguments: Outgoing<'a>,
     pub(crate) settings: Settings,
     pub(crate) copying: Copying,
 }
@@ -74,7 +74,7 @@ pub(crate) struct Streams {
 }
 
 /// Starts a process and waits until it has reached its function.
-pub(crate) fn start(order: Order) -> Result<Started> {
+pub(crate) fn start(order: Order<'_>) -> Result<Started> {
     let Order {
         name,
         daemon,
@@ -243,7 +243,7 @@ fn by_helper(
     birth: &mut Birth,
     settings: &Settings,
     gifts: &Gifts,
-    arguments: &Outgoing,
+    arguments: &Outgoing<'_>,
 ) -> Result<Option<(Newborn, Instant)>> {
     for _ in 0..helper::ATTEMPTS {
         let Some(made) = helper::make()? else {
@@ -277,7 +277,7 @@ fn tell(
     birth: &mut Birth,
     settings: &Settings,
     gifts: &Gifts,
-    arguments: &Outgoing,
+    arguments: &Outgoing<'_>,
 ) -> Result<(), Unborn> {
     let newborn = &made.newborn;
     send_birth(newborn, birth, gifts, arguments)?;
@@ -320,10 +320,10 @@ fn send_birth(
     newborn: &Newborn,
     birth: &mut Birth,
     gifts: &Gifts,
-    arguments: &Outgoing,
+    arguments: &Outgoing<'_>,
 ) -> Result<(), Unborn> {
     birth.roles.clone_from(&gifts.roles);
-    birth.has_arguments = arguments.fds.is_empty() && arguments.bytes.len() <= SHORT;
+    birth.has_arguments = arguments.bytes.len() <= SHORT && arguments.has_nothing_beside();
     let inline = if birth.has_arguments {
         &*arguments.bytes
     } else {
@@ -339,12 +339,16 @@ fn send_birth(
     }
 }
 
-fn send_arguments(newborn: &Newborn, birth: &Birth, arguments: &Outgoing) -> Result<(), Unborn> {
+fn send_arguments(
+    newborn: &Newborn,
+    birth: &Birth,
+    arguments: &Outgoing<'_>,
+) -> Result<(), Unborn> {
     if birth.has_arguments {
         return Ok(());
     }
     let line = newborn.line();
-    unless_ended(line.send(kind::ARGUMENTS, &arguments.bytes, &arguments.fds))
+    unless_ended(line.send_message(kind::ARGUMENTS, arguments))
 }
 
 /// A child that ends before it has read everything breaks the line; what it said before tells why.

@@ -3,11 +3,13 @@
 use nix::{
     errno::Errno,
     sys::socket::{
-        self, AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, getsockopt, sockopt,
+        self, AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, getsockopt, setsockopt,
+        sockopt,
     },
 };
 use std::{
     io::{self, IoSlice},
+    mem::MaybeUninit,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
 };
 
@@ -136,6 +138,33 @@ pub(crate) fn try_receive(
     }
     Ok(received)
 }
+
+/// Receives some bytes into memory that need not have been written to; returns how many came, none being the end. Never waits:
+/// nothing there is `EAGAIN`.
+///
+/// Descriptors that come beside them are closed.
+pub(crate) fn try_receive_into(
+    from: BorrowedFd<'_>,
+    buffer: &mut [MaybeUninit<u8>],
+) -> io::Result<usize> {
+    let (start, length) = (buffer.as_mut_ptr().cast(), buffer.len());
+    loop {
+        // SAFETY: the buffer is ours to write to, and as long as is said.
+        let received = unsafe { libc::recv(from.as_raw_fd(), start, length, libc::MSG_DONTWAIT) };
+        match Errno::result(received) {
+            Err(Errno::EINTR) => {}
+            result => return Ok(result?.cast_unsigned()),
+        }
+    }
+}
+
+/// Lets more be on its way at once than a socket does by itself, for as much as the system allows.
+pub(crate) fn widen(socket: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(setsockopt(&socket, sockopt::SndBuf, &WIDE)?)
+}
+
+/// More than this was not measured to help.
+const WIDE: usize = 1 << 20;
 
 /// What the descriptors of one message take in its control buffer.
 const CONTROL: usize = {

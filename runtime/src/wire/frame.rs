@@ -1,5 +1,6 @@
 //! Frames: a kind, bytes of any length and any number of descriptors, over a stream socket.
 
+use super::{blob::Arrived, bulk};
 use crate::sys::{
     socket::{self, MAX_FDS},
     wait::{self, For},
@@ -16,6 +17,8 @@ use std::{
 pub(crate) struct Frame {
     pub(crate) kind: u8,
     pub(crate) bytes: Vec<u8>,
+    /// What came beside the bytes.
+    pub(crate) blobs: Vec<Arrived>,
     pub(crate) fds: Vec<OwnedFd>,
 }
 
@@ -79,21 +82,21 @@ impl Line<'_> {
 
     /// Receives one frame; none when the other side has ended between two.
     pub(crate) fn receive(&self) -> io::Result<Option<Frame>> {
-        let (mut header, mut fds) = ([0; HEADER], Vec::new());
-        match self.receive_exact(&mut header, &mut fds) {
-            Ok(()) => {}
-            Err((0, error)) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            Err((_, error)) => return Err(error),
-        }
-        let mut fields = header
-            .chunks_exact(8)
-            .map(|field| u64::from_le_bytes(field.try_into().unwrap_or_default()));
-        let mut field = || {
-            usize::try_from(fields.next().unwrap_or_default())
-                .map_err(|_| invalid("its length is absurd"))
+        let (mut blobs, mut fds) = (Vec::new(), Vec::new());
+        let (kind, length, descriptors) = loop {
+            match self.receive_header(&mut fds) {
+                Ok((kind, length, descriptors)) => match bulk::width(kind) {
+                    None => break (kind, length, descriptors),
+                    Some(width) => blobs.push(self.receive_blob(width, length)?),
+                },
+                Err((0, error))
+                    if error.kind() == io::ErrorKind::UnexpectedEof && blobs.is_empty() =>
+                {
+                    return Ok(None);
+                }
+                Err((_, error)) => return Err(error),
+            }
         };
-        let (kind, length, descriptors) = (field()?, field()?, field()?);
-        let kind = u8::try_from(kind).map_err(|_| invalid("its kind is unknown"))?;
         let mut bytes = Vec::new();
         while bytes.len() < length {
             let start = bytes.len();
@@ -116,7 +119,31 @@ impl Line<'_> {
         if fds.len() > descriptors {
             return Err(invalid("it has more descriptors than it says"));
         }
-        Ok(Some(Frame { kind, bytes, fds }))
+        Ok(Some(Frame {
+            kind,
+            bytes,
+            blobs,
+            fds,
+        }))
+    }
+
+    /// Receives the kind of a frame, its length and the number of its descriptors, or says how much of them came before the error.
+    fn receive_header(
+        &self,
+        fds: &mut Vec<OwnedFd>,
+    ) -> Result<(u8, usize, usize), (usize, io::Error)> {
+        let mut header = [0; HEADER];
+        self.receive_exact(&mut header, fds)?;
+        let mut fields = header
+            .chunks_exact(8)
+            .map(|field| u64::from_le_bytes(field.try_into().unwrap_or_default()));
+        let mut field = || {
+            usize::try_from(fields.next().unwrap_or_default())
+                .map_err(|_| (HEADER, invalid("its length is absurd")))
+        };
+        let (kind, length, descriptors) = (field()?, field()?, field()?);
+        let kind = u8::try_from(kind).map_err(|_| (HEADER, invalid("its kind is unknown")))?;
+        Ok((kind, length, descriptors))
     }
 
     /// Fills `buffer`, or says how much of it was filled before the error.
@@ -147,7 +174,7 @@ impl Line<'_> {
     }
 
     /// Waits until the socket is ready; returns whether the other side is still there.
-    fn wait(&self, what: For) -> io::Result<bool> {
+    pub(super) fn wait(&self, what: For) -> io::Result<bool> {
         let deadline = self.stall.and_then(wait::deadline);
         let ready = match self.peer {
             Some(peer) => {
@@ -163,7 +190,7 @@ impl Line<'_> {
     }
 }
 
-fn invalid(why: &'static str) -> io::Error {
+pub(super) fn invalid(why: &'static str) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
         format!("a malformed message arrived: {why}"),

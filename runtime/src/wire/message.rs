@@ -1,28 +1,105 @@
 //! A message being written and one being read: bytes, and the descriptors beside them.
 
-use super::codec;
-use crate::error::{Error, ErrorKind, Result};
+use super::{
+    blob::{Arrived, Blobs},
+    codec::{self, ForNumber, Number, Plain},
+    frame::Frame,
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    sys::pod,
+};
 use serde::{Serialize, de::DeserializeOwned};
-use std::os::fd::OwnedFd;
+use std::{error, marker::PhantomData, os::fd::OwnedFd};
 
-/// A message on its way out: values in order, and the descriptors that travel beside them.
+/// A message on its way out: values in order, and beside them descriptors, and numbers and texts in bulk.
+///
+/// Large values are not copied into it where they need not be: it borrows them for `'a`.
 #[derive(Debug, Default)]
-pub struct Outgoing {
+pub struct Outgoing<'a> {
     pub(crate) bytes: Vec<u8>,
     pub(crate) fds: Vec<OwnedFd>,
+    pub(crate) blobs: Blobs<'a>,
 }
 
-impl Outgoing {
-    /// Appends a value; `what` names it in the error.
-    pub(crate) fn put<T: Serialize + ?Sized>(&mut self, what: &str, value: &T) -> Result<()> {
+impl<'a> Outgoing<'a> {
+    /// A message that can be read when this process has ended: what is large is written to a memory of its own at once.
+    pub(crate) fn spilling() -> Self {
+        Self {
+            blobs: Blobs::spilling(),
+            ..Self::default()
+        }
+    }
+
+    /// Appends a value; `what` names it in the error. If it is large, and nothing but text or numbers, it is sent from where it is.
+    pub(crate) fn put<T: Serialize + ?Sized>(&mut self, what: &str, value: &'a T) -> Result<()> {
+        self.append(what, |to| {
+            if codec::lend(&mut to.bytes, &mut to.blobs, value)? {
+                return Ok(());
+            }
+            codec::encode_with(&mut to.bytes, &mut to.fds, &mut to.blobs, value)
+        })
+    }
+
+    /// Appends a value that may be gone when the message is sent; `what` names it in the error.
+    pub(crate) fn put_now<T: Serialize + ?Sized>(&mut self, what: &str, value: &T) -> Result<()> {
+        self.append(what, |to| {
+            codec::encode_with(&mut to.bytes, &mut to.fds, &mut to.blobs, value)
+        })
+    }
+
+    /// Appends an array, as one value, if it is one of numbers; returns whether it is.
+    pub(crate) fn put_numbers<T>(&mut self, what: &str, array: &'a [T]) -> Result<bool> {
+        if Number::of::<T>().is_none() {
+            return Ok(false);
+        }
+        self.append(what, |to| {
+            codec::encode_numbers(&mut to.bytes, &mut to.blobs, array).map(drop)
+        })?;
+        Ok(true)
+    }
+
+    /// Whether its bytes are all of it.
+    pub(crate) fn has_nothing_beside(&self) -> bool {
+        self.fds.is_empty() && self.blobs.list.is_empty()
+    }
+
+    /// The same without what it borrows, of which it takes copies.
+    pub(crate) fn into_owned(self) -> Result<Outgoing<'static>> {
+        let blobs = self
+            .blobs
+            .into_owned()
+            .map_err(|source| Error::os("what is large in a message cannot be copied", source))?;
+        Ok(Outgoing {
+            bytes: self.bytes,
+            fds: self.fds,
+            blobs,
+        })
+    }
+
+    fn append(
+        &mut self,
+        what: &str,
+        write: impl FnOnce(&mut Self) -> Result<(), Box<dyn error::Error + Send + Sync>>,
+    ) -> Result<()> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&[0; LENGTH]);
-        let done = codec::encode_with(&mut self.bytes, &mut self.fds, value);
+        let done = write(self);
         let length = (self.bytes.len() - start - LENGTH) as u64;
         self.bytes[start..start + LENGTH].copy_from_slice(&length.to_le_bytes());
         done.map_err(|source| {
             Error::new(ErrorKind::Encode, format!("{what} cannot be encoded")).because(source)
         })
+    }
+}
+
+/// A message whose bytes are known.
+impl From<Vec<u8>> for Outgoing<'_> {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self {
+            bytes,
+            ..Self::default()
+        }
     }
 }
 
@@ -32,6 +109,7 @@ pub struct Incoming {
     bytes: Vec<u8>,
     at: usize,
     fds: Vec<Option<OwnedFd>>,
+    blobs: Vec<Option<Arrived>>,
     /// What is to happen once all arguments are decoded and nothing stands between the child and its function.
     ready: Option<fn() -> Result<()>>,
 }
@@ -42,7 +120,16 @@ impl Incoming {
             bytes,
             at: 0,
             fds: fds.into_iter().map(Some).collect(),
+            blobs: Vec::new(),
             ready: None,
+        }
+    }
+
+    /// Adds what came beside the message, in the order in which it was sent.
+    pub(crate) fn with_blobs(self, blobs: Vec<Arrived>) -> Self {
+        Self {
+            blobs: blobs.into_iter().map(Some).collect(),
+            ..self
         }
     }
 
@@ -57,13 +144,18 @@ impl Incoming {
     pub(crate) fn take<T: DeserializeOwned>(&mut self) -> Result<T> {
         let bytes = Self::next(&self.bytes, &mut self.at)
             .ok_or_else(|| Error::new(ErrorKind::Decode, "a message ended before its time"))?;
-        codec::decode_with(bytes, &mut self.fds).map_err(|source| {
+        codec::decode_with(bytes, &mut self.fds, &mut self.blobs).map_err(|source| {
             let what = format!(
                 "a value of type `{}` cannot be decoded",
                 std::any::type_name::<T>()
             );
             Error::new(ErrorKind::Decode, what).because(source)
         })
+    }
+
+    /// Takes the next value as the numbers of an array, if `T` is a number.
+    pub(crate) fn take_numbers<T>(&mut self) -> Option<Result<Vec<T>>> {
+        Number::of::<T>().map(|number| number.act(Take(self, PhantomData)))
     }
 
     /// Says that every argument has been taken and the function comes next.
@@ -86,6 +178,24 @@ impl Incoming {
         let value = rest.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
         *at += LENGTH + value.len();
         Some(value)
+    }
+}
+
+impl From<Frame> for Incoming {
+    fn from(frame: Frame) -> Self {
+        Self::new(frame.bytes, frame.fds).with_blobs(frame.blobs)
+    }
+}
+
+/// Takes a vector of a number that is known to be `T`.
+struct Take<'m, T>(&'m mut Incoming, PhantomData<T>);
+
+impl<T> ForNumber for Take<'_, T> {
+    type Out = Result<Vec<T>>;
+
+    fn call<N: Plain>(self) -> Result<Vec<T>> {
+        pod::same(self.0.take::<Vec<N>>()?)
+            .map_err(|_| Error::new(ErrorKind::Decode, "an array of another type arrived"))
     }
 }
 

@@ -1,3 +1,5 @@
+mod blob;
+mod bulk;
 mod codec;
 mod fd;
 mod frame;
@@ -6,6 +8,7 @@ mod message;
 mod shape;
 mod transfer;
 
+pub(crate) use blob::Arrived;
 pub(crate) use codec::{decode, encode};
 pub use fd::Fd;
 pub(crate) use frame::{Frame, Line};

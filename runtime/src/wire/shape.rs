@@ -108,26 +108,30 @@ impl<T> ByValue for Shape<T> {
     }
 }
 
-fn send_array<T: Transfer<Via>, Via, const N: usize>(
-    array: &[T; N],
+fn send_array<'a, T: Transfer<Via>, Via, const N: usize>(
+    array: &'a [T; N],
     what: &str,
-    to: &mut Outgoing,
+    to: &mut Outgoing<'a>,
 ) -> Result<()> {
+    if to.put_numbers(what, array)? {
+        return Ok(());
+    }
     array
         .iter()
         .try_for_each(|element| element.__send(what, to))
 }
 
 fn receive_array<T: Transfer<Via>, Via, const N: usize>(from: &mut Incoming) -> Result<[T; N]> {
-    let elements = (0..N)
-        .map(|_| T::__receive(from))
-        .collect::<Result<Vec<T>>>()?;
-    elements
+    let elements = match from.take_numbers::<T>() {
+        Some(numbers) => numbers,
+        None => (0..N).map(|_| T::__receive(from)).collect(),
+    };
+    elements?
         .try_into()
         .map_err(|_| Error::new(ErrorKind::Decode, "an array of another length arrived"))
 }
 
-type Send<T> = fn(&T, &str, &mut Outgoing) -> Result<()>;
+type Send<T> = for<'a> fn(&'a T, &str, &mut Outgoing<'a>) -> Result<()>;
 type Receive<T> = fn(&mut Incoming) -> Result<T>;
 
 /// The codec of a value. It is bound by nothing, so that it adds nothing to the error about a type that has none.
@@ -139,7 +143,7 @@ pub struct Value<T> {
 
 impl<T> Value<T> {
     /// Writes a value; `what` names it in the error.
-    pub fn send(self, value: &T, what: &str, to: &mut Outgoing) -> Result<()> {
+    pub fn send<'s>(self, value: &'s T, what: &str, to: &mut Outgoing<'s>) -> Result<()> {
         (self.send)(value, what, to)
     }
 
@@ -173,7 +177,7 @@ pub struct Lent<'a, T: ?Sized, Held> {
 
 impl<'a, T: ?Sized, Held> Lent<'a, T, Held> {
     /// Writes what a reference points to; `what` names it in the error.
-    pub fn send(self, value: &&'a T, what: &str, to: &mut Outgoing) -> Result<()> {
+    pub fn send<'s>(self, value: &'s &'a T, what: &str, to: &mut Outgoing<'s>) -> Result<()> {
         (self.send)(value, what, to)
     }
 

@@ -49,7 +49,7 @@ use std::{
 )]
 pub trait Transfer<Via = via::Serde>: sealed::Sealed<Via> + Sized {
     #[doc(hidden)]
-    fn __send(&self, what: &str, to: &mut Outgoing) -> Result<()>;
+    fn __send<'a>(&'a self, what: &str, to: &mut Outgoing<'a>) -> Result<()>;
     #[doc(hidden)]
     fn __receive(from: &mut Incoming) -> Result<Self>;
 }
@@ -81,7 +81,7 @@ mod sealed {
 }
 
 impl<T: Serialize + DeserializeOwned> Transfer<via::Serde> for T {
-    fn __send(&self, what: &str, to: &mut Outgoing) -> Result<()> {
+    fn __send<'a>(&'a self, what: &str, to: &mut Outgoing<'a>) -> Result<()> {
         to.put(what, self)
     }
 
@@ -91,8 +91,8 @@ impl<T: Serialize + DeserializeOwned> Transfer<via::Serde> for T {
 }
 
 impl<T: Descriptor> Transfer<via::Descriptor> for T {
-    fn __send(&self, what: &str, to: &mut Outgoing) -> Result<()> {
-        to.put(what, &crate::Fd(self.as_fd()))
+    fn __send<'a>(&'a self, what: &str, to: &mut Outgoing<'a>) -> Result<()> {
+        to.put_now(what, &crate::Fd(self.as_fd()))
     }
 
     fn __receive(from: &mut Incoming) -> Result<Self> {
@@ -135,7 +135,7 @@ pub trait Lend<Via> {
     /// What the child owns while its function borrows.
     type Held;
     fn __lend(held: &Self::Held) -> &Self;
-    fn __send(&self, what: &str, to: &mut Outgoing) -> Result<()>;
+    fn __send<'a>(&'a self, what: &str, to: &mut Outgoing<'a>) -> Result<()>;
     fn __receive(from: &mut Incoming) -> Result<Self::Held>;
 }
 
@@ -146,7 +146,7 @@ impl<T: Transfer<Via>, Via> Lend<via::Whole<Via>> for T {
         held
     }
 
-    fn __send(&self, what: &str, to: &mut Outgoing) -> Result<()> {
+    fn __send<'a>(&'a self, what: &str, to: &mut Outgoing<'a>) -> Result<()> {
         Transfer::__send(self, what, to)
     }
 
@@ -162,7 +162,7 @@ impl<T: Serialize + DeserializeOwned> Lend<via::Unsized> for [T] {
         held
     }
 
-    fn __send(&self, what: &str, to: &mut Outgoing) -> Result<()> {
+    fn __send<'a>(&'a self, what: &str, to: &mut Outgoing<'a>) -> Result<()> {
         to.put(what, self)
     }
 
@@ -186,7 +186,7 @@ macro_rules! lend {
                 held
             }
 
-            fn __send(&self, what: &str, to: &mut Outgoing) -> Result<()> {
+            fn __send<'a>(&'a self, what: &str, to: &mut Outgoing<'a>) -> Result<()> {
                 to.put(what, $out(self))
             }
 

@@ -1,0 +1,48 @@
+//! Seeing that a generic type is one that is known, and using it as such.
+//!
+//! Serde's calls are generic, and know the type of what they are given: [`typeid`] tells it, whatever lifetimes are in it.
+
+use std::mem::ManuallyDrop;
+
+/// Returns what a reference points to, if it is a reference to a `K`.
+///
+/// `R: 'a` says that it lives for `'a`.
+pub(crate) fn target<'a, R: 'a, K: ?Sized + 'static>(reference: &R) -> Option<&'a K> {
+    if typeid::of::<R>() != typeid::of::<&K>() {
+        return None;
+    }
+    // SAFETY: the types are the same but for the lifetime of the reference, which is `'a` or longer; nothing else in it has one. A
+    // shared reference may be copied.
+    Some(unsafe { std::mem::transmute_copy::<R, &'a K>(reference) })
+}
+
+/// Returns a value as one of the type `T`, if it is one.
+pub(crate) fn same<K: 'static, T>(value: K) -> Result<T, K> {
+    if typeid::of::<T>() != typeid::of::<K>() {
+        return Err(value);
+    }
+    let value = ManuallyDrop::new(value);
+    // SAFETY: the types are the same, for a type without lifetimes is the same as no other. The value is forgotten where it was.
+    Ok(unsafe { std::mem::transmute_copy::<ManuallyDrop<K>, T>(&value) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{same, target};
+
+    #[test]
+    fn target_is_seen_if_it_is_what_is_looked_for() {
+        let vec = vec![1.5_f64, 2.5];
+        assert_eq!(target::<&Vec<f64>, Vec<f64>>(&&vec), Some(&vec));
+        assert_eq!(target::<&[f64], [f64]>(&&vec[..]), Some(&vec[..]));
+        assert_eq!(target::<&Vec<f64>, [f64]>(&&vec), None);
+        assert_eq!(target::<&Vec<f64>, Vec<u64>>(&&vec), None);
+        assert_eq!(target::<Vec<f64>, Vec<f64>>(&vec), None);
+    }
+
+    #[test]
+    fn value_is_itself_or_handed_back() {
+        assert_eq!(same::<_, Vec<u8>>(vec![1_u8]), Ok(vec![1_u8]));
+        assert_eq!(same::<_, Vec<i8>>(vec![1_u8]), Err(vec![1_u8]));
+    }
+}
