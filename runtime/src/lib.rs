@@ -74,6 +74,9 @@ compile_error!(
 );
 
 mod error;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod process;
 pub mod shm;
 mod start;

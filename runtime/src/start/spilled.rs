@@ -34,7 +34,7 @@ fn fields(entry: &[u8]) -> Option<[u64; 2]> {
 }
 
 /// Writes a message to a file, or on to the one that has what goes beside it; returns the file and the summary.
-pub(super) fn write(file: Option<File>, message: &Outgoing<'_>) -> io::Result<(File, [u8; ENTRY])> {
+pub(crate) fn write(file: Option<File>, message: &Outgoing<'_>) -> io::Result<(File, [u8; ENTRY])> {
     let blobs = &message.blobs.list;
     let mut file = match file {
         Some(file) => file,
@@ -58,7 +58,7 @@ pub(super) fn write(file: Option<File>, message: &Outgoing<'_>) -> io::Result<(F
 
 /// Reads a message. The child need not have told the truth: nothing is read but such memory, which never keeps a reader waiting, and
 /// no more than there is.
-pub(super) fn read(file: OwnedFd, summary: &[u8]) -> io::Result<(Vec<u8>, Vec<Arrived>)> {
+pub(crate) fn read(file: OwnedFd, summary: &[u8]) -> io::Result<(Vec<u8>, Vec<Arrived>)> {
     memfd::check(&file)?;
     let mut file = File::from(file);
     let whole = file.metadata()?.len();

@@ -160,6 +160,11 @@ impl Segment {
         Ok(count)
     }
 
+    #[cfg(test)]
+    pub(crate) fn address(&self) -> usize {
+        each!(&self.numbers, numbers => numbers.as_ptr().addr())
+    }
+
     /// Returns the numbers; none if they are of another width, or have not come all.
     pub(crate) fn into_vec<P: Pod>(self) -> Option<Vec<P>> {
         if !self.is_full() {

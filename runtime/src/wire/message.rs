@@ -153,6 +153,12 @@ impl Incoming {
         })
     }
 
+    #[cfg(test)]
+    pub(super) fn first_blob_address(&self) -> usize {
+        let first = self.blobs.first().and_then(Option::as_ref);
+        first.map_or(0, Arrived::address)
+    }
+
     /// Takes the next value as the numbers of an array, if `T` is a number.
     pub(crate) fn take_numbers<T>(&mut self) -> Option<Result<Vec<T>>> {
         Number::of::<T>().map(|number| number.act(Take(self, PhantomData)))

@@ -9,6 +9,8 @@ mod element;
 mod kind;
 mod probe;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod visitor;
 mod writer;
 
@@ -17,7 +19,7 @@ use super::{
     fd::Passage,
 };
 pub(super) use kind::{ForNumber, Number, Plain};
-use reader::Reader;
+use reader::{Beside, Reader};
 use serde::{Serialize, Serializer, de::DeserializeOwned};
 use std::{cell::RefCell, error, os::fd::OwnedFd};
 use writer::Writer;
@@ -86,10 +88,10 @@ pub(super) fn decode_with<T: DeserializeOwned>(
     blobs: &mut Vec<Option<Arrived>>,
 ) -> Result<T, Cause> {
     let passage = Passage::inward(fds);
-    let beside = RefCell::new(std::mem::take(blobs));
+    let beside = Beside::new(std::mem::take(blobs));
     let mut format = rmp_serde::Deserializer::from_read_ref(bytes);
     let value = T::deserialize(Reader::new(&mut format, &beside));
-    *blobs = beside.into_inner();
+    *blobs = beside.blobs.into_inner();
     drop(passage);
     Ok(value?)
 }

@@ -3,33 +3,66 @@
 use super::{super::blob::Arrived, visitor::Visit};
 use serde::{
     Deserializer,
-    de::{DeserializeSeed, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor},
+    de::{DeserializeSeed, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor},
 };
-use std::cell::RefCell;
+use std::{cell::RefCell, ptr};
 
 /// Reads from the format, or from a part of it, and takes what is large from the blobs.
 pub(super) struct Reader<'b, From> {
     pub(super) from: From,
-    pub(super) blobs: Beside<'b>,
+    pub(super) beside: &'b Beside,
 }
 
-/// What came beside the message, each until it is asked for.
-pub(super) type Beside<'b> = &'b RefCell<Vec<Option<Arrived>>>;
+/// What there is to a message beside its bytes.
+pub(super) struct Beside {
+    /// Each until it is asked for.
+    pub(super) blobs: RefCell<Vec<Option<Arrived>>>,
+    /// Where the stack was when the reading began.
+    bottom: usize,
+}
+
+/// How much of the stack may be taken by reading what is nested: half of what a thread has by default. The format has a limit, but
+/// not for everything that can be nested.
+const DEEPEST: usize = 1 << 20;
+
+impl Beside {
+    pub(super) fn new(blobs: Vec<Option<Arrived>>) -> Self {
+        Self {
+            blobs: RefCell::new(blobs),
+            bottom: stack(),
+        }
+    }
+
+    /// Makes sure that there is stack left to go deeper.
+    pub(super) fn descend<E: Error>(&self) -> Result<(), E> {
+        if self.bottom.abs_diff(stack()) > DEEPEST {
+            return Err(E::custom("it is nested too deep"));
+        }
+        Ok(())
+    }
+}
+
+/// An address on the stack, about where it ends now.
+#[inline(never)]
+fn stack() -> usize {
+    let here = 0_u8;
+    ptr::from_ref(&here).addr()
+}
 
 impl<'b, From> Reader<'b, From> {
-    pub(super) fn new(from: From, blobs: Beside<'b>) -> Self {
-        Self { from, blobs }
+    pub(super) fn new(from: From, beside: &'b Beside) -> Self {
+        Self { from, beside }
     }
 
     fn wrap<Inner>(&self, inner: Inner) -> Reader<'b, Inner> {
-        Reader::new(inner, self.blobs)
+        Reader::new(inner, self.beside)
     }
 }
 
 macro_rules! forward {
     ($($method:ident)*) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, From::Error> {
-            self.from.$method(Visit::anything(visitor, self.blobs))
+            self.from.$method(Visit::anything(visitor, self.beside))
         })*
     };
 }
@@ -56,7 +89,7 @@ impl<'de, From: Deserializer<'de>> Deserializer<'de> for Reader<'_, From> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, From::Error> {
         self.from
-            .deserialize_any(Visit::sequence(visitor, self.blobs))
+            .deserialize_any(Visit::sequence(visitor, self.beside))
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(
@@ -91,7 +124,7 @@ impl<'de, From: Deserializer<'de>> Deserializer<'de> for Reader<'_, From> {
         visitor: V,
     ) -> Result<V::Value, From::Error> {
         self.from
-            .deserialize_unit_struct(name, Visit::anything(visitor, self.blobs))
+            .deserialize_unit_struct(name, Visit::anything(visitor, self.beside))
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -100,7 +133,7 @@ impl<'de, From: Deserializer<'de>> Deserializer<'de> for Reader<'_, From> {
         visitor: V,
     ) -> Result<V::Value, From::Error> {
         self.from
-            .deserialize_newtype_struct(name, Visit::anything(visitor, self.blobs))
+            .deserialize_newtype_struct(name, Visit::anything(visitor, self.beside))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -109,7 +142,7 @@ impl<'de, From: Deserializer<'de>> Deserializer<'de> for Reader<'_, From> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, From::Error> {
-        let visitor = Visit::anything(visitor, self.blobs);
+        let visitor = Visit::anything(visitor, self.beside);
         self.from.deserialize_enum(name, variants, visitor)
     }
 
@@ -123,7 +156,8 @@ impl<'de, Seed: DeserializeSeed<'de>> DeserializeSeed<'de> for Reader<'_, Seed> 
     type Value = Seed::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Seed::Value, D::Error> {
-        self.from.deserialize(Reader::new(from, self.blobs))
+        self.beside.descend()?;
+        self.from.deserialize(Reader::new(from, self.beside))
     }
 }
 
@@ -177,7 +211,7 @@ impl<'de, 'b, Parts: EnumAccess<'de>> EnumAccess<'de> for Reader<'b, Parts> {
     ) -> Result<(T::Value, Self::Variant), Parts::Error> {
         let seed = self.wrap(seed);
         let (value, variant) = self.from.variant_seed(seed)?;
-        Ok((value, Reader::new(variant, self.blobs)))
+        Ok((value, Reader::new(variant, self.beside)))
     }
 }
 
@@ -202,7 +236,7 @@ impl<'de, Variant: VariantAccess<'de>> VariantAccess<'de> for Reader<'_, Variant
         visitor: V,
     ) -> Result<V::Value, Variant::Error> {
         self.from
-            .tuple_variant(length, Visit::anything(visitor, self.blobs))
+            .tuple_variant(length, Visit::anything(visitor, self.beside))
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -211,6 +245,6 @@ impl<'de, Variant: VariantAccess<'de>> VariantAccess<'de> for Reader<'_, Variant
         visitor: V,
     ) -> Result<V::Value, Variant::Error> {
         self.from
-            .struct_variant(fields, Visit::anything(visitor, self.blobs))
+            .struct_variant(fields, Visit::anything(visitor, self.beside))
     }
 }

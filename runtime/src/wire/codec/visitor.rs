@@ -17,32 +17,32 @@ use std::{fmt, marker::PhantomData};
 /// Shows the visitor everything as it is, but bytes, which say what they are.
 pub(super) struct Visit<'b, V> {
     visitor: V,
-    blobs: Beside<'b>,
+    beside: &'b Beside,
     /// Whether the visitor has asked for a sequence.
     sequence: bool,
 }
 
 impl<'b, V> Visit<'b, V> {
     /// For a visitor that takes what comes.
-    pub(super) fn anything(visitor: V, blobs: Beside<'b>) -> Self {
+    pub(super) fn anything(visitor: V, beside: &'b Beside) -> Self {
         Self {
             visitor,
-            blobs,
+            beside,
             sequence: false,
         }
     }
 
     /// For a visitor that wants a sequence.
-    pub(super) fn sequence(visitor: V, blobs: Beside<'b>) -> Self {
+    pub(super) fn sequence(visitor: V, beside: &'b Beside) -> Self {
         Self {
             visitor,
-            blobs,
+            beside,
             sequence: true,
         }
     }
 
-    fn wrap<Inner>(blobs: Beside<'b>, inner: Inner) -> Reader<'b, Inner> {
-        Reader::new(inner, blobs)
+    fn wrap<Inner>(beside: &'b Beside, inner: Inner) -> Reader<'b, Inner> {
+        Reader::new(inner, beside)
     }
 }
 
@@ -70,7 +70,7 @@ impl<'de, V: Visitor<'de>> Visit<'_, V> {
     /// Takes what came beside the message, at the place that is named.
     fn take(&self, place: &[u8]) -> Option<Arrived> {
         let place = u64::from_le_bytes(place.try_into().ok()?);
-        let mut blobs = self.blobs.borrow_mut();
+        let mut blobs = self.beside.blobs.borrow_mut();
         blobs.get_mut(usize::try_from(place).ok()?)?.take()
     }
 
@@ -195,23 +195,25 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Visit<'_, V> {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<V::Value, D::Error> {
-        self.visitor.visit_some(Self::wrap(self.blobs, from))
+        self.beside.descend()?;
+        self.visitor.visit_some(Self::wrap(self.beside, from))
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, from: D) -> Result<V::Value, D::Error> {
+        self.beside.descend()?;
         self.visitor
-            .visit_newtype_struct(Self::wrap(self.blobs, from))
+            .visit_newtype_struct(Self::wrap(self.beside, from))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, parts: A) -> Result<V::Value, A::Error> {
-        self.visitor.visit_seq(Self::wrap(self.blobs, parts))
+        self.visitor.visit_seq(Self::wrap(self.beside, parts))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, parts: A) -> Result<V::Value, A::Error> {
-        self.visitor.visit_map(Self::wrap(self.blobs, parts))
+        self.visitor.visit_map(Self::wrap(self.beside, parts))
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, parts: A) -> Result<V::Value, A::Error> {
-        self.visitor.visit_enum(Self::wrap(self.blobs, parts))
+        self.visitor.visit_enum(Self::wrap(self.beside, parts))
     }
 }

@@ -1,0 +1,322 @@
+//! What takes in bytes that another process has made, fed with any bytes: by cargo-fuzz, and by a bounded random run among the tests.
+//!
+//! None of it may panic, hang, or take memory for what did not come.
+
+#![allow(
+    unreachable_pub,
+    missing_docs,
+    reason = "public for the fuzz targets alone, which are built with a flag of their own"
+)]
+
+use crate::{
+    Fd,
+    start::read_spilled,
+    sys::{
+        memfd,
+        segment::{Segment, Width},
+        socket,
+    },
+    wire::{Incoming, Line},
+};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{IoSlice, Write},
+    os::fd::{AsFd, OwnedFd},
+    time::Duration,
+};
+
+/// Something of every sort that is read differently.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+enum Value {
+    Unit,
+    Bytes(ByteBuf),
+    Text(String),
+    Char(char),
+    Wide(u128, i128),
+    Narrow(u8, i16, f32, bool),
+    Small(Vec<u8>),
+    Large(Vec<f64>),
+    Widest(Box<[i128]>),
+    Array([i16; 3]),
+    Many(Vec<Value>),
+    Map(BTreeMap<String, Value>),
+    Maybe(Option<Box<Value>>),
+    Untagged(Untagged),
+    Flat(Flat),
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Untagged {
+    Floats(Vec<f32>),
+    Text(String),
+    Named { inner: Tagged },
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind")]
+enum Tagged {
+    Numbers { numbers: Vec<u16> },
+    Nothing,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Flat {
+    #[serde(default)]
+    text: String,
+    #[serde(flatten)]
+    rest: BTreeMap<String, Vec<u64>>,
+}
+
+fn null() -> Option<OwnedFd> {
+    Some(File::open("/dev/null").ok()?.into())
+}
+
+/// Takes values out of a message, some of which name descriptors and what is beside it.
+fn take(mut message: Incoming) {
+    // What cannot be decoded is an error, and what can is dropped.
+    let _ = message.take::<Value>();
+    let _ = message.take::<Vec<Fd<OwnedFd>>>();
+    let _ = message.take::<BTreeMap<Vec<u8>, (String, Option<Fd<File>>)>>();
+    let _ = message.take_numbers::<u32>();
+    let _ = message.ready();
+}
+
+/// Reads frames from a socket, and values from their messages.
+pub fn frames(data: &[u8]) {
+    let Ok((here, there)) = socket::pair() else {
+        return;
+    };
+    let fds: Vec<OwnedFd> = (0..data.len() % 3).filter_map(|_| null()).collect();
+    let _ = socket::try_send(there.as_fd(), &[IoSlice::new(data)], &fds);
+    drop((there, fds));
+    let line = Line {
+        socket: here.as_fd(),
+        peer: None,
+        stall: Some(Duration::from_secs(10)),
+    };
+    while let Ok(Some(frame)) = line.receive() {
+        take(Incoming::from(frame));
+    }
+}
+
+/// Reads values from a message, beside which are some descriptors and the numbers of each width.
+pub fn values(data: &[u8]) {
+    let mut bytes = (data.len() as u64).to_le_bytes().to_vec();
+    bytes.extend_from_slice(data);
+    let fds = (0..3).filter_map(|_| null()).collect();
+    let beside = data.get(..data.len() / 16 * 16).unwrap_or_default();
+    let blobs = (0..5).filter_map(|log2| Segment::copied(Width::from_log2(log2)?, beside).ok());
+    take(Incoming::new(bytes, fds).with_blobs(blobs.collect()));
+    take(Incoming::new(data.to_vec(), Vec::new()));
+}
+
+/// Reads what a child has left in memory, with the summary in the first bytes.
+pub fn spilled(data: &[u8]) {
+    let Some((summary, content)) = data.split_at_checked(16) else {
+        return;
+    };
+    let Ok(mut file) = memfd::create() else {
+        return;
+    };
+    if file.write_all(content).is_ok()
+        && let Ok((bytes, blobs)) = read_spilled(file.into(), summary)
+    {
+        take(Incoming::new(bytes, Vec::new()).with_blobs(blobs));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Flat, Tagged, Untagged, Value, frames, spilled, values};
+    use crate::{
+        start::write_spilled,
+        wire::{Incoming, Outgoing},
+    };
+    use std::{
+        collections::BTreeMap,
+        io::{Read, Seek},
+    };
+
+    /// One of each, with `length` numbers in what can be large.
+    fn one_of_each(length: usize) -> Value {
+        let text = "t".repeat(length);
+        Value::Many(vec![
+            Value::Unit,
+            Value::Bytes(vec![1; length].into()),
+            Value::Text(text.clone()),
+            Value::Char('ß'),
+            Value::Wide(u128::MAX, -1),
+            Value::Narrow(1, -2, 0.5, true),
+            Value::Small(vec![3; length]),
+            Value::Large(vec![0.25; length]),
+            Value::Widest(vec![i128::MIN; length].into()),
+            Value::Array([1, 2, 3]),
+            Value::Map(BTreeMap::from([(text.clone(), Value::Unit)])),
+            Value::Maybe(Some(Box::new(Value::Maybe(None)))),
+            Value::Untagged(Untagged::Floats(vec![1.5; length + 1])),
+            Value::Untagged(Untagged::Named {
+                inner: Tagged::Numbers {
+                    numbers: vec![7; length],
+                },
+            }),
+            Value::Untagged(Untagged::Named {
+                inner: Tagged::Nothing,
+            }),
+            Value::Flat(Flat {
+                text,
+                rest: BTreeMap::from([("r".to_owned(), vec![u64::MAX; length])]),
+            }),
+        ])
+    }
+
+    #[test]
+    fn what_is_fed_is_what_is_read_where_nothing_is_wrong_with_it() {
+        for length in [0, 3, 70_000] {
+            let value = one_of_each(length);
+            let mut message = Outgoing::default();
+            message.put("a value", &value).unwrap();
+            let blobs = message.blobs.arrive().unwrap();
+            assert_eq!(blobs.is_empty(), length < 70_000);
+            let mut message = Incoming::new(message.bytes, message.fds).with_blobs(blobs);
+            assert!(message.take::<Value>().unwrap() == value);
+            message.ready().unwrap();
+        }
+    }
+
+    /// Numbers that look random, and are the same in each run.
+    struct Random(u64);
+
+    impl Random {
+        fn next(&mut self) -> u64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0
+        }
+
+        fn below(&mut self, end: usize) -> usize {
+            usize::try_from(self.next() % end.max(1) as u64).unwrap()
+        }
+
+        /// Changes some bytes, by bits, by values that are of a meaning in the format, or by another length.
+        fn spoil(&mut self, bytes: &mut Vec<u8>) {
+            for _ in 0..=self.below(4) {
+                let at = self.below(bytes.len());
+                let special = [
+                    0, 1, 0x7f, 0x80, 0x81, 0x91, 0xc4, 0xc6, 0xc9, 0xdb, 0xdd, 0xdf, 0xff,
+                ];
+                match (self.below(5), bytes.get_mut(at)) {
+                    (0, Some(byte)) => *byte ^= 1 << self.below(8),
+                    (1, Some(byte)) => *byte = special[self.below(special.len())],
+                    (2, Some(byte)) => *byte = self.next().to_le_bytes()[0],
+                    (3, _) => bytes.truncate(at),
+                    _ => {
+                        let special = special[self.below(special.len())];
+                        bytes.insert(at, special);
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many inputs each entry is fed.
+    const RUNS: usize = 4000;
+
+    /// Feeds an entry with what is nearly right, and with what is not at all.
+    fn feed(sound: &[Vec<u8>], entry: impl Fn(&[u8])) {
+        let mut random = Random(0x9e37_79b9_7f4a_7c15);
+        for sound in sound {
+            entry(sound);
+        }
+        for run in 0..RUNS {
+            let mut bytes = sound[run % sound.len()].clone();
+            if run % 4 == 0 {
+                let length = random.below(300);
+                bytes = (0..length)
+                    .map(|_| random.next().to_le_bytes()[0])
+                    .collect();
+            } else {
+                random.spoil(&mut bytes);
+            }
+            entry(&bytes);
+        }
+    }
+
+    fn encoded(value: &Value) -> Vec<u8> {
+        let mut message = Outgoing::default();
+        message.put("a value", value).unwrap();
+        message.bytes
+    }
+
+    #[test]
+    fn any_bytes_are_a_message_or_an_error() {
+        let sound = [0, 3, 40].map(|length| encoded(&one_of_each(length)));
+        feed(&sound, values);
+        // Without the length before it, and with places beside the message.
+        let large = encoded(&one_of_each(70_000));
+        feed(
+            &[sound[1][8..].to_vec(), large[8..].to_vec(), large],
+            values,
+        );
+    }
+
+    #[test]
+    fn any_bytes_are_frames_or_an_error() {
+        let frame = |kind: u8, content: &[u8], descriptors: u64| {
+            let mut frame = u64::from(kind).to_le_bytes().to_vec();
+            frame.extend_from_slice(&(content.len() as u64).to_le_bytes());
+            frame.extend_from_slice(&descriptors.to_le_bytes());
+            frame.extend_from_slice(content);
+            frame
+        };
+        let message = frame(3, &encoded(&one_of_each(5)), 0);
+        let beside = |log2: u8| frame(0x40 + log2, &[5; 64], 0);
+        let sound = [
+            message.clone(),
+            [beside(0), beside(4), message].concat(),
+            frame(3, &[], 2),
+            [frame(1, &[], 0), frame(2, &[1; 100], 1)].concat(),
+        ];
+        feed(&sound, frames);
+    }
+
+    #[test]
+    fn any_bytes_are_left_by_a_child_or_an_error() {
+        let sound = [0, 5, 70_000].map(|length| {
+            let value = one_of_each(length);
+            let mut message = Outgoing::spilling();
+            message.put("a value", &value).unwrap();
+            let file = message.blobs.take_file();
+            let (mut file, summary) = write_spilled(file, &message).unwrap();
+            let mut bytes = summary.to_vec();
+            file.rewind().unwrap();
+            file.read_to_end(&mut bytes).unwrap();
+            bytes
+        });
+        feed(&sound[..2], spilled);
+        spilled(&sound[2]);
+        // The table and the message alone: the large content would make the run long.
+        feed(&[sound[2][sound[2].len() - 2000..].to_vec()], spilled);
+    }
+
+    #[test]
+    fn nesting_without_end_is_an_error() {
+        for (open, innermost) in [
+            (&b"\x81\xa5Maybe"[..], &b"\xc0"[..]),
+            (b"\x81\xa4Many\x91", b"\xa4Unit"),
+            (b"\x81\xa3Map\x81\xa1k", b"\xa4Unit"),
+            (b"\x81\xa8Untagged\x81\xa5inner", b"\x90"),
+            (b"\x91", b"\xc0"),
+        ] {
+            let nested = [&open.repeat(100_000)[..], innermost].concat();
+            let mut bytes = (nested.len() as u64).to_le_bytes().to_vec();
+            bytes.extend_from_slice(&nested);
+            let mut message = Incoming::new(bytes, Vec::new());
+            message.take::<Value>().unwrap_err();
+        }
+    }
+}
