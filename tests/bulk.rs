@@ -7,14 +7,14 @@
     reason = "what is passed, and how much of it, is what is tested"
 )]
 
-use procession::{Builder, Process, StartMethod, Transfer, process};
-use procession_tests::under_each_method;
+use procession::{Builder, Bulk, Process, StartMethod, Transfer, process};
+use procession_tests::{DEADLINE, under_each_method, within};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet, VecDeque},
-    fmt,
+    fmt, fs,
     sync::Arc,
 };
 
@@ -198,6 +198,9 @@ fn every_owner_and_every_depth_arrives() {
                 method,
                 BTreeMap::from([(bytes.clone(), Ok::<_, String>(floats.clone()))]),
             );
+            let points = vec![[1.5_f32, -2.5, 3.5]; length];
+            there_and_back(method, Bulk(points.clone()));
+            there_and_back(method, (Some(Bulk(vec![[1_u8; 5]; length])), Bulk(points)));
             // None of these is bulk.
             there_and_back(
                 method,
@@ -431,5 +434,42 @@ fn deep_values_arrive() {
             Nest::Nest(Box::new(nest))
         });
         there_and_back(method, nest);
+    });
+}
+
+/// Whether so much memory is to be had, with some to spare.
+fn has_memory(bytes: u64) -> bool {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"));
+    let available = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    available.is_some_and(|kib| kib * 1024 > bytes + (2 << 30))
+}
+
+#[test]
+fn more_than_four_gib_arrive() {
+    const LENGTH: usize = (4 << 30) + 12_345;
+    #[process]
+    fn probe(bytes: Vec<u8>, step: usize) -> (usize, Vec<u8>, Vec<u8>) {
+        let probes = bytes.iter().copied().step_by(step).collect();
+        (bytes.len(), probes, bytes[bytes.len() - 100..].to_vec())
+    }
+    if !has_memory(2 * LENGTH as u64) {
+        println!("there is no memory for it");
+        return;
+    }
+    within(DEADLINE * 3, || {
+        let mut bytes = vec![0_u8; LENGTH];
+        // Not every page of it is touched, so that it takes less memory and time.
+        let step = (1 << 20) + 1;
+        for (index, byte) in bytes.iter_mut().enumerate().step_by(step) {
+            *byte = index.to_le_bytes()[2];
+        }
+        bytes[LENGTH - 1] = 99;
+        let wanted: Vec<u8> = bytes.iter().copied().step_by(step).collect();
+        let last = bytes[LENGTH - 100..].to_vec();
+        let child = probe::spawn(bytes, step).unwrap();
+        assert!(child.join().unwrap() == (LENGTH, wanted, last));
     });
 }

@@ -153,7 +153,7 @@ pub use procession_macros::process;
 pub use start::{
     AuthKey, Panic, StartMethod, Stdio, authkey, prewarm, set_start_method, stop_helper,
 };
-pub use wire::{Fd, Transfer};
+pub use wire::{Bulk, Fd, Transfer};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

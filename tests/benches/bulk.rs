@@ -6,14 +6,17 @@
 #![allow(missing_docs, reason = "a program")]
 
 #[path = "shared/table.rs"]
+#[allow(dead_code, reason = "other benches use the rest")]
 mod table;
 
-use procession::{Transfer, process};
+use procession::{Process, Transfer, process};
 use serde::{Deserialize, Serialize};
 use std::{
-    hint,
+    fs, hint,
     io::{self, PipeReader, Read, Write},
-    time::{Duration, Instant},
+    path::Path,
+    process::Command,
+    time::{Duration, Instant, SystemTime},
 };
 use table::{Row, Table};
 
@@ -21,15 +24,19 @@ const SIZE: usize = 64 << 20;
 const TIMES: usize = 21;
 const GOAL: f64 = 0.6;
 
-/// Has come to be when the argument is there.
+/// Tells when the argument is there.
 #[process]
-fn take<T: Transfer>(value: T) {
+fn take<T: Transfer>(value: T) -> SystemTime {
+    let now = SystemTime::now();
     hint::black_box(&value);
+    now
 }
 
 #[process]
-fn borrow(value: &[f64]) {
+fn borrow(value: &[f64]) -> SystemTime {
+    let now = SystemTime::now();
     hint::black_box(value);
+    now
 }
 
 /// Something large inside of something else.
@@ -39,13 +46,53 @@ struct Picture {
     pixels: Option<Vec<f32>>,
 }
 
-/// Says when its value is made, and returns it when it is told to.
+/// Makes a value, and returns it when it is told to.
 #[process]
 fn give(mut go: PipeReader) -> Vec<f64> {
     let value = vec![0.5; SIZE / 8];
     go.read_exact(&mut [0]).expect("the parent tells");
     value
 }
+
+/// Hands bytes to a process that is started for them, and has them returned over a pipe.
+const PYTHON: &str = r#"
+import multiprocessing, sys, time
+
+SIZE = 64 << 20
+
+def take(value, pipe):
+    pipe.send(time.time())
+
+def give(pipe):
+    value = bytes(SIZE)
+    pipe.recv()
+    pipe.send(value)
+
+def measure(context, target, *arguments):
+    taken = []
+    for _ in range(5):
+        ours, theirs = context.Pipe()
+        begun = time.time()
+        child = context.Process(target=target, args=(*arguments, theirs))
+        child.start()
+        if target is give:
+            time.sleep(0.2)
+            begun = time.time()
+            ours.send(None)
+            ours.recv()
+            taken.append(time.time() - begun)
+        else:
+            taken.append(ours.recv() - begun)
+        child.join()
+    taken.sort()
+    return taken[len(taken) // 2] * 1e6
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("forkserver")
+    version = sys.version.split()[0]
+    print(f"CPython {version}, 64 MiB, bytes as argument, forkserver\t{measure(context, take, bytes(SIZE))}")
+    print(f"CPython {version}, 64 MiB, bytes as result, over a Pipe\t{measure(context, give)}")
+"#;
 
 fn main() -> io::Result<()> {
     let mut table = Table::new();
@@ -60,11 +107,7 @@ fn main() -> io::Result<()> {
 
     let numbers = vec![0.5_f64; SIZE / 8];
     table.add(row("&[f64] as argument", &numbers, || {
-        let begun = Instant::now();
-        let child = borrow::spawn(&numbers).expect("it starts");
-        let took = begun.elapsed();
-        child.join().expect("it returns");
-        took
+        arrival(borrow::new(&numbers))
     }));
     table.add(row("Vec<f64> as result", &numbers, || {
         let (go, mut tell) = io::pipe().expect("there are descriptors");
@@ -76,19 +119,42 @@ fn main() -> io::Result<()> {
         assert_eq!(value.len(), SIZE / 8);
         took
     }));
+    python(&mut table);
     table.finish("bulk")
 }
 
 /// A value that is given away, as the argument of a process that is started for it.
 fn argument<T: Transfer + Clone>(what: &str, value: &T) -> Row {
     row(&format!("{what} as argument"), value, || {
-        let process = take::new(value.clone());
-        let begun = Instant::now();
-        let child = procession::Process::spawn(process).expect("it starts");
-        let took = begun.elapsed();
-        child.join().expect("it returns");
-        took
+        arrival(take::new(value.clone()))
     })
+}
+
+/// How long it takes from the call until the function has its argument, the start included.
+fn arrival(process: impl Process<Output = SystemTime>) -> Duration {
+    let begun = SystemTime::now();
+    let child = process.spawn().expect("it starts");
+    let there = child.join().expect("it returns");
+    there.duration_since(begun).unwrap_or_default()
+}
+
+/// What `CPython` takes for the like, where it is on the machine.
+fn python(table: &mut Table) {
+    // A file, since what is started anew has to import it.
+    let script = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bulk_peer.py");
+    let written = fs::write(&script, PYTHON);
+    match written.and_then(|()| Command::new("python3").arg(&script).output()) {
+        Ok(output) => {
+            for line in String::from_utf8_lossy(&output.stdout).lines() {
+                if let Some((who, took)) = line.split_once('\t')
+                    && let Ok(took) = took.trim().parse()
+                {
+                    table.add_other(who.to_owned(), took);
+                }
+            }
+        }
+        Err(error) => table.note(format!("CPython is not measured: python3: {error}")),
+    }
 }
 
 /// Hands over and clones by turns.

@@ -8,6 +8,7 @@ use bytemuck::Pod;
 use nix::{
     errno::Errno,
     sys::mman::{MmapAdvise, madvise},
+    unistd::{SysconfVar, sysconf},
 };
 use std::{
     fs::File,
@@ -186,12 +187,12 @@ fn fill_some<N: Pod>(
         numbers
             .try_reserve_exact(more)
             .map_err(|_| io::Error::from(Errno::ENOMEM))?;
-        use_huge_pages(numbers.spare_capacity_mut());
+        use_huge_pages(numbers);
     }
     let begun = filled - numbers.len() * size_of::<N>();
-    let room = bytes_of(numbers.spare_capacity_mut());
-    let most = (length - filled).min(AT_ONCE);
-    let count = fill(room[begun..].get_mut(..most).unwrap_or_default())?;
+    let room = &mut bytes_of(numbers.spare_capacity_mut())[begun..];
+    let most = room.len().min(length - filled).min(AT_ONCE);
+    let count = fill(&mut room[..most])?;
     let whole = (filled + count) / size_of::<N>();
     // SAFETY: so many numbers have all their bytes, which are within the capacity, and any bytes make a number.
     unsafe { numbers.set_len(whole) };
@@ -206,19 +207,25 @@ fn bytes_of<N: Pod>(numbers: &mut [MaybeUninit<N>]) -> &mut [MaybeUninit<u8>] {
 }
 
 /// Asks for huge pages where there is room for them.
-fn use_huge_pages<N>(room: &mut [MaybeUninit<N>]) {
-    const HUGE: usize = 2 << 20;
-    const PAGE: usize = 64 << 10;
-    let (start, length) = (room.as_mut_ptr(), size_of_val(room));
-    if length < 2 * HUGE {
+///
+/// It is whole pages that are asked for, the first and the last included: memory of which a part is treated in another way is not moved
+/// by the kernel when more is needed, but copied by the allocator.
+fn use_huge_pages<N>(numbers: &mut Vec<N>) {
+    const WORTH_IT: usize = 4 << 20;
+    let length = numbers.capacity() * size_of::<N>();
+    if length < WORTH_IT {
         return;
     }
-    // A multiple of every size that a page has.
-    let skipped = start.addr().next_multiple_of(PAGE) - start.addr();
-    let length = (length - skipped) / PAGE * PAGE;
-    if let Some(start) = NonNull::new(start.cast::<libc::c_void>().wrapping_byte_add(skipped)) {
-        // SAFETY: the memory is ours, and the advice changes nothing of what is in it. A kernel without huge pages refuses, and
-        // does as it always does.
+    let Ok(Some(Ok(page))) = sysconf(SysconfVar::PAGE_SIZE).map(|size| size.map(usize::try_from))
+    else {
+        return;
+    };
+    let start = numbers.as_mut_ptr().cast::<libc::c_void>();
+    let before = start.addr() % page;
+    let length = (before + length).next_multiple_of(page);
+    if let Some(start) = NonNull::new(start.wrapping_byte_sub(before)) {
+        // SAFETY: the pages are there, since each has some of the numbers, and the advice changes nothing of what is in them. A kernel
+        // without huge pages refuses, and does as it always does.
         let _ = unsafe { madvise(start, length, MmapAdvise::MADV_HUGEPAGE) };
     }
 }
@@ -232,7 +239,7 @@ pub(crate) fn copy(bytes: &[u8]) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Segment, Width};
+    use super::{FIRST, Segment, Width};
     use crate::sys::{memfd, socket};
     use std::{
         io::{Seek, Write},
@@ -287,6 +294,31 @@ mod tests {
                 .unwrap()
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn more_than_is_believed_at_first_arrives() {
+        let mut bytes = vec![7; 3 * FIRST + 5];
+        (0..=9)
+            .zip(bytes.iter_mut().step_by(FIRST / 3 + 1))
+            .for_each(|(mark, byte)| *byte = mark);
+        let copy = super::copy(&bytes).unwrap();
+        assert!(copy == bytes);
+        let mut rest = &bytes[..];
+        let mut segment = Segment::new(Width::One, bytes.len()).unwrap();
+        while !segment.is_full() {
+            // As much as came, which need not be all there is room for.
+            let count = segment
+                .fill(|room| {
+                    let count = room.len().min(rest.len()).min(1_000_003);
+                    room[..count].write_copy_of_slice(&rest[..count]);
+                    Ok(count)
+                })
+                .unwrap();
+            assert!(count > 0);
+            rest = &rest[count..];
+        }
+        assert!(segment.into_vec::<u8>().unwrap() == bytes);
     }
 
     #[test]

@@ -1,67 +1,148 @@
-//! What goes beside a message: before its frame, in the order in which its bytes count them, each in a frame of its own.
+//! Vectors of plain structs, as the bytes they are.
 
-use super::{
-    blob::{Arrived, Blob},
-    frame::{Line, invalid},
-    message::Outgoing,
+use bytemuck::Pod;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
 };
-use crate::sys::{
-    segment::{Segment, Width},
-    socket,
-    wait::For,
-};
-use std::io;
 
-/// The kinds of such frames: to this is added the logarithm of how wide the units are.
-const KIND: u8 = 0x40;
+/// A vector of plain structs or arrays that moves between processes as the bytes it is, and not field by field.
+///
+/// Vectors of numbers need no wrapper: see [`Transfer`](crate::Transfer#speed). This is for vectors of what is made of numbers, such as
+/// `Vec<[f32; 3]>`, or `Vec<Pixel>` with a `Pixel` for which
+/// [`bytemuck::Pod`](https://docs.rs/bytemuck/latest/bytemuck/trait.Pod.html) is derived: any bytes are such a value, and no byte of it is
+/// padding.
+///
+/// In other formats it is a sequence of integers.
+///
+/// # Examples
+///
+/// ```
+/// use procession::{Bulk, process};
+///
+/// #[process]
+/// fn highest(points: Bulk<[f32; 3]>) -> f32 {
+///     points.iter().map(|[_, _, height]| *height).fold(f32::MIN, f32::max)
+/// }
+///
+/// let points = vec![[0.0, 0.0, 1.5], [1.0, 0.0, 2.5]];
+/// assert_eq!(highest::spawn(points.into())?.join()?, 2.5);
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Bulk<T>(pub Vec<T>);
 
-/// What is worth a call for more room in the socket.
-const LARGE: usize = 256 << 10;
-
-/// How wide the units are, if a frame of this kind goes beside a message.
-pub(super) fn width(kind: u8) -> Option<Width> {
-    kind.checked_sub(KIND).and_then(Width::from_log2)
+impl<T> Bulk<T> {
+    /// Returns what was wrapped.
+    #[must_use]
+    pub fn into_inner(self) -> Vec<T> {
+        self.0
+    }
 }
 
-impl Line<'_> {
-    /// Sends one message, and before it what goes beside it.
-    pub(crate) fn send_message(&self, kind: u8, message: &Outgoing<'_>) -> io::Result<()> {
-        if !message.blobs.list.is_empty() {
-            self.send_blobs(&message.blobs.list)?;
+impl<T> Default for Bulk<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Bulk<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<T> From<Vec<T>> for Bulk<T> {
+    fn from(vec: Vec<T>) -> Self {
+        Self(vec)
+    }
+}
+
+impl<T> From<Bulk<T>> for Vec<T> {
+    fn from(bulk: Bulk<T>) -> Self {
+        bulk.0
+    }
+}
+
+impl<T> Deref for Bulk<T> {
+    type Target = Vec<T>;
+
+    fn deref(&self) -> &Vec<T> {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Bulk<T> {
+    fn deref_mut(&mut self) -> &mut Vec<T> {
+        &mut self.0
+    }
+}
+
+// Each goes as numbers that are aligned as it is, so that the memory they arrive in can be its own.
+
+impl<T: Pod> Serialize for Bulk<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        const { assert!(size_of::<T>() != 0, "what has no bytes has none to move") };
+        match align_of::<T>() {
+            2 => serializer.collect_seq(bytemuck::cast_slice::<T, u16>(self)),
+            4 => serializer.collect_seq(bytemuck::cast_slice::<T, u32>(self)),
+            8 => serializer.collect_seq(bytemuck::cast_slice::<T, u64>(self)),
+            16 => serializer.collect_seq(bytemuck::cast_slice::<T, u128>(self)),
+            _ => serializer.collect_seq(bytemuck::cast_slice::<T, u8>(self)),
         }
-        self.send(kind, &message.bytes, &message.fds)
+    }
+}
+
+impl<'de, T: Pod> Deserialize<'de> for Bulk<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let vec = match align_of::<T>() {
+            2 => of_numbers::<u16, T>(Vec::deserialize(deserializer)?),
+            4 => of_numbers::<u32, T>(Vec::deserialize(deserializer)?),
+            8 => of_numbers::<u64, T>(Vec::deserialize(deserializer)?),
+            16 => of_numbers::<u128, T>(Vec::deserialize(deserializer)?),
+            _ => of_numbers::<u8, T>(Vec::deserialize(deserializer)?),
+        };
+        vec.map(Self)
+            .ok_or_else(|| de::Error::custom("bytes are left over"))
+    }
+}
+
+/// The same bytes, in the same memory if that is of the right layout.
+fn of_numbers<N: Pod, T: Pod>(numbers: Vec<N>) -> Option<Vec<T>> {
+    match bytemuck::allocation::try_cast_vec(numbers) {
+        Ok(vec) => Some(vec),
+        Err((_, numbers)) => {
+            let whole = size_of_val(&numbers[..]).is_multiple_of(size_of::<T>());
+            whole.then(|| bytemuck::pod_collect_to_vec(&numbers))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Bulk, of_numbers};
+    use crate::wire::{Incoming, Outgoing};
+
+    #[test]
+    fn bulk_goes_in_its_own_memory() {
+        let points = Bulk(vec![[1.5_f64, 2.5, 3.5]; 10_000]);
+        let mut message = Outgoing::default();
+        message.put("points", &points).unwrap();
+        assert!(message.bytes.len() < 32);
+        let arrived = message.blobs.arrive().unwrap();
+        let before = arrived[0].address();
+        let mut message = Incoming::new(message.bytes, Vec::new()).with_blobs(arrived);
+        let arrived: Bulk<[f64; 3]> = message.take().unwrap();
+        assert!(arrived == points);
+        assert_eq!(arrived.as_ptr().addr(), before);
     }
 
-    fn send_blobs(&self, blobs: &[Blob<'_>]) -> io::Result<()> {
-        if blobs.iter().any(|blob| blob.len() >= LARGE) {
-            // Without more room it takes longer.
-            let _ = socket::widen(self.socket);
-        }
-        for blob in blobs {
-            let bytes = blob.bytes().ok_or(io::ErrorKind::InvalidInput)?;
-            self.send(KIND + blob.width.log2(), bytes, &[])?;
-        }
-        Ok(())
-    }
-
-    /// Receives what goes beside a message, after the header of its frame.
-    pub(super) fn receive_blob(&self, width: Width, length: usize) -> io::Result<Arrived> {
-        let mut segment = Segment::new(width, length)
-            .ok_or_else(|| invalid("what is beside it has an odd length"))?;
-        let mut last_try = false;
-        while !segment.is_full() {
-            match segment.receive(self.socket) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(_) => {}
-                // As for the bytes of a message.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-                Err(_) if last_try => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Err(_) => last_try = !self.wait(For::Reading)?,
-            }
-        }
-        Ok(segment)
+    #[test]
+    fn bytes_that_are_left_over_are_refused() {
+        assert_eq!(of_numbers::<u16, [u16; 2]>(vec![1, 2, 3]), None);
+        let mut roomy = Vec::with_capacity(3);
+        roomy.extend([1, 2]);
+        assert_eq!(of_numbers::<u16, [u16; 2]>(roomy), Some(vec![[1, 2]]));
     }
 }

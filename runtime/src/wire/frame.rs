@@ -1,6 +1,6 @@
 //! Frames: a kind, bytes of any length and any number of descriptors, over a stream socket.
 
-use super::{blob::Arrived, bulk};
+use super::{beside, blob::Arrived};
 use crate::sys::{
     socket::{self, MAX_FDS},
     wait::{self, For},
@@ -85,7 +85,7 @@ impl Line<'_> {
         let (mut blobs, mut fds) = (Vec::new(), Vec::new());
         let (kind, length, descriptors) = loop {
             match self.receive_header(&mut fds) {
-                Ok((kind, length, descriptors)) => match bulk::width(kind) {
+                Ok((kind, length, descriptors)) => match beside::width(kind) {
                     None => break (kind, length, descriptors),
                     Some(width) => blobs.push(self.receive_blob(width, length)?),
                 },

@@ -1,3 +1,4 @@
+mod beside;
 mod blob;
 mod bulk;
 mod codec;
@@ -9,6 +10,7 @@ mod shape;
 mod transfer;
 
 pub(crate) use blob::Arrived;
+pub use bulk::Bulk;
 pub(crate) use codec::{decode, encode};
 pub use fd::Fd;
 pub(crate) use frame::{Frame, Line};

@@ -22,6 +22,22 @@ use std::{
 /// - At the top of a parameter, references to such (`&str`, `&[T]`, `&Path`, `&T`): they are sent without a clone, and the
 ///   child owns what they point to while it runs.
 ///
+/// # Speed
+///
+/// Numbers and text in bulk move as the bytes they are, and not one by one: `Vec<u8>`, `&[f32]`, `Box<[i64]>`, `Arc<[u128]>`,
+/// `Cow<[f64]>`, `String`, `&str`, serde's own bytes, and whatever else serde writes as a slice of numbers from `u8` to `i128`, `f32` or
+/// `f64`, at any depth in other types. From 64 KiB on they are read straight into the vector they become. As a parameter, or behind
+/// its reference, such a value is also sent from where it is; inside another type it is copied once before. An array of numbers does so
+/// as a parameter or an output. A text is checked to be UTF-8 on arrival.
+///
+/// What serde sees element by element moves that way: `Vec<bool>`, `Vec<char>`, vectors of tuples, arrays and structs,
+/// [`VecDeque`](std::collections::VecDeque), sets and maps, and whatever an untagged or internally tagged enum or a flattened field
+/// holds, since serde sorts out afterwards what that is. For vectors of plain structs and arrays there is [`Bulk`](crate::Bulk).
+///
+/// A large output waits in memory of its own for the process to be joined, which takes two copies and the time to make that memory.
+///
+/// How deep values are nested has a limit, which is an error where it is passed: what takes 1 MiB of stack to read.
+///
 /// The trait is sealed. `Via` says by which road a type travels and is inferred wherever a type is concrete; a generic
 /// function bounds its types by plain `Transfer`, which is the road of serde, each as it stands in the signature:
 /// `where Vec<T>: Transfer` does not follow from `T: Transfer`.

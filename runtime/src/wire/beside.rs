@@ -1,0 +1,67 @@
+//! What goes beside a message: before its frame, in the order in which its bytes count them, each in a frame of its own.
+
+use super::{
+    blob::{Arrived, Blob},
+    frame::{Line, invalid},
+    message::Outgoing,
+};
+use crate::sys::{
+    segment::{Segment, Width},
+    socket,
+    wait::For,
+};
+use std::io;
+
+/// The kinds of such frames: to this is added the logarithm of how wide the units are.
+const KIND: u8 = 0x40;
+
+/// What is worth a call for more room in the socket.
+const LARGE: usize = 256 << 10;
+
+/// How wide the units are, if a frame of this kind goes beside a message.
+pub(super) fn width(kind: u8) -> Option<Width> {
+    kind.checked_sub(KIND).and_then(Width::from_log2)
+}
+
+impl Line<'_> {
+    /// Sends one message, and before it what goes beside it.
+    pub(crate) fn send_message(&self, kind: u8, message: &Outgoing<'_>) -> io::Result<()> {
+        if !message.blobs.list.is_empty() {
+            self.send_blobs(&message.blobs.list)?;
+        }
+        self.send(kind, &message.bytes, &message.fds)
+    }
+
+    fn send_blobs(&self, blobs: &[Blob<'_>]) -> io::Result<()> {
+        if blobs.iter().any(|blob| blob.len() >= LARGE) {
+            // Without more room it takes longer.
+            let _ = socket::widen(self.socket);
+        }
+        for blob in blobs {
+            let bytes = blob.bytes().ok_or(io::ErrorKind::InvalidInput)?;
+            self.send(KIND + blob.width.log2(), bytes, &[])?;
+        }
+        Ok(())
+    }
+
+    /// Receives what goes beside a message, after the header of its frame.
+    pub(super) fn receive_blob(&self, width: Width, length: usize) -> io::Result<Arrived> {
+        let mut segment = Segment::new(width, length)
+            .ok_or_else(|| invalid("what is beside it has an odd length"))?;
+        let mut last_try = false;
+        while !segment.is_full() {
+            match segment.receive(self.socket) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                // As for the bytes of a message.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                Err(_) if last_try => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(_) => last_try = !self.wait(For::Reading)?,
+            }
+        }
+        Ok(segment)
+    }
+}
