@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "a test")]
 #![allow(
     clippy::needless_pass_by_value,
+    clippy::large_stack_arrays,
     clippy::large_types_passed_by_value,
     reason = "what is passed, and how much of it, is what is tested"
 )]
@@ -52,7 +53,9 @@ fn floats(length: usize) -> Vec<f64> {
         .into_iter()
         .map(f64::from)
         .collect();
-    floats.iter_mut().for_each(|float| *float /= -7.0);
+    for float in &mut floats {
+        *float /= -7.0;
+    }
     floats
 }
 

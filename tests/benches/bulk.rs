@@ -5,6 +5,8 @@
 
 #![allow(missing_docs, reason = "a program")]
 
+#[path = "shared/peers.rs"]
+mod peers;
 #[path = "shared/table.rs"]
 #[allow(dead_code, reason = "other benches use the rest")]
 mod table;
@@ -12,10 +14,8 @@ mod table;
 use procession::{Process, Transfer, process};
 use serde::{Deserialize, Serialize};
 use std::{
-    fs, hint,
+    env, hint,
     io::{self, PipeReader, Read, Write},
-    path::Path,
-    process::Command,
     time::{Duration, Instant, SystemTime},
 };
 use table::{Row, Table};
@@ -26,6 +26,7 @@ const GOAL: f64 = 0.6;
 
 /// Tells when the argument is there.
 #[process]
+#[allow(clippy::needless_pass_by_value, reason = "it is to be given away")]
 fn take<T: Transfer>(value: T) -> SystemTime {
     let now = SystemTime::now();
     hint::black_box(&value);
@@ -119,7 +120,10 @@ fn main() -> io::Result<()> {
         assert_eq!(value.len(), SIZE / 8);
         took
     }));
-    python(&mut table);
+    peers::python(&mut table, "bulk", PYTHON);
+    let asked = env::args().any(|argument| argument == "--peers");
+    let programs = ["bulk_crossmist", "bulk_ipc_channel"];
+    peers::other_crates(&mut table, &programs, asked);
     table.finish("bulk")
 }
 
@@ -136,25 +140,6 @@ fn arrival(process: impl Process<Output = SystemTime>) -> Duration {
     let child = process.spawn().expect("it starts");
     let there = child.join().expect("it returns");
     there.duration_since(begun).unwrap_or_default()
-}
-
-/// What `CPython` takes for the like, where it is on the machine.
-fn python(table: &mut Table) {
-    // A file, since what is started anew has to import it.
-    let script = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bulk_peer.py");
-    let written = fs::write(&script, PYTHON);
-    match written.and_then(|()| Command::new("python3").arg(&script).output()) {
-        Ok(output) => {
-            for line in String::from_utf8_lossy(&output.stdout).lines() {
-                if let Some((who, took)) = line.split_once('\t')
-                    && let Ok(took) = took.trim().parse()
-                {
-                    table.add_other(who.to_owned(), took);
-                }
-            }
-        }
-        Err(error) => table.note(format!("CPython is not measured: python3: {error}")),
-    }
 }
 
 /// Hands over and clones by turns.

@@ -113,11 +113,7 @@ impl Segment {
         let mut segment = Self::new(width, bytes.len()).ok_or(io::ErrorKind::InvalidInput)?;
         while !segment.is_full() {
             let rest = &bytes[segment.filled..];
-            segment.fill(|room| {
-                let count = room.len().min(rest.len());
-                room[..count].write_copy_of_slice(&rest[..count]);
-                Ok(count)
-            })?;
+            segment.fill(|room| Ok(write(room, rest)))?;
         }
         Ok(segment)
     }
@@ -199,6 +195,15 @@ fn fill_some<N: Pod>(
     Ok(count)
 }
 
+/// Copies as many bytes as there is room for; returns how many.
+fn write(room: &mut [MaybeUninit<u8>], bytes: &[u8]) -> usize {
+    let count = room.len().min(bytes.len());
+    let to = room.as_mut_ptr().cast::<u8>();
+    // SAFETY: both are as long as that, and what is borrowed exclusively is not the other.
+    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, count) };
+    count
+}
+
 /// The bytes of numbers that need not be there yet.
 fn bytes_of<N: Pod>(numbers: &mut [MaybeUninit<N>]) -> &mut [MaybeUninit<u8>] {
     let (start, length) = (numbers.as_mut_ptr().cast(), size_of_val(numbers));
@@ -239,7 +244,7 @@ pub(crate) fn copy(bytes: &[u8]) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FIRST, Segment, Width};
+    use super::{FIRST, Segment, Width, write};
     use crate::sys::{memfd, socket};
     use std::{
         io::{Seek, Write},
@@ -309,11 +314,7 @@ mod tests {
         while !segment.is_full() {
             // As much as came, which need not be all there is room for.
             let count = segment
-                .fill(|room| {
-                    let count = room.len().min(rest.len()).min(1_000_003);
-                    room[..count].write_copy_of_slice(&rest[..count]);
-                    Ok(count)
-                })
+                .fill(|room| Ok(write(room, &rest[..rest.len().min(1_000_003)])))
                 .unwrap();
             assert!(count > 0);
             rest = &rest[count..];

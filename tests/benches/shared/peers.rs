@@ -30,32 +30,35 @@ if __name__ == "__main__":
         print(f"CPython {sys.version.split()[0]} multiprocessing {method}\t{taken[len(taken) // 2] * 1e6}")
 "#;
 
-/// Measures what there is, and notes what there is not.
+/// Measures the starting of processes where there is what does it, and notes where there is not.
+#[allow(dead_code, reason = "other benches measure other work")]
 pub(crate) fn measure(table: &mut Table, crates: bool) {
-    python(table);
-    if crates {
-        other_crates(table);
-    } else {
-        table.note("Other crates are measured too when asked for with `-- --peers`.");
-    }
+    python(table, "start", PYTHON);
+    other_crates(table, &["crossmist", "procspawn"], crates);
 }
 
-fn python(table: &mut Table) {
+/// Runs a script, and takes what it measured.
+pub(crate) fn python(table: &mut Table, name: &str, script: &str) {
     // A file, since what is started anew has to import it.
-    let script = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peer.py");
-    let written = std::fs::write(&script, PYTHON);
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("peer_{name}.py"));
+    let written = std::fs::write(&path, script);
     let mut command = Command::new("python3");
-    match written.and_then(|()| command.arg(&script).stderr(Stdio::inherit()).output()) {
+    match written.and_then(|()| command.arg(&path).stderr(Stdio::inherit()).output()) {
         Ok(output) => take(table, &output.stdout),
         Err(error) => table.note(format!("CPython is not measured: python3: {error}")),
     }
 }
 
-/// They have a package of their own, so that nobody else has to compile them.
-fn other_crates(table: &mut Table) {
+/// Runs the programs of other crates, if that was asked for. They have a package of their own, so that nobody else has to compile
+/// them.
+pub(crate) fn other_crates(table: &mut Table, programs: &[&str], asked: bool) {
+    if !asked {
+        table.note("Other crates are measured too when asked for with `-- --peers`.");
+        return;
+    }
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/Cargo.toml");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers");
-    for peer in ["crossmist", "procspawn"] {
+    for peer in programs {
         let mut command = Command::new(env!("CARGO"));
         command
             .args(["run", "--release", "--quiet", "--bin", peer])
