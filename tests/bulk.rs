@@ -138,6 +138,22 @@ struct Wrapper<T> {
     inner: T,
 }
 
+/// As serde does it, where it is asked to do it for shared owners.
+#[derive(Clone, PartialEq)]
+struct Shared(Arc<[f64]>);
+
+impl Serialize for Shared {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (*self.0).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Shared {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Box::<[f64]>::deserialize(deserializer).map(|numbers| Self(numbers.into()))
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum Shape {
     Unit,
@@ -154,9 +170,9 @@ fn every_owner_and_every_depth_arrives() {
             there_and_back(method, Some(floats.clone()));
             there_and_back(method, Some(Some(bytes.clone())));
             there_and_back(method, floats.clone().into_boxed_slice());
-            there_and_back(method, Arc::<[f64]>::from(&floats[..]));
-            there_and_back(method, Arc::<str>::from(&text[..]));
-            there_and_back(method, Arc::new(Box::new(floats.clone())));
+            there_and_back(method, Shared(floats[..].into()));
+            there_and_back(method, Some(Shared(floats[..].into())));
+            there_and_back(method, Box::new(Box::new(floats.clone())));
             there_and_back(method, Cow::<'static, [u8]>::Owned(bytes.clone()));
             there_and_back(method, Cow::<'static, str>::Owned(text.clone()));
             there_and_back(method, ByteBuf::from(bytes.clone()));
