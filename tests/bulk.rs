@@ -8,14 +8,16 @@
     reason = "what is passed, and how much of it, is what is tested"
 )]
 
-use procession::{Builder, Bulk, Process, StartMethod, Transfer, process};
+use procession::{Builder, Bulk, Fd, Process, StartMethod, Transfer, process};
 use procession_tests::{DEADLINE, under_each_method, within};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet, VecDeque},
-    fmt, fs,
+    env, fmt,
+    fs::{self, File},
     sync::Arc,
 };
 
@@ -453,6 +455,68 @@ fn deep_values_arrive() {
             Nest::Nest(Box::new(nest))
         });
         there_and_back(method, nest);
+    });
+}
+
+type Parts = (String, Option<Vec<f64>>, Vec<Fd<File>>, Vec<Vec<u8>>);
+
+/// What is large goes beside the rest, and so do descriptors.
+#[process]
+fn parts(length: usize, without_memory: bool) -> Parts {
+    if without_memory {
+        refuse(nix::libc::SYS_memfd_create);
+    }
+    let files = (0..3).map(|_| Fd(File::open("/dev/null").unwrap()));
+    (
+        "ü".repeat(length),
+        Some(floats(length)),
+        files.collect(),
+        vec![numbers(length); 3],
+    )
+}
+
+/// Has a system call refused for the rest of this process's life.
+fn refuse(call: i64) {
+    let filter = SeccompFilter::new(
+        [(call, Vec::new())].into(),
+        SeccompAction::Allow,
+        SeccompAction::Errno(nix::libc::ENOSYS.cast_unsigned()),
+        TargetArch::try_from(env::consts::ARCH).unwrap(),
+    );
+    let program = BpfProgram::try_from(filter.unwrap()).unwrap();
+    seccompiler::apply_filter(&program).unwrap();
+}
+
+fn check((text, numbers_, files, many): Parts, length: usize) {
+    assert!(text == "ü".repeat(length) && numbers_ == Some(floats(length)));
+    assert!(many == vec![numbers(length); 3]);
+    assert_eq!(files.len(), 3);
+    for file in files {
+        assert_eq!(file.metadata().unwrap().len(), 0);
+    }
+}
+
+#[test]
+fn child_ends_before_its_bulk_is_joined() {
+    under_each_method(|method| {
+        for length in [10, 30_000, 1_000_000] {
+            let builder = Builder::new().start_method(method);
+            let mut child = builder.spawn(parts::new(length, false)).unwrap();
+            assert!(child.wait().unwrap().success());
+            check(child.join().unwrap(), length);
+        }
+    });
+}
+
+#[test]
+fn bulk_is_returned_where_there_is_no_memory_to_leave_it_in() {
+    under_each_method(|method| {
+        for length in [10, 30_000, 1_000_000] {
+            let builder = Builder::new().start_method(method);
+            let child = builder.spawn(parts::new(length, true)).unwrap();
+            // Nothing else takes it from the socket, and the child ends only when all is taken.
+            check(child.join().unwrap(), length);
+        }
     });
 }
 

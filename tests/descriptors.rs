@@ -102,3 +102,31 @@ fn child_holds_what_it_was_given_and_nothing_else() {
     });
     drop((careless, closed_on_exec));
 }
+
+#[test]
+fn nothing_is_left_of_what_is_large() {
+    #[process]
+    fn make(length: usize) -> (Vec<u8>, Fd<File>, Vec<f64>) {
+        let file = File::open("/dev/null").unwrap();
+        (vec![7; length], Fd(file), vec![0.5; length])
+    }
+    let _alone = alone();
+    under_each_method(|method| {
+        let start = |length| {
+            let builder = Builder::new().start_method(method);
+            builder.spawn(make::new(length)).unwrap()
+        };
+        start(1).join().unwrap();
+        let before = descriptors();
+        for _ in 0..10 {
+            let (bytes, _, floats) = start(100_000).join().unwrap();
+            assert!(bytes == [7; 100_000] && floats == [0.5; 100_000]);
+            // One that ends and is not joined, and one that is killed in the middle of it, or was faster.
+            assert!(start(100_000).wait().unwrap().success());
+            let child = start(3_000_000);
+            child.kill().unwrap();
+            drop(child.join());
+        }
+        assert_eq!(descriptors(), before);
+    });
+}

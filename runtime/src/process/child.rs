@@ -4,7 +4,7 @@ use super::{Handle, JoinError, join_error::Cause, life::End, reaper};
 use crate::{
     error::Result,
     start::{Reply, StartMethod, Streams, receive_reply, replenish},
-    sys::wait,
+    sys::wait::{self, For},
     wire::{Incoming, Line},
 };
 use std::{
@@ -55,6 +55,11 @@ pub struct Child<T> {
 
 /// How long a value is waited for without going to sleep: about as long as going to sleep and being woken takes.
 const SOON: Duration = Duration::from_micros(20);
+
+/// Whether a value of this type may take more room than there is in a socket.
+const fn may_be_large<T>() -> bool {
+    std::mem::needs_drop::<T>() || size_of::<T>() > 4096
+}
 
 /// How many answers of a process are read at most.
 const MOST_WORDS: usize = 8;
@@ -131,6 +136,11 @@ impl<T> Child<T> {
     /// When the process ended without a value: [`JoinError`] tells why.
     pub fn join(mut self) -> Result<T, JoinError> {
         self.stdin = None;
+        if const { may_be_large::<T>() }
+            && let Some(joined) = self.join_early()
+        {
+            return joined;
+        }
         loop {
             if let Some(value) = self.join_until(None)? {
                 return Ok(value);
@@ -169,7 +179,7 @@ impl<T> Child<T> {
             return Err(self.ended(None, Cause::Taken));
         };
         wait::spin(socket.as_fd(), SOON);
-        let cause = match self.last_words(&socket, decode) {
+        let cause = match self.last_words(&socket, decode, None) {
             Ok(Some(value)) => return Ok(value),
             Ok(None) => None,
             Err(cause) => Some(cause),
@@ -296,20 +306,54 @@ impl<T> Child<T> {
         let Some((socket, decode)) = self.value.0.take() else {
             return Ok(None);
         };
-        match self.last_words(&socket, decode) {
-            Ok(Some(value)) => Ok(Some(value)),
+        // Nobody is there any more to be waited for.
+        let words = self.last_words(&socket, decode, None);
+        self.conclude(words, end).map(Some)
+    }
+
+    /// Takes the value while the process is still there: one that has no memory of its own to leave it in waits for that. None if it
+    /// says nothing before its end.
+    fn join_early(&mut self) -> Option<Result<T, JoinError>> {
+        let (socket, _) = self.value.0.as_ref()?;
+        let overdue = self.handle.life.overdue();
+        let fds = [
+            (socket.as_fd(), For::Reading),
+            (self.handle.as_fd(), For::Reading),
+        ];
+        let [true, _] = wait::until_ready(&fds, overdue).ok()?[..] else {
+            return None;
+        };
+        let (socket, decode) = self.value.0.take()?;
+        let patience = overdue.map(|overdue| overdue.saturating_duration_since(Instant::now()));
+        let words = self.last_words(&socket, decode, patience);
+        // A process that still writes finds nobody to read.
+        drop(socket);
+        Some(match self.handle.life.wait(None) {
+            Ok(end) => self.conclude(words, end.flatten()),
+            Err(source) => Err(self.ended(None, Cause::Os(source))),
+        })
+    }
+
+    /// What came of a process that has ended, and of what it said.
+    fn conclude(&self, words: Result<Option<T>, Cause>, end: End) -> Result<T, JoinError> {
+        match words {
+            Ok(Some(value)) => Ok(value),
             Ok(None) => Err(self.ended(end, self.cause_of(end))),
             Err(cause) => Err(self.ended(end, cause)),
         }
     }
 
-    /// Reads what the process says on the line until it ends: its value, or why there is none.
-    fn last_words(&self, socket: &OwnedFd, decode: Decode<T>) -> Result<Option<T>, Cause> {
-        // When it has ended nobody is waited for.
+    /// Reads what the process has left on the line, or says there: its value, or why there is none.
+    fn last_words(
+        &self,
+        socket: &OwnedFd,
+        decode: Decode<T>,
+        patience: Option<Duration>,
+    ) -> Result<Option<T>, Cause> {
         let line = Line {
             socket: socket.as_fd(),
             peer: Some(self.handle.as_fd()),
-            stall: None,
+            stall: patience,
         };
         let mut panic = None;
         // It says little. A copy of it, made by a bare `fork`, could go on for ever.

@@ -125,14 +125,16 @@ impl Life {
         }
     }
 
+    /// When the process is killed from here, if its own timer has not done so.
+    pub(super) fn overdue(&self) -> Option<Instant> {
+        let timeout = self.timeout?;
+        let until = timeout.since.checked_add(timeout.after)?;
+        until.checked_add(MARGIN)
+    }
+
     /// Waits for the process to end, and reaps it; returns how it did, or none if it has not by the deadline.
     pub(super) fn wait(&self, deadline: Option<Instant>) -> io::Result<Option<End>> {
-        let mut overdue = self.timeout.and_then(|timeout| {
-            timeout
-                .since
-                .checked_add(timeout.after)?
-                .checked_add(MARGIN)
-        });
+        let mut overdue = self.overdue();
         loop {
             if let State::Ended(end) = *self.state() {
                 return Ok(Some(end));
