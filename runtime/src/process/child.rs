@@ -4,11 +4,12 @@ use super::{Handle, JoinError, join_error::Cause, life::End, reaper};
 use crate::{
     error::Result,
     start::{Reply, StartMethod, Streams, receive_reply, replenish},
-    sys::wait::{self, For},
+    sys::wait,
     wire::{Incoming, Line},
 };
 use std::{
     fmt,
+    io::ErrorKind,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::process::ExitStatusExt,
@@ -136,10 +137,12 @@ impl<T> Child<T> {
     /// When the process ended without a value: [`JoinError`] tells why.
     pub fn join(mut self) -> Result<T, JoinError> {
         self.stdin = None;
-        if const { may_be_large::<T>() }
-            && let Some(joined) = self.join_early()
-        {
-            return joined;
+        if const { may_be_large::<T>() } {
+            // One that has nowhere to leave its value stays until it is taken.
+            let value = self.value()?;
+            // The value is here, whatever the system says of the end.
+            let _ = self.handle.life.wait(None);
+            return Ok(value);
         }
         loop {
             if let Some(value) = self.join_until(None)? {
@@ -179,20 +182,22 @@ impl<T> Child<T> {
             return Err(self.ended(None, Cause::Taken));
         };
         wait::spin(socket.as_fd(), SOON);
-        let cause = match self.last_words(&socket, decode, None) {
-            Ok(Some(value)) => return Ok(value),
-            Ok(None) => None,
-            Err(cause) => Some(cause),
-        };
+        let overdue = self.handle.life.overdue();
+        let patience = overdue.map(|overdue| overdue.saturating_duration_since(Instant::now()));
+        let words = self.last_words(&socket, decode, patience);
+        // A process that still writes finds nobody to read.
+        drop(socket);
+        if let Ok(Some(value)) = words {
+            return Ok(value);
+        }
         // How it ended is part of why there is no value.
-        let end = loop {
+        loop {
             match self.handle.life.wait(None) {
-                Ok(Some(end)) => break end,
+                Ok(Some(end)) => return self.conclude(words, end),
                 Ok(None) => {}
                 Err(source) => return Err(self.ended(None, Cause::Os(source))),
             }
-        };
-        Err(self.ended(end, cause.unwrap_or_else(|| self.cause_of(end))))
+        }
     }
 
     /// Returns the value if the process has ended, without waiting: none while it runs.
@@ -311,29 +316,6 @@ impl<T> Child<T> {
         self.conclude(words, end).map(Some)
     }
 
-    /// Takes the value while the process is still there: one that has no memory of its own to leave it in waits for that. None if it
-    /// says nothing before its end.
-    fn join_early(&mut self) -> Option<Result<T, JoinError>> {
-        let (socket, _) = self.value.0.as_ref()?;
-        let overdue = self.handle.life.overdue();
-        let fds = [
-            (socket.as_fd(), For::Reading),
-            (self.handle.as_fd(), For::Reading),
-        ];
-        let [true, _] = wait::until_ready(&fds, overdue).ok()?[..] else {
-            return None;
-        };
-        let (socket, decode) = self.value.0.take()?;
-        let patience = overdue.map(|overdue| overdue.saturating_duration_since(Instant::now()));
-        let words = self.last_words(&socket, decode, patience);
-        // A process that still writes finds nobody to read.
-        drop(socket);
-        Some(match self.handle.life.wait(None) {
-            Ok(end) => self.conclude(words, end.flatten()),
-            Err(source) => Err(self.ended(None, Cause::Os(source))),
-        })
-    }
-
     /// What came of a process that has ended, and of what it said.
     fn conclude(&self, words: Result<Option<T>, Cause>, end: End) -> Result<T, JoinError> {
         match words {
@@ -367,9 +349,13 @@ impl<T> Child<T> {
                 Ok(Some(Reply::Unsendable(why))) => return Err(Cause::Undecodable(why.into())),
                 Ok(Some(Reply::Panicked(seen))) => panic = Some(seen),
                 Ok(Some(Reply::Reached | Reply::Failed(_))) => {}
-                // Killed in the middle of a word.
+                // Killed in the middle of a word, or it has used up its time.
                 Ok(None) => break,
-                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => break,
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::TimedOut) =>
+                {
+                    break;
+                }
                 Err(error) => return Err(Cause::Undecodable(error.into())),
             }
         }
