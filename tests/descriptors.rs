@@ -120,7 +120,7 @@ fn nothing_is_left_of_what_is_large() {
         let before = descriptors();
         for _ in 0..10 {
             let (bytes, _, floats) = start(100_000).join().unwrap();
-            assert!(bytes == [7; 100_000] && floats == [0.5; 100_000]);
+            assert!(bytes == vec![7; 100_000] && floats == vec![0.5; 100_000]);
             // One that ends and is not joined, and one that is killed in the middle of it, or was faster.
             assert!(start(100_000).wait().unwrap().success());
             let child = start(3_000_000);

@@ -233,9 +233,10 @@ fn start<P: Process>(name: &str, settings: Settings, process: &P) -> Result<Chil
 }
 
 /// What the child runs: from the arguments to the value, both encoded.
-fn entry<P: Process>(arguments: &mut Incoming) -> Result<Outgoing<'static>> {
+fn entry<P: Process>(arguments: &mut Incoming, answer: &mut dyn FnMut(Outgoing<'_>)) -> Result<()> {
     let output = P::__run(arguments)?;
-    let mut value = Outgoing::spilling();
+    let mut value = Outgoing::default();
     P::__reply(&output, &mut value)?;
-    value.into_owned()
+    answer(value);
+    Ok(())
 }

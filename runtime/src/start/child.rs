@@ -186,7 +186,7 @@ pub(super) fn rehearse(name: &str, entered: Entered) -> Result<()> {
         parent_name: String::new(),
         daemon: false,
         start_method: StartMethod::ForkServer,
-        entry: Place::of((|_| Ok(Outgoing::default())) as Entry)
+        entry: Place::of((|_, _| Ok(())) as Entry)
             .map_err(|source| Error::os("the executable cannot be read", source))?,
         authkey: AuthKey::new([]),
         timeout: None,
@@ -358,10 +358,12 @@ fn reached() -> Result<()> {
 
 /// Runs the function and answers with what came of it; returns the exit status.
 fn run(line: &Line<'_>, entry: Entry, mut arguments: Incoming) -> i32 {
-    let outcome = catch_unwind(AssertUnwindSafe(|| entry(&mut arguments)));
+    let mut sent = Ok(());
+    let mut answer = |value: Outgoing<'_>| sent = reply::send_returned(line, value);
+    let outcome = catch_unwind(AssertUnwindSafe(|| entry(&mut arguments, &mut answer)));
     if !REACHED.load(Ordering::Relaxed) {
         return match outcome {
-            Ok(Ok(_)) => fail(
+            Ok(Ok(())) => fail(
                 line,
                 &Error::new(ErrorKind::Decode, "its arguments were not asked for"),
             ),
@@ -378,8 +380,8 @@ fn run(line: &Line<'_>, entry: Entry, mut arguments: Incoming) -> i32 {
     }
     // A parent that does not listen any more has given the value up, or is dead: that is no failure of this process.
     match outcome {
-        Ok(Ok(value)) => {
-            if let Err(error) = reply::send_returned(line, value) {
+        Ok(Ok(())) => {
+            if let Err(error) = sent {
                 let _ = reply::send_unsendable(line, &error.to_string());
             }
             0

@@ -17,8 +17,8 @@ use std::{
     time::Instant,
 };
 
-/// A child's function: from the arguments to the value, both encoded.
-pub(crate) type Entry = fn(&mut Incoming) -> Result<Outgoing<'static>>;
+/// A child's function: from the arguments to the value, both encoded. The value is handed on while it is there to be borrowed from.
+pub(crate) type Entry = fn(&mut Incoming, &mut dyn FnMut(Outgoing<'_>)) -> Result<()>;
 
 /// The variable by which a parent tells a new process to look at its standard input.
 pub(super) const VARIABLE: &str = "PROCESSION_CHILD";

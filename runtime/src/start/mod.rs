@@ -35,10 +35,10 @@ pub use panic::Panic;
 pub(crate) use parent::{Order, Streams, start};
 pub(crate) use reply::{Reply, receive as receive_reply};
 pub(crate) use settings::Settings;
-#[cfg(any(test, fuzzing))]
-pub(crate) use spilled::read as read_spilled;
 #[cfg(test)]
-pub(crate) use spilled::write as write_spilled;
+pub(crate) use spilled::describe;
+#[cfg(any(test, fuzzing))]
+pub(crate) use spilled::receive as receive_spilled;
 pub use stdio::Stdio;
 
 crate::sys::ctor::at_load!(entry::at_load);

@@ -38,14 +38,14 @@ pub(crate) enum FailureKind {
     Os,
 }
 
-mod kind {
+pub(super) mod kind {
     pub(super) const REACHED: u8 = 1;
     pub(super) const FAILED: u8 = 2;
     pub(super) const RETURNED: u8 = 3;
     pub(super) const UNSENDABLE: u8 = 4;
     pub(super) const PANICKED: u8 = 5;
-    /// Set when the bytes are in the last of the descriptors and not in the frame.
-    pub(super) const SPILLED: u8 = 0x80;
+    /// Set when what the frame has are not the bytes but a summary of what follows, on the line or in the last of the descriptors.
+    pub(in crate::start) const SPILLED: u8 = 0x80;
 }
 
 /// What fits into a socket without anybody reading at the other end.
@@ -60,6 +60,10 @@ pub(super) fn send_failed(line: &Line<'_>, failure: &Failure) -> io::Result<()> 
 }
 
 pub(super) fn send_panicked(line: &Line<'_>, panic: &Panic) -> io::Result<()> {
+    // In the middle of a value it would be taken for a part of it.
+    if spilled::is_sending() {
+        return Ok(());
+    }
     send_encoded(line, kind::PANICKED, panic)
 }
 
@@ -79,19 +83,11 @@ fn send_encoded(line: &Line<'_>, kind: u8, answer: &impl Serialize) -> io::Resul
 
 /// Sends an answer that the parent may read long after this process has ended: what is too large for the socket goes into
 /// memory of its own, so that a child never stays because nobody joins it, and its pidfd tells the truth.
-fn send(line: &Line<'_>, kind: u8, mut message: Outgoing<'_>) -> io::Result<()> {
-    let file = message.blobs.take_file();
-    if file.is_none() && message.blobs.list.is_empty() && message.bytes.len() <= INLINE {
+fn send(line: &Line<'_>, kind: u8, message: Outgoing<'_>) -> io::Result<()> {
+    if message.blobs.0.is_empty() && message.bytes.len() <= INLINE {
         return line.send(kind, &message.bytes, &message.fds);
     }
-    match spilled::write(file, &message) {
-        Ok((file, summary)) => {
-            message.fds.push(file.into());
-            line.send(kind | kind::SPILLED, &summary, &message.fds)
-        }
-        // Without such memory it goes through the socket after all, and waits for the parent to join.
-        Err(_) => line.send_message(kind, &message),
-    }
+    spilled::send(line, kind, message)
 }
 /// Receives the next answer; none when there will be no more.
 pub(crate) fn receive(line: &Line<'_>) -> io::Result<Option<Reply>> {
@@ -101,7 +97,7 @@ pub(crate) fn receive(line: &Line<'_>) -> io::Result<Option<Reply>> {
     if frame.kind & kind::SPILLED != 0 {
         frame.kind &= !kind::SPILLED;
         let file = frame.fds.pop().ok_or(io::ErrorKind::InvalidData)?;
-        (frame.bytes, frame.blobs) = spilled::read(file, &frame.bytes)?;
+        (frame.bytes, frame.blobs) = spilled::receive(line, file, &frame.bytes)?;
     }
     let decode = |error: Box<dyn std::error::Error + Send + Sync>| {
         io::Error::new(io::ErrorKind::InvalidData, error)

@@ -1,20 +1,34 @@
-//! What a child leaves in memory of its own for a parent that reads it later: what goes beside the message first, then a table of
-//! that, then the bytes of the message.
+//! A message of a child that is too large for the socket: what the parent takes while the child is there goes through the socket, and
+//! what it does not, because it joins later or never, is left in memory.
 //!
-//! A summary tells how long each is.
+//! A frame tells how long everything is and has the descriptor of that memory. Then come, first on the line, and from where it breaks
+//! off in the memory: a table of what goes beside the message, its bytes, and what goes beside it.
 
+use super::reply::kind;
 use crate::{
     sys::{
         memfd,
         segment::{Segment, Width},
     },
-    wire::{Arrived, Outgoing},
+    wire::{Arrived, Line, Outgoing},
 };
 use std::{
     fs::File,
-    io::{self, Read, Seek, Write},
+    io::{self, IoSlice, Seek, Write},
     os::fd::OwnedFd,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
+
+/// How long the parent may take nothing at all before the child goes on without it.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// Whether a message is on its way, between which nothing else may be said.
+static SENDING: AtomicBool = AtomicBool::new(false);
+
+pub(super) fn is_sending() -> bool {
+    SENDING.load(Ordering::Relaxed)
+}
 
 /// A width and a length, or the number of such entries and the length of the bytes, each in eight bytes.
 const ENTRY: usize = 16;
@@ -33,73 +47,109 @@ fn fields(entry: &[u8]) -> Option<[u64; 2]> {
     Some([u64::from_le_bytes(*first), u64::from_le_bytes(second)])
 }
 
-/// Writes a message to a file, or on to the one that has what goes beside it; returns the file and the summary.
-pub(crate) fn write(file: Option<File>, message: &Outgoing<'_>) -> io::Result<(File, [u8; ENTRY])> {
-    let blobs = &message.blobs.list;
-    let mut file = match file {
-        Some(file) => file,
-        None => memfd::create()?,
-    };
-    let mut table = Vec::with_capacity(blobs.len() * ENTRY);
-    for blob in blobs {
-        // All others have been written already, for they are in their order.
-        if let Some(bytes) = blob.bytes() {
-            file.write_all(bytes)?;
-        }
-        table.extend_from_slice(&entry([u64::from(blob.width.log2()), blob.len() as u64]));
-    }
-    file.write_all(&table)?;
-    file.write_all(&message.bytes)?;
-    Ok((
-        file,
-        entry([blobs.len() as u64, message.bytes.len() as u64]),
-    ))
+/// The summary of a message, and the table of what goes beside it.
+pub(crate) fn describe(message: &Outgoing<'_>) -> ([u8; ENTRY], Vec<u8>) {
+    let blobs = message.blobs.0.iter();
+    let table =
+        blobs.flat_map(|blob| entry([u64::from(blob.width.log2()), blob.bytes().len() as u64]));
+    let count = message.blobs.0.len() as u64;
+    (entry([count, message.bytes.len() as u64]), table.collect())
 }
 
-/// Reads a message. The child need not have told the truth: nothing is read but such memory, which never keeps a reader waiting, and
-/// no more than there is.
-pub(crate) fn read(file: OwnedFd, summary: &[u8]) -> io::Result<(Vec<u8>, Vec<Arrived>)> {
+/// Sends a message.
+pub(super) fn send(line: &Line<'_>, kind: u8, mut message: Outgoing<'_>) -> io::Result<()> {
+    let Ok(file) = memfd::create() else {
+        // Without such memory it waits for the parent to join.
+        return line.send_message(kind, &message);
+    };
+    let (summary, table) = describe(&message);
+    message.fds.push(file.into());
+    line.send(kind | kind::SPILLED, &summary, &message.fds)?;
+    SENDING.store(true, Ordering::Relaxed);
+    let Some(mut file) = message.fds.pop().map(File::from) else {
+        return Ok(());
+    };
+    line.make_room(&message);
+    let hasty = Line {
+        stall: Some(PATIENCE),
+        ..*line
+    };
+    let blobs = message.blobs.0.iter().map(|blob| blob.bytes());
+    let mut listens = true;
+    for mut part in [&table[..], &message.bytes].into_iter().chain(blobs) {
+        while listens && !part.is_empty() {
+            match hasty.send_some(&[IoSlice::new(part)], &[]) {
+                Ok(count) => part = &part[count..],
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => listens = false,
+                // The parent has given the value up.
+                Err(_) => return Ok(()),
+            }
+        }
+        // Whatever was said now would be taken for a part of the value: the end in the middle of it has to do.
+        if file.write_all(part).is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Where the parts of a message are to be had.
+struct Source<'l> {
+    line: &'l Line<'l>,
+    file: File,
+    /// Whether the line has come to its end.
+    ended: bool,
+}
+
+impl Source<'_> {
+    fn take(&mut self, width: Width, length: u64) -> io::Result<Segment> {
+        let length = usize::try_from(length).map_err(io::Error::other)?;
+        let mut segment = Segment::new(width, length).ok_or(io::ErrorKind::InvalidData)?;
+        while !segment.is_full() {
+            let count = if self.ended {
+                segment.read(&self.file)?
+            } else {
+                self.line.receive_some(&mut segment)?
+            };
+            match (count, self.ended) {
+                (0, true) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                (0, false) => {
+                    self.file.rewind()?;
+                    self.ended = true;
+                }
+                _ => {}
+            }
+        }
+        Ok(segment)
+    }
+
+    fn take_bytes(&mut self, length: u64) -> io::Result<Vec<u8>> {
+        let bytes = self.take(Width::One, length)?.into_vec();
+        bytes.ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+}
+
+/// Receives a message of which there is a summary. The child need not have told the truth: nothing is read but such memory, which never
+/// keeps a reader waiting, and a length is believed as far as bytes come.
+pub(crate) fn receive(
+    line: &Line<'_>,
+    file: OwnedFd,
+    summary: &[u8],
+) -> io::Result<(Vec<u8>, Vec<Arrived>)> {
     memfd::check(&file)?;
-    let mut file = File::from(file);
-    let whole = file.metadata()?.len();
+    let mut source = Source {
+        line,
+        file: file.into(),
+        ended: false,
+    };
     let [count, length] = fields(summary).ok_or(io::ErrorKind::InvalidData)?;
     let table = count.checked_mul(ENTRY as u64);
-    let start = table
-        .and_then(|table| whole.checked_sub(table)?.checked_sub(length))
-        .ok_or(io::ErrorKind::InvalidData)?;
-    file.seek(io::SeekFrom::Start(start))?;
-    let table = read_exactly(&file, table.unwrap_or_default())?;
-    let bytes = read_exactly(&file, length)?;
-    file.rewind()?;
-    let mut left = start;
+    let table = source.take_bytes(table.ok_or(io::ErrorKind::InvalidData)?)?;
+    let bytes = source.take_bytes(length)?;
     let blobs = table.chunks_exact(ENTRY).map(|entry| {
         let [width, length] = fields(entry).ok_or(io::ErrorKind::InvalidData)?;
-        left = left.checked_sub(length).ok_or(io::ErrorKind::InvalidData)?;
-        read_blob(&file, width, length)
+        let width = u8::try_from(width).ok().and_then(Width::from_log2);
+        source.take(width.ok_or(io::ErrorKind::InvalidData)?, length)
     });
     Ok((bytes, blobs.collect::<io::Result<_>>()?))
-}
-
-fn read_blob(file: &File, width: u64, length: u64) -> io::Result<Arrived> {
-    let width = u8::try_from(width).ok().and_then(Width::from_log2);
-    let length = usize::try_from(length).map_err(io::Error::other)?;
-    let mut segment = width
-        .and_then(|width| Segment::new(width, length))
-        .ok_or(io::ErrorKind::InvalidData)?;
-    while !segment.is_full() {
-        if segment.read(file)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-    Ok(segment)
-}
-
-fn read_exactly(file: &File, length: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(usize::try_from(length).map_err(io::Error::other)?)?;
-    if file.take(length).read_to_end(&mut bytes)? as u64 == length {
-        Ok(bytes)
-    } else {
-        Err(io::ErrorKind::UnexpectedEof.into())
-    }
 }

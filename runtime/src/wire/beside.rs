@@ -1,7 +1,7 @@
 //! What goes beside a message: before its frame, in the order in which its bytes count them, each in a frame of its own.
 
 use super::{
-    blob::{Arrived, Blob},
+    blob::Arrived,
     frame::{Line, invalid},
     message::Outgoing,
 };
@@ -26,42 +26,48 @@ pub(super) fn width(kind: u8) -> Option<Width> {
 impl Line<'_> {
     /// Sends one message, and before it what goes beside it.
     pub(crate) fn send_message(&self, kind: u8, message: &Outgoing<'_>) -> io::Result<()> {
-        if !message.blobs.list.is_empty() {
-            self.send_blobs(&message.blobs.list)?;
+        if !message.blobs.0.is_empty() {
+            self.make_room(message);
+            for blob in &message.blobs.0 {
+                self.send(KIND + blob.width.log2(), blob.bytes(), &[])?;
+            }
         }
         self.send(kind, &message.bytes, &message.fds)
     }
 
-    fn send_blobs(&self, blobs: &[Blob<'_>]) -> io::Result<()> {
-        if blobs.iter().any(|blob| blob.len() >= LARGE) {
+    /// Makes room in the socket for a message with something large beside it.
+    pub(crate) fn make_room(&self, message: &Outgoing<'_>) {
+        let mut blobs = message.blobs.0.iter();
+        if blobs.any(|blob| blob.bytes().len() >= LARGE) {
             // Without more room it takes longer.
             let _ = socket::widen(self.socket);
         }
-        for blob in blobs {
-            let bytes = blob.bytes().ok_or(io::ErrorKind::InvalidInput)?;
-            self.send(KIND + blob.width.log2(), bytes, &[])?;
-        }
-        Ok(())
     }
 
     /// Receives what goes beside a message, after the header of its frame.
     pub(super) fn receive_blob(&self, width: Width, length: usize) -> io::Result<Arrived> {
         let mut segment = Segment::new(width, length)
             .ok_or_else(|| invalid("what is beside it has an odd length"))?;
-        let mut last_try = false;
         while !segment.is_full() {
-            match segment.receive(self.socket) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(_) => {}
-                // As for the bytes of a message.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-                Err(_) if last_try => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Err(_) => last_try = !self.wait(For::Reading)?,
+            if self.receive_some(&mut segment)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
         Ok(segment)
+    }
+
+    /// Receives some more; returns how many bytes came, none being the end.
+    pub(crate) fn receive_some(&self, segment: &mut Segment) -> io::Result<usize> {
+        let mut last_try = false;
+        loop {
+            match segment.receive(self.socket) {
+                // As for the bytes of a message.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(0),
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                Err(_) if last_try => return Ok(0),
+                Err(_) => last_try = !self.wait(For::Reading)?,
+                Ok(count) => return Ok(count),
+            }
+        }
     }
 }

@@ -23,14 +23,6 @@ pub struct Outgoing<'a> {
 }
 
 impl<'a> Outgoing<'a> {
-    /// A message that can be read when this process has ended: what is large is written to a memory of its own at once.
-    pub(crate) fn spilling() -> Self {
-        Self {
-            blobs: Blobs::spilling(),
-            ..Self::default()
-        }
-    }
-
     /// Appends a value; `what` names it in the error. If it is large, and nothing but text or numbers, it is sent from where it is.
     pub(crate) fn put<T: Serialize + ?Sized>(&mut self, what: &str, value: &'a T) -> Result<()> {
         self.append(what, |to| {
@@ -61,20 +53,7 @@ impl<'a> Outgoing<'a> {
 
     /// Whether its bytes are all of it.
     pub(crate) fn has_nothing_beside(&self) -> bool {
-        self.fds.is_empty() && self.blobs.list.is_empty()
-    }
-
-    /// The same without what it borrows, of which it takes copies.
-    pub(crate) fn into_owned(self) -> Result<Outgoing<'static>> {
-        let blobs = self
-            .blobs
-            .into_owned()
-            .map_err(|source| Error::os("what is large in a message cannot be copied", source))?;
-        Ok(Outgoing {
-            bytes: self.bytes,
-            fds: self.fds,
-            blobs,
-        })
+        self.fds.is_empty() && self.blobs.0.is_empty()
     }
 
     fn append(

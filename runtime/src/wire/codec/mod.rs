@@ -53,7 +53,7 @@ pub(super) fn lend<'a, T: ?Sized>(
     value: &'a T,
 ) -> Result<bool, Cause> {
     match kind::content_of::<&'a T>(&value) {
-        Some((kind, content)) if content.len() > INLINE && blobs.borrows() => {
+        Some((kind, content)) if content.len() > INLINE => {
             let name = kind.beside(blobs.lend(kind.width(), content));
             rmp_serde::Serializer::new(bytes).serialize_bytes(&name)?;
             Ok(true)

@@ -27,7 +27,7 @@ fn message<T: Serialize>(value: &T) -> Outgoing<'_> {
 fn large_value_is_lent_and_large_part_is_copied() {
     fn lent<T: Serialize>(value: &T, wanted: &[u8]) {
         let message = message(value);
-        let [blob] = &message.blobs.list[..] else {
+        let [blob] = &message.blobs.0[..] else {
             panic!("one is beside it")
         };
         let Content::Lent(bytes) = blob.content else {
@@ -43,7 +43,7 @@ fn large_value_is_lent_and_large_part_is_copied() {
 
     let parts = (Some(bytes), vec![floats], text);
     let message = message(&parts);
-    let widths = message.blobs.list.iter().map(|blob| blob.width);
+    let widths = message.blobs.0.iter().map(|blob| blob.width);
     assert_eq!(
         widths.collect::<Vec<_>>(),
         [Width::One, Width::Eight, Width::One]
@@ -70,7 +70,7 @@ fn small_numbers_are_as_long_as_their_bytes() {
         message(&(1, vec![200_u8; 8000])),
     ] {
         assert!((8000..8032).contains(&message.bytes.len()));
-        assert!(message.blobs.list.is_empty());
+        assert!(message.blobs.0.is_empty());
     }
 }
 
