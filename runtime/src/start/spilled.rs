@@ -74,9 +74,12 @@ pub(super) fn send(line: &Line<'_>, kind: u8, mut message: Outgoing<'_>) -> io::
         stall: Some(PATIENCE),
         ..*line
     };
-    let blobs = message.blobs.0.iter().map(|blob| blob.bytes());
+    let mut parts = vec![&table[..], &message.bytes];
+    for blob in &message.blobs.0 {
+        parts.push(blob.bytes());
+    }
     let mut listens = true;
-    for mut part in [&table[..], &message.bytes].into_iter().chain(blobs) {
+    for mut part in parts {
         while listens && !part.is_empty() {
             match hasty.send_some(&[IoSlice::new(part)], &[]) {
                 Ok(count) => part = &part[count..],

@@ -34,7 +34,8 @@ use std::{
 /// [`VecDeque`](std::collections::VecDeque), sets and maps, and whatever an untagged or internally tagged enum or a flattened field
 /// holds, since serde sorts out afterwards what that is. For vectors of plain structs and arrays there is [`Bulk`](crate::Bulk).
 ///
-/// A large output waits in memory of its own for the process to be joined, which takes two copies and the time to make that memory.
+/// A large output goes straight to a parent that is [joining](crate::Child::join). Where none is, the child leaves it in memory of its own,
+/// a [memfd](https://man7.org/linux/man-pages/man2/memfd_create.2.html), and ends: that takes several times longer.
 ///
 /// How deep values are nested has a limit, which is an error where it is passed: what takes 1 MiB of stack to read.
 ///
