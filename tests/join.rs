@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, reason = "a test")]
 
+use nix::libc;
 use procession::{Builder, ErrorKind, JoinErrorKind, Process, process};
 use procession_tests::under_each_method;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
@@ -262,7 +263,7 @@ fn foreign_signal_is_told_by_its_name() {
             (11, "SIGSEGV"),
             (9, "SIGKILL"),
             (15, "SIGTERM"),
-            (40, "SIGRTMIN+6"),
+            (libc::SIGRTMIN() + 6, "SIGRTMIN+6"),
         ] {
             let child = Builder::new()
                 .start_method(method)

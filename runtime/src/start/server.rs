@@ -148,6 +148,8 @@ fn await_birth(socket: &OwnedFd, owner: &OwnedFd, patience: Wait, entered: Enter
     let mut deadline = None;
     if patience == Wait::Idle {
         deadline = wait::deadline(IDLE);
+        // It would be taken for the helper else. The name is shown and no more.
+        let _ = limits::set_name(IDLE_NAME);
         // There is time: what is touched now is there later.
         let _ = child::rehearse(IDLE_NAME, entered);
     }

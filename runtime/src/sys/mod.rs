@@ -30,6 +30,7 @@ pub(crate) mod pod;
 pub(crate) mod privilege;
 pub(crate) mod profile;
 pub(crate) mod random;
+pub(crate) mod readiness;
 pub(crate) mod robust;
 pub(crate) mod segment;
 pub(crate) mod sentinel;

@@ -51,6 +51,17 @@ pub(crate) fn has_something(socket: BorrowedFd<'_>) -> bool {
     matches!(socket::recv(socket.as_raw_fd(), &mut byte, flags), Ok(1..))
 }
 
+/// Copies the beginning of the next packet and leaves it there; returns how much there is of it, up to the buffer's length. Never waits.
+pub(crate) fn peek(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+    loop {
+        match socket::recv(socket.as_raw_fd(), buffer, flags) {
+            Err(Errno::EINTR) => {}
+            result => return Ok(result?),
+        }
+    }
+}
+
 /// Takes no more of what the other side sends: it is told so. What has come already can still be received.
 pub(crate) fn end_receiving(socket: BorrowedFd<'_>) -> io::Result<()> {
     Ok(socket::shutdown(

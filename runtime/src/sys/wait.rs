@@ -19,6 +19,8 @@ pub(crate) enum For {
     Reading,
     /// Room to write, or an end.
     Writing,
+    /// That nobody holds the other end any more.
+    End,
 }
 
 /// Waits until one of the descriptors is ready or the deadline has passed; no deadline is for ever.
@@ -34,6 +36,8 @@ pub(crate) fn until_ready(
             let flags = match what {
                 For::Reading => PollFlags::POLLIN,
                 For::Writing => PollFlags::POLLOUT,
+                // That is told without being asked for.
+                For::End => PollFlags::empty(),
             };
             PollFd::new(*fd, flags)
         })
@@ -58,13 +62,29 @@ pub(crate) fn readable(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Res
 /// Waits for a socket to have something to read without going to sleep, for as long as `patience` and where there is another CPU for
 /// what is waited for.
 pub(crate) fn spin(socket: BorrowedFd<'_>, patience: Duration) {
+    spin_until(patience, || has_something(socket));
+}
+
+/// Waits for a condition without going to sleep, for as long as `patience` and where there is another CPU for what is waited for;
+/// returns whether it holds.
+pub(crate) fn spin_until(patience: Duration, condition: impl Fn() -> bool) -> bool {
+    if condition() {
+        return true;
+    }
     if limits::has_one_cpu() {
-        return;
+        return false;
     }
     let begun = Instant::now();
-    while !has_something(socket) && begun.elapsed() < patience {
-        hint::spin_loop();
+    while begun.elapsed() < patience {
+        // The clock is looked at now and then only.
+        for _ in 0..16 {
+            if condition() {
+                return true;
+            }
+            hint::spin_loop();
+        }
     }
+    false
 }
 
 /// The moment after `duration`, or none if that is further than the clock reaches: for ever.

@@ -53,7 +53,12 @@ impl<'a> Outgoing<'a> {
 
     /// Whether its bytes are all of it.
     pub(crate) fn has_nothing_beside(&self) -> bool {
-        self.fds.is_empty() && self.blobs.0.is_empty()
+        self.fds.is_empty() && self.has_nothing_large()
+    }
+
+    /// Whether it has nothing in bulk that is not among its bytes.
+    pub(crate) fn has_nothing_large(&self) -> bool {
+        self.blobs.0.is_empty()
     }
 
     fn append(
