@@ -66,6 +66,8 @@ pub enum ErrorKind {
     EndedEarly,
     /// The other side made no progress within its time.
     TimedOut,
+    /// There is nobody at the other side any more who could send, or receive.
+    Disconnected,
     /// The process ended otherwise than by returning: the source is a [`JoinError`](crate::JoinError).
     Join,
     /// Anything else the operating system refused: the source is an [`io::Error`].
@@ -167,6 +169,7 @@ impl From<Error> for io::Error {
             .map(|errno| io::Error::from_raw_os_error(errno).kind());
         let kind = match error.kind() {
             ErrorKind::TimedOut => io::ErrorKind::TimedOut,
+            ErrorKind::Disconnected => io::ErrorKind::BrokenPipe,
             ErrorKind::Decode => io::ErrorKind::InvalidData,
             ErrorKind::Encode => io::ErrorKind::InvalidInput,
             ErrorKind::Privileged | ErrorKind::DaemonicChildren => io::ErrorKind::PermissionDenied,

@@ -73,6 +73,7 @@ compile_error!(
     "procession supports Linux on x86-64 and aarch64, with glibc or musl, and nothing else yet"
 );
 
+pub mod channel;
 mod error;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

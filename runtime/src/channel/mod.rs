@@ -1,0 +1,7 @@
+//! Messages between processes.
+
+mod error;
+
+pub use error::{
+    RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
+};
