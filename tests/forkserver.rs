@@ -599,7 +599,11 @@ fn filters_are_got_round() {
                 // musl knows it by itself.
                 (
                     vec![AddressOfTheThreadId, ThreadId],
-                    if cfg!(target_env = "musl") { ForkServer } else { Spawn },
+                    if cfg!(target_env = "musl") {
+                        ForkServer
+                    } else {
+                        Spawn
+                    },
                 ),
             ] {
                 let got = run(filtered::new(refused.clone(), late));

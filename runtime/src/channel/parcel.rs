@@ -1,0 +1,124 @@
+//! A message of a queue, as it is carried.
+
+use crate::{
+    Transfer,
+    error::{Error, ErrorKind, Result},
+    sys::{
+        memfd,
+        segment::{Segment, Width},
+    },
+    wire::{self, Arrived, Incoming, Outgoing},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::File,
+    io::{self, Seek, Write},
+    os::fd::OwnedFd,
+};
+
+/// Bytes, and descriptors. It borrows nothing, and can wait.
+#[derive(Debug)]
+pub(super) struct Parcel {
+    pub(super) bytes: Vec<u8>,
+    pub(super) fds: Vec<OwnedFd>,
+    /// Whether the bytes are the summary of a memory of its own, which is the last of the descriptors.
+    pub(super) spilled: bool,
+}
+
+/// What is in a memory of its own: the bytes of a message, and then what goes beside it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Summary {
+    length: u64,
+    /// The logarithm of how wide the units are, and how many bytes.
+    beside: Vec<(u8, u64)>,
+}
+
+impl Parcel {
+    /// Encodes a message; one of more than `longest` bytes, or with something large in it, into a memory of its own.
+    pub(super) fn pack<T: Transfer<Via>, Via>(message: &T, longest: usize) -> Result<Self> {
+        let mut outgoing = Outgoing::default();
+        message.__send("a message", &mut outgoing)?;
+        if outgoing.has_nothing_large() && outgoing.bytes.len() <= longest {
+            return Ok(Self {
+                bytes: outgoing.bytes,
+                fds: outgoing.fds,
+                spilled: false,
+            });
+        }
+        let file = write(&outgoing)
+            .map_err(|source| Error::os("a large message cannot be written", source))?;
+        let blobs = outgoing.blobs.0.iter();
+        let summary = Summary {
+            length: outgoing.bytes.len() as u64,
+            beside: blobs
+                .map(|blob| (blob.width.log2(), blob.bytes().len() as u64))
+                .collect(),
+        };
+        let bytes = wire::encode(&summary).map_err(|source| {
+            Error::new(ErrorKind::Encode, "a large message cannot be described").because(source)
+        })?;
+        if bytes.len() > longest {
+            let what = "a message has too many large parts for this queue";
+            return Err(Error::new(ErrorKind::Encode, what));
+        }
+        let mut fds = outgoing.fds;
+        fds.push(file.into());
+        Ok(Self {
+            bytes,
+            fds,
+            spilled: true,
+        })
+    }
+
+    /// Makes it one that can be decoded.
+    pub(super) fn open(self) -> Result<Incoming> {
+        let Self {
+            bytes,
+            mut fds,
+            spilled,
+        } = self;
+        if !spilled {
+            return Ok(Incoming::new(bytes, fds));
+        }
+        let broken = || Error::new(ErrorKind::Decode, "a large message cannot be read");
+        let file = fds.pop().ok_or_else(broken)?;
+        let summary = wire::decode(&bytes).map_err(|source| broken().because(source))?;
+        let (bytes, blobs) = read(file, &summary).map_err(|source| broken().because(source))?;
+        Ok(Incoming::new(bytes, fds).with_blobs(blobs))
+    }
+}
+
+fn write(message: &Outgoing<'_>) -> io::Result<File> {
+    let mut file = memfd::create()?;
+    file.write_all(&message.bytes)?;
+    for blob in &message.blobs.0 {
+        file.write_all(blob.bytes())?;
+    }
+    Ok(file)
+}
+
+/// Reads what another process has written. It need not have told the truth: nothing is read but such memory, which never keeps a reader
+/// waiting, and a length is believed as far as bytes come.
+fn read(file: OwnedFd, summary: &Summary) -> io::Result<(Vec<u8>, Vec<Arrived>)> {
+    memfd::check(&file)?;
+    let mut file = File::from(file);
+    file.rewind()?;
+    let take = |width: u8, length: u64| {
+        let length = usize::try_from(length).map_err(io::Error::other)?;
+        let width = Width::from_log2(width).ok_or(io::ErrorKind::InvalidData)?;
+        let mut segment = Segment::new(width, length).ok_or(io::ErrorKind::InvalidData)?;
+        while !segment.is_full() {
+            if segment.read(&file)? == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+            }
+        }
+        Ok(segment)
+    };
+    let bytes = take(Width::One.log2(), summary.length)?.into_vec();
+    let blobs = summary.beside.iter();
+    let blobs = blobs.map(|(width, length)| take(*width, *length));
+    Ok((
+        bytes.ok_or(io::ErrorKind::InvalidData)?,
+        blobs.collect::<io::Result<_>>()?,
+    ))
+}

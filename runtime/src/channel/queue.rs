@@ -1,0 +1,666 @@
+//! Queues: many senders and many receivers, in any processes.
+
+use super::{
+    RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
+    carrier::{self, Carrier},
+    parcel::Parcel,
+    patience::Patience,
+    ring::{self, Ring},
+};
+use crate::{
+    Fd, Transfer,
+    error::{Error, ErrorKind, Result},
+    sys::{
+        readiness::Readiness,
+        wait::{self, For},
+    },
+    wire::Label,
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::{
+    fmt, io,
+    marker::PhantomData,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// Makes a queue that holds up to `capacity` messages, and returns its two ends.
+///
+/// Both ends can be cloned, and sent to other processes as arguments, results or messages. The messages of one sender are received
+/// in the order in which it sent them; each is received once.
+///
+/// The messages are in memory that the processes share, and sending or receiving one is no system call unless somebody sleeps or
+/// descriptors go with it. A message of more than a quarter of that memory (256 bytes for each of the `capacity`, but 64 KiB to 16 MiB)
+/// goes through a memory of its own.
+///
+/// A process that is killed takes along the message that it was sending or receiving, and no other; nobody waits for it. Who
+/// shares a queue trusts the others with its memory: what they write there can be wrong, but does no harm beyond wrong messages, errors
+/// and waits.
+///
+/// # Errors
+///
+/// When `capacity` is zero or more than 2²⁴; when the system has no memory or no descriptors to give.
+///
+/// # Examples
+///
+/// ```
+/// use procession::{channel::{Receiver, Sender, queue}, process};
+///
+/// #[process]
+/// fn square(jobs: Receiver<u64>, results: Sender<u64>) {
+///     for job in jobs {
+///         results.send(job * job).expect("somebody wants it");
+///     }
+/// }
+///
+/// let (jobs, jobs_there) = queue(16)?;
+/// let (results_there, results) = queue(16)?;
+/// let workers = [
+///     square::spawn(jobs_there.clone(), results_there.clone())?,
+///     square::spawn(jobs_there, results_there)?,
+/// ];
+/// for n in 1..=10 {
+///     jobs.send(n)?;
+/// }
+/// drop(jobs); // which ends the work
+/// assert_eq!(results.iter().sum::<u64>(), 385);
+/// for worker in workers {
+///     worker.join()?;
+/// }
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[doc(alias = "Queue")]
+#[doc(alias = "channel")]
+pub fn queue<T>(capacity: usize) -> Result<(Sender<T>, Receiver<T>)> {
+    if !(1..=ring::MOST).contains(&capacity) {
+        return Err(Error::new(
+            ErrorKind::Setting,
+            format!(
+                "a queue cannot have a capacity of {capacity}: it is 1 to {}",
+                ring::MOST
+            ),
+        ));
+    }
+    let unmade = |source| Error::os("a queue cannot be made", source);
+    let ring = Arc::new(Ring::create(capacity).map_err(unmade)?);
+    let (senders, receivers) = Carrier::pair().map_err(unmade)?;
+    let sender = Sender(Arc::new(End::new(Arc::clone(&ring), senders)), PhantomData);
+    let receiver = Receiver(Arc::new(End::new(ring, receivers)), PhantomData);
+    Ok((sender, receiver))
+}
+
+/// The end of a [`queue`] where messages are put in.
+///
+/// When the last one is dropped, or the last process that has one has ended, receivers get what is left and then
+/// [`Disconnected`](RecvError::Disconnected).
+///
+/// # Examples
+///
+/// ```
+/// use procession::channel::{SendTimeoutError, queue};
+/// use std::time::Duration;
+///
+/// let (sender, receiver) = queue(1)?;
+/// sender.send("first".to_owned())?;
+/// let full = sender.send_timeout("second".to_owned(), Duration::from_millis(10)).unwrap_err();
+/// assert!(matches!(full, SendTimeoutError::Timeout(second) if second == "second"));
+/// assert_eq!(receiver.recv()?, "first");
+/// # Ok::<(), procession::Error>(())
+/// ```
+pub struct Sender<T>(Arc<End>, PhantomData<fn(T)>);
+
+/// The end of a [`queue`] where messages are taken out.
+///
+/// When the last one is dropped, or the last process that has one has ended, senders get [`Disconnected`](SendError::Disconnected), and
+/// what is in the queue is lost.
+///
+/// Its [`AsFd`] is readable while there is a message, or nobody is left to send one, so that it can be waited for together with others:
+/// see [`wait`](super::wait). That makes sending a little dearer from then on.
+///
+/// # Examples
+///
+/// ```
+/// use procession::channel::{RecvError, TryRecvError, queue};
+///
+/// let (sender, receiver) = queue(8)?;
+/// assert!(matches!(receiver.try_recv(), Err(TryRecvError::Empty)));
+/// sender.send(1)?;
+/// sender.send(2)?;
+/// drop(sender);
+/// assert_eq!(receiver.iter().collect::<Vec<i32>>(), [1, 2]);
+/// assert!(matches!(receiver.recv(), Err(RecvError::Disconnected)));
+/// # Ok::<(), procession::Error>(())
+/// ```
+pub struct Receiver<T>(Arc<End>, PhantomData<fn() -> T>);
+
+/// What the handles of one end have in one process.
+#[derive(Debug)]
+struct End {
+    ring: Arc<Ring>,
+    carrier: Carrier,
+    patience: Patience,
+    /// How many messages had been received when a sender last looked: if it is more by now, somebody is there.
+    received: AtomicU64,
+    readiness: OnceLock<Readiness>,
+}
+
+/// How long an attempt that does not wait for others waits for their locks, which they hold for moments.
+const MOMENT: Duration = Duration::from_millis(100);
+
+/// Why a message was not sent.
+enum Unsent {
+    Full,
+    Disconnected,
+    Failed(Error),
+}
+
+/// Why no message was received.
+enum Unreceived {
+    Empty,
+    Disconnected,
+    Failed(Error),
+}
+
+/// What a sender waits for.
+enum Blocked {
+    /// That somebody receives, after so many were.
+    Ring(u64),
+    /// That somebody receives descriptors.
+    Carrier,
+}
+
+impl<T> Sender<T> {
+    /// Sends a message, and waits for room for it as long as that takes.
+    ///
+    /// # Errors
+    ///
+    /// When nobody is left to receive it, or when it cannot be encoded: with the message.
+    #[doc(alias = "put")]
+    pub fn send<Via>(&self, message: T) -> Result<(), SendError<T>>
+    where
+        T: Transfer<Via>,
+    {
+        self.0.send(&message, None).map_err(|unsent| match unsent {
+            Unsent::Failed(error) => SendError::Failed(message, error),
+            // Without a deadline there is room in the end.
+            Unsent::Full | Unsent::Disconnected => SendError::Disconnected(message),
+        })
+    }
+
+    /// Sends a message if there is room for it, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// When there is no room, when nobody is left to receive it, or when it cannot be encoded: with the message.
+    #[doc(alias = "put_nowait")]
+    pub fn try_send<Via>(&self, message: T) -> Result<(), TrySendError<T>>
+    where
+        T: Transfer<Via>,
+    {
+        self.0
+            .send(&message, Some(Instant::now()))
+            .map_err(|unsent| match unsent {
+                Unsent::Full => TrySendError::Full(message),
+                Unsent::Disconnected => TrySendError::Disconnected(message),
+                Unsent::Failed(error) => TrySendError::Failed(message, error),
+            })
+    }
+
+    /// Sends a message, and waits for room for it no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// When there was no room in time, when nobody is left to receive it, or when it cannot be encoded: with the message.
+    pub fn send_timeout<Via>(
+        &self,
+        message: T,
+        timeout: Duration,
+    ) -> Result<(), SendTimeoutError<T>>
+    where
+        T: Transfer<Via>,
+    {
+        self.0
+            .send(&message, wait::deadline(timeout))
+            .map_err(|unsent| match unsent {
+                Unsent::Full => SendTimeoutError::Timeout(message),
+                Unsent::Disconnected => SendTimeoutError::Disconnected(message),
+                Unsent::Failed(error) => SendTimeoutError::Failed(message, error),
+            })
+    }
+
+    /// Returns how many messages are in the queue, at the moment.
+    #[must_use]
+    #[doc(alias = "qsize")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns whether there is no message in the queue, at the moment.
+    #[must_use]
+    #[doc(alias = "empty")]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns how many messages there is room for.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.0.ring.capacity()
+    }
+}
+
+impl<T> Receiver<T> {
+    /// Receives the next message, and waits for it as long as that takes.
+    ///
+    /// # Errors
+    ///
+    /// When the queue is empty and nobody is left to send. When the message cannot be decoded; it is gone then.
+    #[doc(alias = "get")]
+    pub fn recv<Via>(&self) -> Result<T, RecvError>
+    where
+        T: Transfer<Via>,
+    {
+        self.receive(None).map_err(|unreceived| match unreceived {
+            Unreceived::Failed(error) => RecvError::Failed(error),
+            Unreceived::Empty | Unreceived::Disconnected => RecvError::Disconnected,
+        })
+    }
+
+    /// Receives the next message if there is one, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, when nobody is left to send one, or when it cannot be decoded; it is gone then.
+    #[doc(alias = "get_nowait")]
+    pub fn try_recv<Via>(&self) -> Result<T, TryRecvError>
+    where
+        T: Transfer<Via>,
+    {
+        let now = Some(Instant::now());
+        self.receive(now).map_err(|unreceived| match unreceived {
+            Unreceived::Empty => TryRecvError::Empty,
+            Unreceived::Disconnected => TryRecvError::Disconnected,
+            Unreceived::Failed(error) => TryRecvError::Failed(error),
+        })
+    }
+
+    /// Receives the next message, and waits for it no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// When there was none in time, when nobody is left to send one, or when it cannot be decoded; it is gone then.
+    pub fn recv_timeout<Via>(&self, timeout: Duration) -> Result<T, RecvTimeoutError>
+    where
+        T: Transfer<Via>,
+    {
+        let deadline = wait::deadline(timeout);
+        self.receive(deadline)
+            .map_err(|unreceived| match unreceived {
+                Unreceived::Empty => RecvTimeoutError::Timeout,
+                Unreceived::Disconnected => RecvTimeoutError::Disconnected,
+                Unreceived::Failed(error) => RecvTimeoutError::Failed(error),
+            })
+    }
+
+    /// Returns an iterator over the messages, which waits for each and ends when nobody is left to send one, or one cannot be received.
+    pub fn iter<Via>(&self) -> impl Iterator<Item = T>
+    where
+        T: Transfer<Via>,
+    {
+        std::iter::from_fn(|| self.recv().ok())
+    }
+
+    /// Returns an iterator over the messages that are there, which waits for none.
+    pub fn try_iter<Via>(&self) -> impl Iterator<Item = T>
+    where
+        T: Transfer<Via>,
+    {
+        std::iter::from_fn(|| self.try_recv().ok())
+    }
+
+    /// Returns how many messages are in the queue, at the moment.
+    #[must_use]
+    #[doc(alias = "qsize")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns whether there is no message in the queue, at the moment.
+    #[must_use]
+    #[doc(alias = "empty")]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns how many messages there is room for.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.0.ring.capacity()
+    }
+
+    fn receive<Via>(&self, deadline: Option<Instant>) -> Result<T, Unreceived>
+    where
+        T: Transfer<Via>,
+    {
+        let parcel = self.0.receive(deadline)?;
+        let mut message = parcel.open().map_err(Unreceived::Failed)?;
+        T::__receive(&mut message).map_err(Unreceived::Failed)
+    }
+}
+
+impl End {
+    fn new(ring: Arc<Ring>, carrier: Carrier) -> Self {
+        Self {
+            ring,
+            carrier,
+            patience: Patience::default(),
+            received: AtomicU64::new(u64::MAX),
+            readiness: OnceLock::new(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        usize::try_from(self.ring.len()).unwrap_or(usize::MAX)
+    }
+
+    fn send<T: Transfer<Via>, Via>(
+        &self,
+        message: &T,
+        deadline: Option<Instant>,
+    ) -> Result<(), Unsent> {
+        let parcel = Parcel::pack(message, self.ring.longest()).map_err(Unsent::Failed)?;
+        if parcel.fds.len() > carrier::MOST {
+            let what = format!(
+                "a message with {} descriptors: it can have {}",
+                parcel.fds.len(),
+                carrier::MOST
+            );
+            return Err(Unsent::Failed(Error::new(ErrorKind::Encode, what)));
+        }
+        let unsent = |source| Unsent::Failed(Error::os("a queue cannot be sent to", source));
+        loop {
+            if self.nobody_receives().map_err(unsent)? {
+                return Err(Unsent::Disconnected);
+            }
+            let Some(blocked) = self.attempt_send(&parcel, deadline)? else {
+                return Ok(());
+            };
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Err(Unsent::Full);
+            }
+            self.wait_for_room(&blocked, deadline).map_err(unsent)?;
+        }
+    }
+
+    /// Whether all receivers are gone. While they receive nobody has to be asked.
+    fn nobody_receives(&self) -> io::Result<bool> {
+        let received = self.ring.received();
+        if self.received.swap(received, Ordering::Relaxed) != received {
+            return Ok(false);
+        }
+        self.carrier.is_alone()
+    }
+
+    /// Sends a message if there is room; returns what is in the way if there is none.
+    fn attempt_send(
+        &self,
+        parcel: &Parcel,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Blocked>, Unsent> {
+        let failed = |source| Unsent::Failed(Error::os("a queue cannot be sent to", source));
+        let received = self.ring.received();
+        let sending = self
+            .ring
+            .send(at_least_a_moment(deadline))
+            .map_err(failed)?;
+        let Some(sending) = sending.filter(|sending| sending.has_room(parcel.bytes.len())) else {
+            return Ok(Some(Blocked::Ring(received)));
+        };
+        let mut packet = 0;
+        if !parcel.fds.is_empty() {
+            packet = sending.next_packet();
+            match self.carrier.send(packet, &parcel.fds) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Some(Blocked::Carrier));
+                }
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+                    ) =>
+                {
+                    return Err(Unsent::Disconnected);
+                }
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        sending.publish(&parcel.bytes, packet, parcel.spilled);
+        Ok(None)
+    }
+
+    fn wait_for_room(&self, blocked: &Blocked, deadline: Option<Instant>) -> io::Result<()> {
+        let carrier = self.carrier.as_fd();
+        match blocked {
+            Blocked::Carrier => wait::until_ready(&[(carrier, For::Writing)], deadline)?,
+            Blocked::Ring(received) => {
+                if self.patience.wait(|| self.ring.received() != *received) {
+                    return Ok(());
+                }
+                let receiving = self.ring.receive(at_least_a_moment(deadline))?;
+                let Some(receiving) = receiving else {
+                    return Ok(());
+                };
+                let is_full = receiving.prepare_for_room(*received)?;
+                drop(receiving);
+                if !is_full {
+                    return Ok(());
+                }
+                let fds = [(self.ring.room(), For::Reading), (carrier, For::End)];
+                wait::until_ready(&fds, deadline)?
+            }
+        };
+        Ok(())
+    }
+
+    fn receive(&self, deadline: Option<Instant>) -> Result<Parcel, Unreceived> {
+        let failed =
+            |source| Unreceived::Failed(Error::os("a queue cannot be received from", source));
+        loop {
+            // Before the look at the queue: what was sent before the last sender went is found by it.
+            let mut is_over = false;
+            if let Some(parcel) = self.attempt_receive(deadline).map_err(failed)? {
+                return Ok(parcel);
+            }
+            let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
+            if is_late || !self.wait_for_arrival(deadline).map_err(failed)? {
+                is_over = self.carrier.is_alone().map_err(failed)?;
+            }
+            if !is_over && !is_late {
+                continue;
+            }
+            if let Some(parcel) = self.attempt_receive(deadline).map_err(failed)? {
+                return Ok(parcel);
+            }
+            return Err(if is_over {
+                Unreceived::Disconnected
+            } else {
+                Unreceived::Empty
+            });
+        }
+    }
+
+    /// Receives a message if there is one.
+    fn attempt_receive(&self, deadline: Option<Instant>) -> io::Result<Option<Parcel>> {
+        if self.ring.sent() == self.ring.received() {
+            return Ok(None);
+        }
+        loop {
+            let Some(receiving) = self.ring.receive(at_least_a_moment(deadline))? else {
+                return Ok(None);
+            };
+            let Some(entry) = receiving.next()? else {
+                return Ok(None);
+            };
+            let bytes = receiving.copy(&entry)?;
+            let fds = match entry.packet {
+                0 => Ok(Some(Vec::new())),
+                packet => self.carrier.receive(packet),
+            };
+            receiving.release(&entry);
+            if self.ring.is_watched() {
+                self.silence()?;
+            }
+            // Without them somebody had it in hand, and died.
+            if let Some(fds) = fds? {
+                return Ok(Some(Parcel {
+                    bytes,
+                    fds,
+                    spilled: entry.spilled,
+                }));
+            }
+        }
+    }
+
+    /// Waits until there may be a message; returns whether that is so, rather than that nobody can send one any more.
+    fn wait_for_arrival(&self, deadline: Option<Instant>) -> io::Result<bool> {
+        let has_come = || self.ring.sent() != self.ring.received();
+        if self.patience.wait(has_come) {
+            return Ok(true);
+        }
+        let Some(sending) = self.ring.send(at_least_a_moment(deadline))? else {
+            return Ok(true);
+        };
+        if !sending.prepare_for_arrival()? {
+            return Ok(true);
+        }
+        if sending.has_packets() {
+            // All of them are of messages that were never sent.
+            self.carrier.drain();
+        }
+        drop(sending);
+        let fds = [
+            (self.ring.arrival(), For::Reading),
+            (self.carrier.as_fd(), For::End),
+        ];
+        let ready = wait::until_ready(&fds, deadline)?;
+        Ok(ready != [false, true])
+    }
+
+    /// Silences the bell that somebody looks at, if there is no message any more.
+    fn silence(&self) -> io::Result<()> {
+        if let Some(sending) = self.ring.send(at_least_a_moment(None))? {
+            sending.silence_if_empty(0)?;
+        }
+        Ok(())
+    }
+
+    /// What is readable when there is a message, or nobody is left to send one.
+    fn readiness(&self) -> io::Result<BorrowedFd<'_>> {
+        if self.readiness.get().is_none() {
+            let readiness = Readiness::new(self.ring.arrival(), self.carrier.as_fd())?;
+            let _ = self.readiness.set(readiness);
+        }
+        if !self.ring.is_watched()
+            && let Some(sending) = self.ring.send(at_least_a_moment(None))?
+        {
+            sending.watch()?;
+        }
+        let readiness = self.readiness.get().ok_or(io::ErrorKind::NotFound)?;
+        Ok(readiness.as_fd())
+    }
+}
+
+/// A deadline for a lock that others hold for moments only, unless they are stopped.
+fn at_least_a_moment(deadline: Option<Instant>) -> Option<Instant> {
+    deadline.map(|deadline| deadline.max(Instant::now() + MOMENT))
+}
+
+impl<T> AsFd for Receiver<T> {
+    /// Returns a descriptor that is readable while there is a message, or nobody is left to send one.
+    ///
+    /// # Panics
+    ///
+    /// When the system has no descriptor to give for it.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.readiness().expect("there are descriptors left")
+    }
+}
+
+/// An iterator over the messages of a [`Receiver`], which waits for each and ends when nobody is left to send one.
+#[derive(Debug)]
+pub struct IntoIter<T>(Receiver<T>);
+
+impl<T: Transfer> Iterator for IntoIter<T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.0.recv().ok()
+    }
+}
+
+impl<T: Transfer> IntoIterator for Receiver<T> {
+    type Item = T;
+    type IntoIter = IntoIter<T>;
+
+    fn into_iter(self) -> IntoIter<T> {
+        IntoIter(self)
+    }
+}
+
+/// The descriptors of a handle: the memory, the two bells, and the carrier.
+type Parts = [Fd<OwnedFd>; 4];
+
+impl End {
+    fn parts(&self) -> [Fd<BorrowedFd<'_>>; 4] {
+        let [memory, arrival, room] = self.ring.parts();
+        [memory, arrival, room, self.carrier.as_fd()].map(Fd)
+    }
+
+    fn open([memory, arrival, room, carrier]: Parts) -> io::Result<Self> {
+        let ring = Ring::open(memory.0, arrival.0, room.0)?;
+        Ok(Self::new(Arc::new(ring), Carrier::open(carrier.0)))
+    }
+}
+
+/// What is the same for both ends.
+macro_rules! handle {
+    ($handle:ident, $name:literal) => {
+        impl<T> Clone for $handle<T> {
+            fn clone(&self) -> Self {
+                Self(Arc::clone(&self.0), PhantomData)
+            }
+        }
+
+        impl<T> fmt::Debug for $handle<T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($handle))
+                    .field("len", &self.len())
+                    .field("capacity", &self.capacity())
+                    .finish_non_exhaustive()
+            }
+        }
+
+        impl<T> Serialize for $handle<T> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                (Label::of::<T>($name), self.0.parts()).serialize(serializer)
+            }
+        }
+
+        impl<'de, T> Deserialize<'de> for $handle<T> {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let (label, parts) = <(Label<'_>, Parts)>::deserialize(deserializer)?;
+                label.check::<T, _>($name)?;
+                let end = End::open(parts).map_err(de::Error::custom)?;
+                Ok(Self(Arc::new(end), PhantomData))
+            }
+        }
+    };
+}
+
+handle!(Sender, "channel::Sender");
+handle!(Receiver, "channel::Receiver");
