@@ -277,6 +277,14 @@ fn handles_travel_in_messages() {
 }
 
 #[test]
+fn sender_without_receivers_is_told_at_once() {
+    let _alone = alone();
+    let (sender, receiver) = queue(4).unwrap();
+    drop(receiver);
+    assert!(matches!(sender.send(1), Err(SendError::Disconnected(1))));
+}
+
+#[test]
 fn dropped_queues_leave_nothing() {
     let _alone = alone();
     let before = descriptors();
@@ -391,7 +399,8 @@ fn full_table_of_descriptors_is_an_error_and_no_more() {
     let _alone = alone();
     #[process]
     fn starved(from: Receiver<Fd<File>>, ready: Sender<()>) -> bool {
-        setrlimit(Resource::RLIMIT_NOFILE, 0, 0).unwrap();
+        // As many as the standard ones, which are open.
+        setrlimit(Resource::RLIMIT_NOFILE, 3, 3).unwrap();
         ready.send(()).unwrap();
         matches!(from.recv(), Err(RecvError::Failed(error)) if error.kind() == ErrorKind::TooManyFiles)
     }

@@ -25,6 +25,9 @@ pub(super) struct Parcel {
     pub(super) spilled: bool,
 }
 
+/// How long an encoded message is in most cases, at the most.
+const USUAL: usize = 256;
+
 /// What is in a memory of its own: the bytes of a message, and then what goes beside it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Summary {
@@ -36,7 +39,8 @@ struct Summary {
 impl Parcel {
     /// Encodes a message; one of more than `longest` bytes, or with something large in it, into a memory of its own.
     pub(super) fn pack<T: Transfer<Via>, Via>(message: &T, longest: usize) -> Result<Self> {
-        let mut outgoing = Outgoing::default();
+        // Most are short: one piece of memory does for them.
+        let mut outgoing = Outgoing::from(Vec::with_capacity(USUAL));
         message.__send("a message", &mut outgoing)?;
         if outgoing.has_nothing_large() && outgoing.bytes.len() <= longest {
             return Ok(Self {

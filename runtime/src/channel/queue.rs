@@ -143,13 +143,18 @@ struct End {
     ring: Arc<Ring>,
     carrier: Carrier,
     patience: Patience,
-    /// How many messages had been received when a sender last looked: if it is more by now, somebody is there.
-    received: AtomicU64,
+    made: Instant,
+    /// How many nanoseconds after that somebody was last seen at the other side.
+    seen: AtomicU64,
     readiness: OnceLock<Readiness>,
 }
 
 /// How long an attempt that does not wait for others waits for their locks, which they hold for moments.
 const MOMENT: Duration = Duration::from_millis(100);
+
+/// How long a look at the other side is good for. A message that is sent within it, after the last receiver went, is lost like those that
+/// were sent before.
+const FRESH: Duration = Duration::from_micros(20);
 
 /// Why a message was not sent.
 enum Unsent {
@@ -358,7 +363,9 @@ impl End {
             ring,
             carrier,
             patience: Patience::default(),
-            received: AtomicU64::new(u64::MAX),
+            made: Instant::now(),
+            // Nobody has looked yet.
+            seen: AtomicU64::new(u64::MAX / 2),
             readiness: OnceLock::new(),
         }
     }
@@ -396,13 +403,18 @@ impl End {
         }
     }
 
-    /// Whether all receivers are gone. While they receive nobody has to be asked.
+    /// Whether all receivers are gone. Of those that were there a moment ago nobody is asked.
     fn nobody_receives(&self) -> io::Result<bool> {
-        let received = self.ring.received();
-        if self.received.swap(received, Ordering::Relaxed) != received {
+        let now = u64::try_from(self.made.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let fresh = u64::try_from(FRESH.as_nanos()).unwrap_or(u64::MAX);
+        if now.wrapping_sub(self.seen.load(Ordering::Relaxed)) < fresh {
             return Ok(false);
         }
-        self.carrier.is_alone()
+        let is_alone = self.carrier.is_alone()?;
+        if !is_alone {
+            self.seen.store(now, Ordering::Relaxed);
+        }
+        Ok(is_alone)
     }
 
     /// Sends a message if there is room; returns what is in the way if there is none.
@@ -496,9 +508,6 @@ impl End {
 
     /// Receives a message if there is one.
     fn attempt_receive(&self, deadline: Option<Instant>) -> io::Result<Option<Parcel>> {
-        if self.ring.sent() == self.ring.received() {
-            return Ok(None);
-        }
         loop {
             let Some(receiving) = self.ring.receive(at_least_a_moment(deadline))? else {
                 return Ok(None);

@@ -65,9 +65,14 @@ mod word {
     pub(super) const SENT: usize = 2 * robust::SIZE;
     pub(super) const WRITE_AT: usize = SENT + 8;
     pub(super) const PACKETS: usize = SENT + 16;
+    /// What senders have last seen of `RECEIVED` and `READ_AT`, which they look at when that is not enough.
+    pub(super) const SEEN_RECEIVED: usize = SENT + 24;
+    pub(super) const SEEN_READ_AT: usize = SENT + 32;
     pub(super) const ARRIVAL: usize = SENT + 64;
     pub(super) const RECEIVED: usize = SENT + 128;
     pub(super) const READ_AT: usize = RECEIVED + 8;
+    /// What receivers have last seen of `SENT`.
+    pub(super) const SEEN_SENT: usize = RECEIVED + 16;
     pub(super) const ROOM: usize = SENT + 192;
     pub(super) const CAPACITY: usize = SENT + 256;
     pub(super) const SIZE: usize = CAPACITY + 8;
@@ -265,11 +270,23 @@ pub(super) struct Sending<'a> {
 impl Sending<'_> {
     /// Whether a message of this length has room.
     pub(super) fn has_room(&self, length: usize) -> bool {
+        self.has_room_by_last_look(length) || {
+            let ring = self.ring;
+            // In this order: what is seen of the second is at least as new.
+            ring.store(word::SEEN_RECEIVED, ring.received());
+            ring.store(word::SEEN_READ_AT, ring.load(word::READ_AT));
+            self.has_room_by_last_look(length)
+        }
+    }
+
+    fn has_room_by_last_look(&self, length: usize) -> bool {
         let ring = self.ring;
         let taken = ring
             .load(word::WRITE_AT)
-            .wrapping_sub(ring.load(word::READ_AT));
-        let waiting = ring.sent().wrapping_sub(ring.received());
+            .wrapping_sub(ring.load(word::SEEN_READ_AT));
+        let waiting = ring
+            .load(word::SENT)
+            .wrapping_sub(ring.load(word::SEEN_RECEIVED));
         // One who was killed in the middle of a message may have taken room for it, which is free again when there is none.
         let free = match waiting {
             0 => ring.size,
@@ -350,7 +367,13 @@ impl Receiving<'_> {
     pub(super) fn next(&self) -> io::Result<Option<Entry>> {
         let ring = self.ring;
         let received = ring.load(word::RECEIVED);
-        let waiting = ring.sent().wrapping_sub(received);
+        // What others have sent by then is seen whole, since they stored it before.
+        let mut sent = ring.word(word::SEEN_SENT).load(Ordering::Acquire);
+        if sent == received {
+            sent = ring.sent();
+            ring.store(word::SEEN_SENT, sent);
+        }
+        let waiting = sent.wrapping_sub(received);
         if waiting == 0 {
             return Ok(None);
         }
