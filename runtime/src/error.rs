@@ -70,6 +70,8 @@ pub enum ErrorKind {
     Disconnected,
     /// The process ended otherwise than by returning: the source is a [`JoinError`](crate::JoinError).
     Join,
+    /// A connection could not be made or used: the source is an error of the module `net`.
+    Connection,
     /// Anything else the operating system refused: the source is an [`io::Error`].
     Os,
 }

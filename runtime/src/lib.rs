@@ -78,6 +78,8 @@ mod error;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
+#[cfg(feature = "net")]
+pub mod net;
 mod process;
 pub mod shm;
 mod start;
@@ -156,6 +158,6 @@ pub use start::{
 };
 pub use wire::{Bulk, Fd, Transfer};
 
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "net"))]
 #[doc = include_str!("../../README.md")]
 mod readme {}

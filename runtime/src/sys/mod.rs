@@ -12,6 +12,8 @@ pub(crate) mod bell;
 pub(crate) mod board;
 pub(crate) mod clone;
 pub(crate) mod ctor;
+#[cfg(feature = "net")]
+pub(crate) mod endpoint;
 pub(crate) mod environment;
 pub(crate) mod exit;
 pub(crate) mod fork;

@@ -17,4 +17,6 @@ pub(crate) use frame::{Frame, Line};
 pub(crate) use label::Label;
 pub use message::{Incoming, Outgoing};
 pub use shape::{ByRef, ByValue, Mention, Shape};
+#[cfg(feature = "net")]
+pub(crate) use transfer::Lend;
 pub use transfer::Transfer;

@@ -1,0 +1,227 @@
+//! Where a listener listens.
+
+use super::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+use std::{
+    ffi::OsString,
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    os::{
+        linux::net::SocketAddrExt,
+        unix::{ffi::OsStringExt, net},
+    },
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+/// Where a [`Listener`](super::Listener) listens and a [`Client`](super::Client) finds it.
+///
+/// Whatever names a place converts into one: a [`SocketAddr`], an IP address with a port, a [`Path`]. It can be sent to other
+/// processes. As text it is
+///
+/// - an IP address and a port: `127.0.0.1:6000`, `[::1]:6000`;
+/// - `@` and a name in the kernel's table of abstract names, which a leading NUL stands for as well: `@name`;
+/// - a path with a `/` in it: `/run/name.sock`, `./name.sock`.
+///
+/// Host names are not looked up, which can take any time: [`ToSocketAddrs`](std::net::ToSocketAddrs) does that.
+///
+/// # Examples
+///
+/// ```
+/// use procession::net::Address;
+/// use std::{net::Ipv4Addr, path::Path};
+///
+/// assert_eq!("127.0.0.1:6000".parse::<Address>()?, (Ipv4Addr::LOCALHOST, 6000).into());
+/// assert_eq!("./name.sock".parse::<Address>()?, Path::new("./name.sock").into());
+/// assert_eq!("@name".parse::<Address>()?, Address::from_abstract_name("name"));
+/// assert_eq!(Address::from_abstract_name("name").to_string(), "@name");
+/// assert!("name".parse::<Address>().is_err());
+/// # Ok::<(), procession::net::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Address {
+    /// An IP address and a port: Python's `AF_INET`.
+    #[doc(alias = "AF_INET")]
+    Tcp(SocketAddr),
+    /// A path in the file system: Python's `AF_UNIX`. What permissions protect a file protects it, too.
+    #[doc(alias = "AF_UNIX")]
+    Path(#[serde(with = "path_bytes")] PathBuf),
+    /// A name in the kernel's table, which leaves no file behind and which no permissions protect
+    /// ([unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html)). Every process of the same network namespace can take it.
+    Abstract(#[serde(with = "serde_bytes")] Vec<u8>),
+}
+
+impl Address {
+    /// Makes the address of a name in the kernel's table, without the NUL or `@` that it is written with.
+    pub fn from_abstract_name(name: impl Into<Vec<u8>>) -> Self {
+        Self::Abstract(name.into())
+    }
+
+    /// The address of a Unix socket; none if it has no name.
+    pub(super) fn from_unix(address: &net::SocketAddr) -> Option<Self> {
+        let path = address.as_pathname().map(Self::from);
+        path.or_else(|| address.as_abstract_name().map(Self::from_abstract_name))
+    }
+}
+
+/// The address of a Unix socket, in std's type.
+pub(super) enum Unix<'a> {
+    Path(&'a Path),
+    Abstract(&'a [u8]),
+}
+
+impl Unix<'_> {
+    pub(super) fn to_std(&self) -> io::Result<net::SocketAddr> {
+        match self {
+            // std takes it for no name at all, which would be refused later and in other words.
+            Self::Path(path) if path.as_os_str().is_empty() => {
+                Err(io::ErrorKind::InvalidInput.into())
+            }
+            Self::Path(path) => net::SocketAddr::from_pathname(path),
+            Self::Abstract(name) => net::SocketAddr::from_abstract_name(name),
+        }
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp(address)
+    }
+}
+
+impl<I: Into<IpAddr>> From<(I, u16)> for Address {
+    fn from(address: (I, u16)) -> Self {
+        Self::Tcp(address.into())
+    }
+}
+
+impl From<PathBuf> for Address {
+    fn from(path: PathBuf) -> Self {
+        Self::Path(path)
+    }
+}
+
+impl From<&Path> for Address {
+    fn from(path: &Path) -> Self {
+        Self::Path(path.to_owned())
+    }
+}
+
+impl From<&Address> for Address {
+    fn from(address: &Address) -> Self {
+        address.clone()
+    }
+}
+
+impl FromStr for Address {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if let Some(name) = text.strip_prefix(['@', '\0']) {
+            return Ok(Self::from_abstract_name(name));
+        }
+        if text.contains('/') {
+            return Ok(Self::Path(text.into()));
+        }
+        text.parse().map(Self::Tcp).map_err(|source| {
+            let what = format!(
+                "`{text}` is no address: expected an IP address and a port, a path with a `/`, or `@` and a name"
+            );
+            Error::new(ErrorKind::Address, what).because(source)
+        })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Path(path) => {
+                let bytes = path.as_os_str().as_encoded_bytes();
+                // So that it can be told from the other two.
+                if !bytes.contains(&b'/') || bytes.starts_with(b"@") {
+                    f.write_str("./")?;
+                }
+                path.display().fmt(f)
+            }
+            Self::Abstract(name) => write!(f, "@{}", String::from_utf8_lossy(name)),
+        }
+    }
+}
+
+/// Paths travel as the bytes they are, since they need not be UTF-8.
+mod path_bytes {
+    use super::{OsString, OsStringExt, Path, PathBuf};
+    use serde::{Deserializer, Serializer};
+    use serde_bytes::{ByteBuf, Deserialize, Serialize};
+
+    pub(super) fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        path.as_os_str().as_encoded_bytes().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<PathBuf, D::Error> {
+        let bytes = <ByteBuf as Deserialize>::deserialize(deserializer)?;
+        Ok(OsString::from_vec(bytes.into_vec()).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Address, ErrorKind};
+    use std::{
+        ffi::OsString,
+        net::{Ipv4Addr, Ipv6Addr},
+        os::unix::ffi::OsStringExt,
+        path::{Path, PathBuf},
+    };
+
+    #[test]
+    fn text_leads_back_to_the_address() {
+        for address in [
+            Address::from((Ipv4Addr::LOCALHOST, 6000)),
+            Address::from((Ipv6Addr::LOCALHOST, 6000)),
+            Address::from(Path::new("/tmp/a b")),
+            Address::from(Path::new("./a")),
+            Address::from_abstract_name("a/b:1"),
+        ] {
+            assert_eq!(address.to_string().parse::<Address>().unwrap(), address);
+        }
+        for (path, text) in [
+            ("a", "./a"),
+            ("@a/b", "./@a/b"),
+            ("1.2.3.4:5", "./1.2.3.4:5"),
+        ] {
+            assert_eq!(Address::from(Path::new(path)).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_names_no_place_is_refused() {
+        for text in [
+            "",
+            "name",
+            "localhost:80",
+            "127.0.0.1",
+            "127.0.0.1:66000",
+            "::1:80:",
+        ] {
+            let error = text.parse::<Address>().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Address, "{text}");
+        }
+    }
+
+    #[test]
+    fn any_path_and_name_travels() {
+        let odd = vec![b'/', 0xff, 0xfe];
+        for address in [
+            Address::Path(PathBuf::from(OsString::from_vec(odd.clone()))),
+            Address::Abstract(odd),
+        ] {
+            let bytes = crate::wire::encode(&address).unwrap();
+            assert_eq!(crate::wire::decode::<Address>(&bytes).unwrap(), address);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Why a connection could not be made or used.
+
+use super::Address;
+use crate::error;
+use std::{borrow::Cow, error::Error as StdError, fmt, io};
+
+/// The result of what is done with connections.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a listener, a connection or a message could not be had.
+///
+/// [`Display`](fmt::Display) says what failed and, after a failed handshake, with whom; [`source`](StdError::source) is the cause, most
+/// often an [`io::Error`] with the errno. It converts into [`procession::Error`](crate::Error) and into [`io::Error`].
+///
+/// # Examples
+///
+/// ```
+/// use procession::net::{Address, Client, ErrorKind};
+///
+/// let nobody = Address::from_abstract_name("nobody listens here");
+/// let error = Client::connect(&nobody).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Io);
+/// assert_eq!(error.to_string(), "cannot connect to @nobody listens here");
+/// assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::ConnectionRefused);
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    what: Cow<'static, str>,
+    in_handshake: bool,
+    peer: Option<Address>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// What sort of failure an [`Error`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The peer could not prove that it knows the key: it has another one.
+    #[doc(alias = "AuthenticationError")]
+    WrongKey,
+    /// The peer did not accept the proof that this side knows the key: this side has another one.
+    #[doc(alias = "AuthenticationError")]
+    Rejected,
+    /// The peer proves, or asks for a proof, by MD5, as Python 3.11 and earlier do, and that is not
+    /// [allowed](super::Options::allow_md5).
+    WeakDigest,
+    /// The peer sent a challenge back that this side, or a client with the same key, has made, to be given the answer to it.
+    Reflected,
+    /// What the peer sent is not of this protocol.
+    Protocol,
+    /// The peer announced a longer message than is [allowed](super::Options::max_message).
+    TooLarge,
+    /// The peer did not do its part in time.
+    TimedOut,
+    /// The peer has closed the connection, between two messages.
+    #[doc(alias = "EOFError")]
+    Closed,
+    /// The connection has ended in the middle of a message.
+    Truncated,
+    /// The message is longer than the buffer that was given for it. It is still there to be received.
+    BufferTooShort,
+    /// A value could not be encoded, or holds a descriptor, and the connection is none that can carry it.
+    Encode,
+    /// A message arrived that is no value of the type that was asked for.
+    Decode,
+    /// The address is none, or none that a socket can have.
+    Address,
+    /// The operating system refused: the source is an [`io::Error`].
+    Io,
+}
+
+impl Error {
+    pub(super) fn new(kind: ErrorKind, what: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            what: what.into(),
+            in_handshake: false,
+            peer: None,
+            source: None,
+        }))
+    }
+
+    /// What the operating system refused. That something took too long, or is no address, is a kind of its own.
+    pub(super) fn io(what: impl Into<Cow<'static, str>>, source: impl Into<io::Error>) -> Self {
+        let source = source.into();
+        let kind = match source.kind() {
+            io::ErrorKind::TimedOut => ErrorKind::TimedOut,
+            io::ErrorKind::InvalidInput => ErrorKind::Address,
+            _ => ErrorKind::Io,
+        };
+        Self::new(kind, what).because(source)
+    }
+
+    pub(super) fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Says that this has ended a handshake, and with whom.
+    pub(super) fn in_handshake(mut self, peer: Option<&Address>) -> Self {
+        self.0.in_handshake = true;
+        self.0.peer = peer.cloned();
+        self
+    }
+
+    /// Returns what sort of failure this is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Returns the address of the peer that a handshake failed with, if it has one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::{AuthKey, net::{Address, Client, ErrorKind, Listener}};
+    /// use std::{net::Ipv4Addr, thread};
+    ///
+    /// let listener = Listener::options().authkey(AuthKey::random()?).bind((Ipv4Addr::LOCALHOST, 0))?;
+    /// let address = listener.local_address().clone();
+    /// let other = Client::options().authkey(AuthKey::random()?);
+    /// let client = thread::spawn(move || other.connect(address));
+    ///
+    /// let error = listener.accept().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::WrongKey);
+    /// assert!(matches!(error.peer(), Some(Address::Tcp(peer)) if peer.ip().is_loopback()));
+    /// assert_eq!(client.join().unwrap().unwrap_err().kind(), ErrorKind::Rejected);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    #[must_use]
+    pub fn peer(&self) -> Option<&Address> {
+        self.0.peer.as_ref()
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &format_args!("{self}"))
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.peer {
+            Some(peer) => write!(f, "the handshake with {peer} failed: ")?,
+            None if self.0.in_handshake => f.write_str("the handshake failed: ")?,
+            None => {}
+        }
+        f.write_str(&self.0.what)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<Error> for error::Error {
+    fn from(error: Error) -> Self {
+        Self::new(error::ErrorKind::Connection, error.to_string()).because(error)
+    }
+}
+
+impl From<Error> for io::Error {
+    /// Keeps the whole error; its [`io::ErrorKind`] is that of the errno behind it, or the nearest there is.
+    fn from(error: Error) -> Self {
+        let source = error.0.source.as_ref();
+        let below = source.and_then(|source| source.downcast_ref::<io::Error>());
+        let kind = match error.kind() {
+            ErrorKind::WrongKey
+            | ErrorKind::Rejected
+            | ErrorKind::WeakDigest
+            | ErrorKind::Reflected => io::ErrorKind::PermissionDenied,
+            ErrorKind::Protocol | ErrorKind::TooLarge | ErrorKind::Decode => {
+                io::ErrorKind::InvalidData
+            }
+            ErrorKind::TimedOut => io::ErrorKind::TimedOut,
+            ErrorKind::Closed | ErrorKind::Truncated => io::ErrorKind::UnexpectedEof,
+            ErrorKind::BufferTooShort | ErrorKind::Encode | ErrorKind::Address => {
+                io::ErrorKind::InvalidInput
+            }
+            ErrorKind::Io => below.map_or(io::ErrorKind::Other, io::Error::kind),
+        };
+        Self::new(kind, error)
+    }
+}

@@ -1,0 +1,57 @@
+//! A connected socket of either family.
+
+use super::Address;
+use std::{
+    io,
+    net::TcpStream,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+};
+
+/// A socket that is connected to a peer.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Socket {
+    /// Returns where the peer is, if that has a name.
+    pub(super) fn peer_address(&self) -> Option<Address> {
+        // A peer that has gone already has none, and that will show.
+        match self {
+            Self::Tcp(socket) => socket.peer_addr().ok().map(Address::from),
+            Self::Unix(socket) => Address::from_unix(&socket.peer_addr().ok()?),
+        }
+    }
+
+    /// Whether descriptors can travel over it.
+    pub(super) fn carries_descriptors(&self) -> bool {
+        matches!(self, Self::Unix(_))
+    }
+}
+
+impl TryFrom<OwnedFd> for Socket {
+    type Error = io::Error;
+
+    fn try_from(fd: OwnedFd) -> io::Result<Self> {
+        let unix = UnixStream::from(fd);
+        if unix.local_addr().is_ok() {
+            return Ok(Self::Unix(unix));
+        }
+        let tcp = TcpStream::from(OwnedFd::from(unix));
+        tcp.local_addr()?;
+        Ok(Self::Tcp(tcp))
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(socket) => socket.as_fd(),
+            Self::Unix(socket) => socket.as_fd(),
+        }
+    }
+}

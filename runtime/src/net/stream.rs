@@ -1,0 +1,431 @@
+//! A connection, over which messages go both ways.
+
+use super::{Address, Error, ErrorKind, Result, framed::Framed, socket::Socket};
+use crate::{
+    sys::{socket::MAX_FDS, wait},
+    wire::{Fd, Incoming, Lend, Outgoing, Transfer},
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::{Duration, Instant},
+};
+
+/// A connection to a peer, which messages go over in both directions: what Python calls a `Connection`.
+///
+/// [`Listener::accept`](super::Listener::accept) and [`Client::connect`](super::Client::connect) give one. Messages stay whole, and are of
+/// two sorts. [`send_bytes`](Self::send_bytes) and [`recv_bytes`](Self::recv_bytes) exchange bytes with any peer, Python's
+/// methods of the same names for one. [`send`](Self::send) and [`recv`](Self::recv) exchange values with a peer that is built with this
+/// crate in the same version: everything that can [travel](Transfer), files and sockets included where both are on one machine.
+///
+/// What came of a message stays here until the rest of it has come: no timeout and no [`poll`](Self::poll) loses any. Nothing is
+/// read beyond the message that is received, so its [`AsFd`] can be polled together with others. It is readable when there is
+/// something to receive, which need not be a whole message.
+///
+/// Dropping it closes the connection. The peer can still receive what was sent before. It can be given to another process, as an
+/// argument or in a message: then both have it, until one drops it, and only one may go on using it.
+///
+/// # Examples
+///
+/// ```
+/// use procession::net::{Address, Client, Listener};
+/// use std::{net::Ipv4Addr, thread};
+///
+/// let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0))?;
+/// let address = listener.local_address().clone();
+/// let doubling = thread::spawn(move || {
+///     let mut stream = listener.accept()?;
+///     let number: u32 = stream.recv()?;
+///     stream.send(&(2 * number))
+/// });
+///
+/// let mut stream = Client::connect(address)?;
+/// stream.send(&21)?;
+/// assert_eq!(stream.recv::<u32, _>()?, 42);
+/// doubling.join().unwrap()?;
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[derive(Debug)]
+#[doc(alias = "Connection")]
+pub struct Stream {
+    framed: Framed,
+    peer: Option<Address>,
+}
+
+impl Stream {
+    /// A connection over a socket, after the handshake.
+    pub(super) fn new(mut framed: Framed, peer: Option<Address>, max_message: usize) -> Self {
+        framed.trust(max_message);
+        Self { framed, peer }
+    }
+
+    /// Returns the address of the peer, if it has one. A client of a Unix socket has none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::net::{Address, Client, Listener};
+    ///
+    /// let listener = Listener::bind(Address::from_abstract_name("peer_address"))?;
+    /// let client = Client::connect(listener.local_address())?;
+    /// assert_eq!(client.peer_address(), Some(listener.local_address()));
+    /// assert_eq!(listener.accept()?.peer_address(), None);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    #[must_use]
+    #[doc(alias = "last_accepted")]
+    pub fn peer_address(&self) -> Option<&Address> {
+        self.peer.as_ref()
+    }
+
+    /// Sends a message of bytes, and waits as long as the peer has no room for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`](ErrorKind::Closed) when the peer has closed the connection, which a peer that does not receive may show only later,
+    /// or when an earlier message was cut short; [`Io`](ErrorKind::Io).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::net::{Client, Listener, Address, ErrorKind};
+    ///
+    /// let listener = Listener::bind(Address::from_abstract_name("send_bytes"))?;
+    /// let mut client = Client::connect(listener.local_address())?;
+    /// let mut server = listener.accept()?;
+    /// client.send_bytes(b"first")?;
+    /// client.send_bytes(b"")?;
+    /// drop(client);
+    /// assert_eq!(server.recv_bytes()?, b"first");
+    /// assert_eq!(server.recv_bytes()?, b"");
+    /// assert_eq!(server.recv_bytes().unwrap_err().kind(), ErrorKind::Closed);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn send_bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        self.framed.send(bytes, &[], None)
+    }
+
+    /// Sends a message of bytes, and waits no longer than so for the peer to have room for it.
+    ///
+    /// A message that is cut short by the end of the time cannot be taken back: the peer is told that the connection ends in
+    /// the middle of it, and nothing more can be sent. Receiving goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](ErrorKind::TimedOut), and those of [`send_bytes`](Self::send_bytes).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::net::{Client, Listener, Address, ErrorKind};
+    /// use std::time::Duration;
+    ///
+    /// let listener = Listener::bind(Address::from_abstract_name("send_bytes_timeout"))?;
+    /// let mut client = Client::connect(listener.local_address())?;
+    /// let mut server = listener.accept()?;
+    /// let soon = Duration::from_millis(1);
+    /// let error = client.send_bytes_timeout(&[0; 10_000_000], soon).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::TimedOut);
+    /// assert_eq!(server.recv_bytes().unwrap_err().kind(), ErrorKind::Truncated);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn send_bytes_timeout(&mut self, bytes: &[u8], timeout: Duration) -> Result<()> {
+        self.framed.send(bytes, &[], wait::deadline(timeout))
+    }
+
+    /// Receives a message of bytes, and waits for it as long as it takes.
+    ///
+    /// Descriptors that came with it are closed.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`](ErrorKind::Closed) when the peer has closed the connection, and [`Truncated`](ErrorKind::Truncated) when it did so in
+    /// the middle of a message; [`TooLarge`](ErrorKind::TooLarge), [`Protocol`](ErrorKind::Protocol), [`Io`](ErrorKind::Io). After any
+    /// of these nothing more can be received, and each attempt says so again.
+    ///
+    /// # Examples
+    ///
+    /// See [`send_bytes`](Self::send_bytes).
+    pub fn recv_bytes(&mut self) -> Result<Vec<u8>> {
+        self.framed.fill(None)?;
+        Ok(self.framed.take().0)
+    }
+
+    /// Receives a message of bytes if it has come within the time, and else nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_bytes`](Self::recv_bytes).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::net::{Client, Listener, Address};
+    /// use std::time::Duration;
+    ///
+    /// let listener = Listener::bind(Address::from_abstract_name("recv_bytes_timeout"))?;
+    /// let mut client = Client::connect(listener.local_address())?;
+    /// assert_eq!(client.recv_bytes_timeout(Duration::from_millis(1))?, None);
+    /// listener.accept()?.send_bytes(b"late")?;
+    /// assert_eq!(client.recv_bytes_timeout(Duration::MAX)?.as_deref(), Some(&b"late"[..]));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn recv_bytes_timeout(&mut self, timeout: Duration) -> Result<Option<Vec<u8>>> {
+        let whole = self.framed.fill(wait::deadline(timeout))?;
+        Ok(whole.then(|| self.framed.take().0))
+    }
+
+    /// Receives a message of bytes into the front of a buffer, and returns how many there are.
+    ///
+    /// The memory that a message is put together in is kept for the next one, up to 1 MiB.
+    ///
+    /// # Errors
+    ///
+    /// [`BufferTooShort`](ErrorKind::BufferTooShort) when the message is longer than the buffer; it can still be received. Also
+    /// those of [`recv_bytes`](Self::recv_bytes).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::net::{Client, Listener, Address, ErrorKind};
+    ///
+    /// let listener = Listener::bind(Address::from_abstract_name("recv_bytes_into"))?;
+    /// let mut client = Client::connect(listener.local_address())?;
+    /// listener.accept()?.send_bytes(b"four")?;
+    /// let error = client.recv_bytes_into(&mut [0; 3]).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::BufferTooShort);
+    /// let mut buffer = [0; 5];
+    /// assert_eq!(client.recv_bytes_into(&mut buffer)?, 4);
+    /// assert_eq!(&buffer, b"four\0");
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn recv_bytes_into(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        self.framed.fill(None)?;
+        let message = self.framed.body();
+        let Some(front) = buffer.get_mut(..message.len()) else {
+            let what = format!(
+                "a message of {} bytes does not fit into a buffer of {}",
+                message.len(),
+                buffer.len()
+            );
+            return Err(Error::new(ErrorKind::BufferTooShort, what));
+        };
+        front.copy_from_slice(message);
+        let length = message.len();
+        self.framed.discard();
+        Ok(length)
+    }
+
+    /// Waits until a message can be received without waiting, for as long as so, and returns whether it can. The end of the
+    /// connection and every other error that would be received at once count as well.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::net::{Client, Listener, Address};
+    /// use std::time::Duration;
+    ///
+    /// let listener = Listener::bind(Address::from_abstract_name("poll"))?;
+    /// let mut client = Client::connect(listener.local_address())?;
+    /// assert!(!client.poll(Duration::ZERO));
+    /// listener.accept()?.send_bytes(b"here")?;
+    /// assert!(client.poll(Duration::from_secs(10)));
+    /// assert_eq!(client.recv_bytes()?, b"here");
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn poll(&mut self, timeout: Duration) -> bool {
+        self.framed.fill(wait::deadline(timeout)).unwrap_or(true)
+    }
+
+    /// Sends a value, and waits as long as the peer has no room for it.
+    ///
+    /// A file or socket in it goes to a peer on the same machine only: over a Unix socket, and at most 253 in one message.
+    ///
+    /// # Errors
+    ///
+    /// [`Encode`](ErrorKind::Encode), and those of [`send_bytes`](Self::send_bytes).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::net::{Client, Listener, Address};
+    /// use std::{fs::File, io::{self, Read, Write}};
+    ///
+    /// let listener = Listener::bind(Address::from_abstract_name("send"))?;
+    /// let mut client = Client::connect(listener.local_address())?;
+    /// let mut server = listener.accept()?;
+    ///
+    /// client.send("a text")?;
+    /// client.send(&[1.5, 2.5][..])?;
+    /// assert_eq!(server.recv::<String, _>()?, "a text");
+    /// assert_eq!(server.recv::<Vec<f64>, _>()?, [1.5, 2.5]);
+    ///
+    /// let (mut reader, writer) = io::pipe()?;
+    /// client.send(&writer)?;
+    /// drop(writer);
+    /// server.recv::<File, _>()?.write_all(b"through the pipe")?;
+    /// assert_eq!(io::read_to_string(&mut reader)?, "through the pipe");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn send<T: Lend<Via> + ?Sized, Via>(&mut self, value: &T) -> Result<()> {
+        self.send_value(value, None)
+    }
+
+    /// Sends a value, and waits no longer than so for the peer to have room for it. What
+    /// [`send_bytes_timeout`](Self::send_bytes_timeout) says of a message that is cut short holds here as well.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](ErrorKind::TimedOut), and those of [`send`](Self::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::net::{Client, Listener, Address};
+    /// use std::time::Duration;
+    ///
+    /// let listener = Listener::bind(Address::from_abstract_name("send_timeout"))?;
+    /// let mut client = Client::connect(listener.local_address())?;
+    /// client.send_timeout(&('x', 1), Duration::from_secs(10))?;
+    /// assert_eq!(listener.accept()?.recv::<(char, u8), _>()?, ('x', 1));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn send_timeout<T: Lend<Via> + ?Sized, Via>(
+        &mut self,
+        value: &T,
+        timeout: Duration,
+    ) -> Result<()> {
+        self.send_value(value, wait::deadline(timeout))
+    }
+
+    /// Receives a value that was sent with [`send`](Self::send), and waits for it as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`Decode`](ErrorKind::Decode) when the message is no such value: it is gone, and the next can be received. Also those of
+    /// [`recv_bytes`](Self::recv_bytes).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::net::{Client, Listener, Address, ErrorKind};
+    ///
+    /// let listener = Listener::bind(Address::from_abstract_name("recv"))?;
+    /// let mut client = Client::connect(listener.local_address())?;
+    /// let mut server = listener.accept()?;
+    /// server.send("no number")?;
+    /// server.send(&7)?;
+    /// assert_eq!(client.recv::<u32, _>().unwrap_err().kind(), ErrorKind::Decode);
+    /// let number: u32 = client.recv()?;
+    /// assert_eq!(number, 7);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn recv<T: Transfer<Via>, Via>(&mut self) -> Result<T> {
+        self.framed.fill(None)?;
+        self.take_value()
+    }
+
+    /// Receives a value if it has come within the time, and else nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::net::{Client, Listener, Address};
+    /// use std::time::Duration;
+    ///
+    /// let listener = Listener::bind(Address::from_abstract_name("recv_timeout"))?;
+    /// let mut client = Client::connect(listener.local_address())?;
+    /// assert_eq!(client.recv_timeout::<u8, _>(Duration::ZERO)?, None);
+    /// listener.accept()?.send(&5_u8)?;
+    /// assert_eq!(client.recv_timeout::<u8, _>(Duration::from_secs(10))?, Some(5));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn recv_timeout<T: Transfer<Via>, Via>(&mut self, timeout: Duration) -> Result<Option<T>> {
+        let whole = self.framed.fill(wait::deadline(timeout))?;
+        whole.then(|| self.take_value()).transpose()
+    }
+
+    fn send_value<T: Lend<Via> + ?Sized, Via>(
+        &mut self,
+        value: &T,
+        deadline: Option<Instant>,
+    ) -> Result<()> {
+        let mut message = Outgoing::default();
+        value.__send("the message", &mut message).map_err(|error| {
+            Error::new(ErrorKind::Encode, "the message cannot be encoded").because(error)
+        })?;
+        let count = message.fds.len();
+        let refusal = if count > 0 && !self.framed.socket().carries_descriptors() {
+            Some("a descriptor can be sent over a Unix socket only")
+        } else if count > MAX_FDS {
+            Some("a message can have no more than 253 descriptors")
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            return Err(Error::new(ErrorKind::Encode, refusal));
+        }
+        self.framed.send(&message.bytes, &message.fds, deadline)
+    }
+
+    fn take_value<T: Transfer<Via>, Via>(&mut self) -> Result<T> {
+        let (bytes, fds) = self.framed.take();
+        let mut message = Incoming::new(bytes, fds);
+        let value = T::__receive(&mut message).and_then(|value| message.ready().map(|()| value));
+        value.map_err(|error| {
+            let what = format!(
+                "the message is no value of type `{}`",
+                std::any::type_name::<T>()
+            );
+            Error::new(ErrorKind::Decode, what).because(error)
+        })
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.framed.socket().as_fd()
+    }
+}
+
+/// How a connection travels to another process.
+#[derive(Serialize, Deserialize)]
+struct Parcel<T> {
+    socket: T,
+    max_message: usize,
+    cut: bool,
+}
+
+impl Serialize for Stream {
+    /// Fails while a part of a message has been received, which would be lost.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.framed.is_amid_receiving() {
+            return Err(ser::Error::custom(
+                "a connection cannot be sent on in the middle of a message, or after its end",
+            ));
+        }
+        let parcel = Parcel {
+            socket: Fd(self.as_fd()),
+            max_message: self.framed.limit(),
+            cut: self.framed.is_cut(),
+        };
+        parcel.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Stream {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let parcel = Parcel::<Fd<OwnedFd>>::deserialize(deserializer)?;
+        let socket = Socket::try_from(parcel.socket.into_inner()).map_err(de::Error::custom)?;
+        let peer = socket.peer_address();
+        let mut framed = Framed::new(socket, parcel.max_message);
+        if parcel.cut {
+            framed.cut();
+        }
+        Ok(Self::new(framed, peer, parcel.max_message))
+    }
+}
