@@ -8,11 +8,19 @@
     reason = "what is passed, and how much of it, is what is tested"
 )]
 
-use procession::{Builder, Fd, process};
-use procession_tests::{alone, descriptors, under_each_method};
+use procession::{
+    Builder, Fd,
+    net::{Client, ErrorKind, Options},
+    process,
+};
+use procession_tests::{
+    DEADLINE, alone, descriptors,
+    net::{Directory, LONG, SHORT, both, kind, options, pair, stranger},
+    read_to_end, threads, under_each_method, within,
+};
 use std::{
     fs::File,
-    io::{Read, Seek, Write},
+    io::{self, Read, Seek, Write},
     net::{TcpListener, TcpStream},
     os::{fd::OwnedFd, unix::net::UnixStream},
 };
@@ -128,5 +136,59 @@ fn nothing_is_left_of_what_is_large() {
             drop(child.join());
         }
         assert_eq!(descriptors(), before);
+    });
+}
+
+#[test]
+fn descriptors_that_nobody_asked_for_are_closed() {
+    let _alone = alone();
+    within(DEADLINE, || {
+        let before = descriptors();
+        let (mut client, mut server) = pair();
+        let (reader, writer) = io::pipe().unwrap();
+        for _ in 0..3 {
+            client.send(&writer).unwrap();
+        }
+        drop(writer);
+        server.recv_bytes().unwrap();
+        server.recv_bytes_into(&mut [0; 64]).unwrap();
+        assert_eq!(kind(server.recv::<String, _>()), ErrorKind::Decode);
+        assert_eq!(read_to_end(reader), "");
+        drop((client, server));
+
+        // Who has not proven the key cannot even have them arrive.
+        let (here, there) = UnixStream::pair().unwrap();
+        let (reader, writer) = io::pipe().unwrap();
+        let mut stranger = Options::new().connect_over(there).unwrap();
+        stranger.send(&writer).unwrap();
+        drop(writer);
+        assert_eq!(kind(options().accept_over(here)), ErrorKind::Protocol);
+        assert_eq!(read_to_end(reader), "");
+        drop(stranger);
+        assert_eq!(descriptors(), before);
+    });
+}
+
+#[test]
+fn listeners_and_connections_leave_nothing() {
+    let _alone = alone();
+    within(DEADLINE, || {
+        let directory = Directory::new();
+        let path = directory.0.join("socket");
+        let before = (descriptors(), threads());
+        for _ in 0..50 {
+            let listener = options().handshake_timeout(SHORT).bind(&*path).unwrap();
+            let (accepted, connected) = both(|| listener.accept(), || options().connect(&*path));
+            let (mut accepted, mut connected) = (accepted.unwrap(), connected.unwrap());
+            connected.send_bytes(b"unread").unwrap();
+            assert!(accepted.poll(LONG));
+            let (refused, rejected) = both(|| listener.accept(), || stranger().connect(&*path));
+            assert!(refused.is_err() && rejected.is_err());
+            assert!(path.exists());
+            drop(listener);
+            assert!(!path.exists());
+            assert_eq!(kind(Client::connect(&*path)), ErrorKind::Io);
+        }
+        assert_eq!((descriptors(), threads()), before);
     });
 }

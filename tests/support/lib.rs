@@ -1,5 +1,8 @@
 //! What the tests share: deadlines, start methods, and looks at what was left behind.
 
+pub mod net;
+pub mod python;
+
 use nix::sys::signal::SigSet;
 use procession::{Builder, StartMethod, process, set_exit_grace, set_start_method, stop_helper};
 use std::{

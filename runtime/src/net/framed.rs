@@ -102,6 +102,7 @@ impl Framed {
 
     fn try_fill(&mut self, deadline: Option<Instant>) -> Result<bool, Fault> {
         let is_over = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        let mut late = false;
         while !self.incoming.is_whole() {
             let socket = self.socket.as_fd();
             let space = self.incoming.space()?;
@@ -132,9 +133,13 @@ impl Framed {
             if self.fds.len() > MAX_FDS {
                 return Err(Fault::Descriptors);
             }
-            // What was there at the deadline is still taken. A peer that sends bit by bit gets no more time by that.
+            // What was there at the deadline is still taken, an end included. A peer that sends bit by bit gets no more time
+            // by that.
             if received < wanted && is_over() {
-                break;
+                if late {
+                    break;
+                }
+                late = true;
             }
         }
         Ok(self.incoming.is_whole())
