@@ -8,11 +8,13 @@ use std::io;
 
 mod attributes;
 mod barrier;
+mod client;
 mod daemon;
 mod function;
 mod isolation;
 mod join_loop;
 mod join_order;
+mod listener;
 mod lock;
 mod pid;
 mod shared_counter;
@@ -21,7 +23,7 @@ mod terminate;
 
 type Chapter = (&'static str, fn() -> io::Result<()>);
 
-const CHAPTERS: [Chapter; 12] = [
+const CHAPTERS: [Chapter; 14] = [
     ("function: a function becomes a process", function::main),
     ("structure: a struct becomes a process", structure::main),
     ("pid: which process is which", pid::main),
@@ -40,6 +42,11 @@ const CHAPTERS: [Chapter; 12] = [
         shared_counter::main,
     ),
     ("barrier: processes wait for each other", barrier::main),
+    (
+        "listener: programs that know a key are served",
+        listener::main,
+    ),
+    ("client: a listener is asked", client::main),
 ];
 
 #[process]

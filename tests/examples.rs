@@ -16,7 +16,7 @@ use std::{
 };
 
 /// The order of the lecture.
-const CHAPTERS: [&str; 12] = [
+const CHAPTERS: [&str; 14] = [
     "function",
     "structure",
     "pid",
@@ -29,6 +29,8 @@ const CHAPTERS: [&str; 12] = [
     "lock",
     "shared_counter",
     "barrier",
+    "listener",
+    "client",
 ];
 
 fn workspace() -> &'static Path {
@@ -209,6 +211,16 @@ fn shared_counter_loses_nothing() {
 #[test]
 fn barrier_keeps_step() {
     assert_agree("barrier", &run("barrier"));
+}
+
+#[test]
+fn listener_serves_who_knows_the_key() {
+    assert_agree("listener", &run("listener"));
+}
+
+#[test]
+fn client_gets_its_answer() {
+    assert_agree("client", &run("client"));
 }
 
 #[test]
