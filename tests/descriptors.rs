@@ -15,7 +15,7 @@ use procession::{
 };
 use procession_tests::{
     DEADLINE, alone, descriptors,
-    net::{Directory, LONG, SHORT, both, kind, options, pair, stranger},
+    net::{Directory, LONG, both, kind, options, pair, stranger},
     read_to_end, threads, under_each_method, within,
 };
 use std::{
@@ -177,7 +177,7 @@ fn listeners_and_connections_leave_nothing() {
         let path = directory.0.join("socket");
         let before = (descriptors(), threads());
         for _ in 0..50 {
-            let listener = options().handshake_timeout(SHORT).bind(&*path).unwrap();
+            let listener = options().bind(&*path).unwrap();
             let (accepted, connected) = both(|| listener.accept(), || options().connect(&*path));
             let (mut accepted, mut connected) = (accepted.unwrap(), connected.unwrap());
             connected.send_bytes(b"unread").unwrap();

@@ -164,9 +164,9 @@ fn end_at_any_byte_of_the_handshake_is_the_end_of_it() {
 #[test]
 fn change_of_any_byte_of_the_handshake_is_noticed() {
     within(DEADLINE, || {
+        let (_, sent) = meet_through(&options(), Meddling::None, Meddling::None);
         // A length that was made longer has both wait for the other.
         let options = options().handshake_timeout(SHORT);
-        let (_, sent) = meet_through(&options, Meddling::None, Meddling::None);
         for place in 0..sent[0] {
             let ([_, listener], _) = meet_through(&options, Meddling::Flip(place), Meddling::None);
             assert!(listener.is_err(), "{place}");

@@ -90,7 +90,6 @@ impl From<Fault> for Error {
 }
 
 /// A frame that is on its way in: it says where the next bytes go, and is told how many came.
-#[derive(Debug)]
 pub(super) struct Decoder {
     limit: usize,
     header: [u8; LONG],

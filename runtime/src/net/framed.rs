@@ -17,7 +17,6 @@ use std::{
 };
 
 /// A socket, and where both directions stand.
-#[derive(Debug)]
 pub(super) struct Framed {
     socket: Socket,
     incoming: Decoder,

@@ -101,7 +101,8 @@ impl Options {
         self
     }
 
-    /// Sets how long connecting may take, the handshake not included: 10 seconds by default. [`Duration::MAX`] is for ever.
+    /// Sets how long connecting may take, the handshake not included: 10 seconds by default. With [`Duration::MAX`] it takes
+    /// as long as the system tries.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self

@@ -7,6 +7,7 @@ use crate::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::{
+    fmt,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::{Duration, Instant},
 };
@@ -45,7 +46,6 @@ use std::{
 /// doubling.join().unwrap()?;
 /// # Ok::<(), procession::Error>(())
 /// ```
-#[derive(Debug)]
 #[doc(alias = "Connection")]
 pub struct Stream {
     framed: Framed,
@@ -237,7 +237,8 @@ impl Stream {
         self.framed.fill(wait::deadline(timeout)).unwrap_or(true)
     }
 
-    /// Sends a value, and waits as long as the peer has no room for it.
+    /// Sends a value that can [travel](Transfer), and waits as long as the peer has no room for it. A `str`, a slice or a `Path`
+    /// arrives as its owner.
     ///
     /// A file or socket in it goes to a peer on the same machine only: over a Unix socket, and at most 253 in one message.
     ///
@@ -383,6 +384,16 @@ impl Stream {
             );
             Error::new(ErrorKind::Decode, what).because(error)
         })
+    }
+}
+
+impl fmt::Debug for Stream {
+    /// Shows where it leads, and nothing of what has come.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream")
+            .field("socket", self.framed.socket())
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
     }
 }
 
