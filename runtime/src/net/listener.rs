@@ -29,7 +29,8 @@ use std::{
 /// then until it is removed; an abstract name never stays.
 ///
 /// Its [`AsFd`] is readable when [`accept`](Self::accept) has a client to begin with. It can be given to other processes, as an argument
-/// or in a message: then all of them accept, each client being one's.
+/// or in a message: then all of them accept, each client being one's. Who has made a path keeps the listener for as long, and
+/// therefore gives it by reference.
 ///
 /// # Examples
 ///
