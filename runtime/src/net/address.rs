@@ -46,7 +46,7 @@ pub enum Address {
     Tcp(SocketAddr),
     /// A path in the file system: Python's `AF_UNIX`. What permissions protect a file protects it, too.
     #[doc(alias = "AF_UNIX")]
-    Path(#[serde(with = "path_bytes")] PathBuf),
+    Unix(#[serde(with = "path_bytes")] PathBuf),
     /// A name in the kernel's table, which leaves no file behind and which no permissions protect
     /// ([unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html)). Every process of the same network namespace can take it.
     Abstract(#[serde(with = "serde_bytes")] Vec<u8>),
@@ -98,13 +98,13 @@ impl<I: Into<IpAddr>> From<(I, u16)> for Address {
 
 impl From<PathBuf> for Address {
     fn from(path: PathBuf) -> Self {
-        Self::Path(path)
+        Self::Unix(path)
     }
 }
 
 impl From<&Path> for Address {
     fn from(path: &Path) -> Self {
-        Self::Path(path.to_owned())
+        Self::Unix(path.to_owned())
     }
 }
 
@@ -122,7 +122,7 @@ impl FromStr for Address {
             return Ok(Self::from_abstract_name(name));
         }
         if text.contains('/') {
-            return Ok(Self::Path(text.into()));
+            return Ok(Self::Unix(text.into()));
         }
         text.parse().map(Self::Tcp).map_err(|source| {
             let what = format!(
@@ -137,7 +137,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
-            Self::Path(path) => {
+            Self::Unix(path) => {
                 let bytes = path.as_os_str().as_encoded_bytes();
                 // So that it can be told from the other two.
                 if !bytes.contains(&b'/') || bytes.starts_with(b"@") {
@@ -217,7 +217,7 @@ mod tests {
     fn any_path_and_name_travels() {
         let odd = vec![b'/', 0xff, 0xfe];
         for address in [
-            Address::Path(PathBuf::from(OsString::from_vec(odd.clone()))),
+            Address::Unix(PathBuf::from(OsString::from_vec(odd.clone()))),
             Address::Abstract(odd),
         ] {
             let bytes = crate::wire::encode(&address).unwrap();

@@ -251,7 +251,7 @@ impl Listening {
         match address {
             Address::Tcp(address) => Ok((Self::Tcp(TcpListener::bind(address)?), None)),
             Address::Abstract(name) => Ok((unix(Unix::Abstract(name))?, None)),
-            Address::Path(path) => {
+            Address::Unix(path) => {
                 let socket = unix(Unix::Path(path))?;
                 Ok((socket, Some(SocketFile::new(path)?)))
             }
@@ -287,7 +287,7 @@ impl From<(OwnedFd, &Address)> for Listening {
     fn from((fd, address): (OwnedFd, &Address)) -> Self {
         match address {
             Address::Tcp(_) => Self::Tcp(fd.into()),
-            Address::Path(_) | Address::Abstract(_) => Self::Unix(fd.into()),
+            Address::Unix(_) | Address::Abstract(_) => Self::Unix(fd.into()),
         }
     }
 }

@@ -149,7 +149,7 @@ impl Options {
         let address = address.into();
         let connected = match &address {
             Address::Tcp(address) => self.connect_tcp(address).map(Socket::Tcp),
-            Address::Path(path) => self.connect_unix(&Unix::Path(path)).map(Socket::Unix),
+            Address::Unix(path) => self.connect_unix(&Unix::Path(path)).map(Socket::Unix),
             Address::Abstract(name) => self.connect_unix(&Unix::Abstract(name)).map(Socket::Unix),
         };
         let socket = connected
