@@ -25,7 +25,7 @@ use std::{
 const PARTIES: u32 = 3;
 
 #[process]
-fn work(barrier: Barrier, done: Shared<AtomicU32>) -> Result<(), String> {
+fn work(barrier: &Barrier, done: &Shared<AtomicU32>) -> Result<(), String> {
     for step in 1..=2 {
         done.fetch_add(1, Ordering::Relaxed);
         let report = || {
@@ -40,21 +40,21 @@ fn work(barrier: Barrier, done: Shared<AtomicU32>) -> Result<(), String> {
 }
 
 #[process]
-fn wait(barrier: Barrier) -> bool {
+fn wait(barrier: &Barrier) -> bool {
     barrier.wait().is_ok()
 }
 
 pub(crate) fn main() -> io::Result<()> {
     let barrier = Barrier::new(3)?;
     let done = Shared::new(AtomicU32::new(0))?;
-    let p1 = work::spawn(barrier.clone(), done.clone())?;
-    let p2 = work::spawn(barrier.clone(), done.clone())?;
-    let p3 = work::spawn(barrier.clone(), done.clone())?;
+    let p1 = work::spawn(&barrier, &done)?;
+    let p2 = work::spawn(&barrier, &done)?;
+    let p3 = work::spawn(&barrier, &done)?;
     for p in [p1, p2, p3] {
         p.join()?.map_err(io::Error::other)?;
     }
 
-    let mut p = wait::spawn(barrier.clone())?;
+    let mut p = wait::spawn(&barrier)?;
     while barrier.n_waiting() == 0 {
         thread::yield_now();
     }
@@ -65,7 +65,7 @@ pub(crate) fn main() -> io::Result<()> {
         println!("main process: {error}");
     }
     barrier.reset();
-    let (p1, p2) = (wait::spawn(barrier.clone())?, wait::spawn(barrier.clone())?);
+    let (p1, p2) = (wait::spawn(&barrier)?, wait::spawn(&barrier)?);
     barrier.wait()?;
     if p1.join()? && p2.join()? {
         println!("main process: works again");

@@ -21,7 +21,7 @@ use procession::{
 use std::{io, thread};
 
 #[process]
-fn transfer(accounts: Mutex<[u32; 2]>, half_way: Event) {
+fn transfer(accounts: &Mutex<[u32; 2]>, half_way: &Event) {
     let mut accounts = accounts.lock().expect("it is the first");
     println!("holder: has the lock");
     accounts[0] -= 40;
@@ -34,7 +34,7 @@ fn transfer(accounts: Mutex<[u32; 2]>, half_way: Event) {
 pub(crate) fn main() -> io::Result<()> {
     let accounts = Mutex::new([100, 0])?;
     let half_way = Event::new()?;
-    let mut p = transfer::spawn(accounts.clone(), half_way.clone())?;
+    let mut p = transfer::spawn(&accounts, &half_way)?;
     half_way.wait()?;
     if accounts.try_lock().is_err() {
         println!("main process: the lock is taken");

@@ -16,7 +16,7 @@ use std::{
 };
 
 #[process]
-fn count(atomic: Shared<AtomicU64>, locked: Mutex<u64>) {
+fn count(atomic: &Shared<AtomicU64>, locked: &Mutex<u64>) {
     for _ in 0..1000 {
         atomic.fetch_add(1, Ordering::Relaxed);
         *locked.lock().expect("nobody dies with it") += 1;
@@ -26,9 +26,9 @@ fn count(atomic: Shared<AtomicU64>, locked: Mutex<u64>) {
 pub(crate) fn main() -> io::Result<()> {
     let atomic = Shared::new(AtomicU64::new(0))?;
     let locked = Mutex::new(0)?;
-    let p1 = count::spawn(atomic.clone(), locked.clone())?;
-    let p2 = count::spawn(atomic.clone(), locked.clone())?;
-    let p3 = count::spawn(atomic.clone(), locked.clone())?;
+    let p1 = count::spawn(&atomic, &locked)?;
+    let p2 = count::spawn(&atomic, &locked)?;
+    let p3 = count::spawn(&atomic, &locked)?;
     for p in [p1, p2, p3] {
         p.join()?;
     }

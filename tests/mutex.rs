@@ -47,7 +47,7 @@ fn mappings() -> usize {
 
 /// Takes the lock and never gives it back.
 #[process]
-fn hold(mutex: Mutex<u64>, held: Event) {
+fn hold(mutex: &Mutex<u64>, held: &Event) {
     let mut guard = mutex.lock().unwrap();
     *guard = 7;
     held.set();
@@ -59,7 +59,7 @@ fn hold(mutex: Mutex<u64>, held: Event) {
 #[test]
 fn counter_is_right_whoever_counts() {
     #[process]
-    fn count(counter: Mutex<u64>, times: u32) {
+    fn count(counter: &Mutex<u64>, times: u32) {
         for _ in 0..times {
             let mut guard = counter.lock().unwrap();
             let before = *guard;
@@ -71,9 +71,9 @@ fn counter_is_right_whoever_counts() {
         let before = (descriptors(), child_ids(), mappings());
         let counter = Mutex::new(0).unwrap();
         let counters: Vec<_> = (0..3)
-            .map(|_| start(method, count::new(counter.clone(), 5000)))
+            .map(|_| start(method, count::new(&counter, 5000)))
             .collect();
-        count(counter.clone(), 5000);
+        count(&counter, 5000);
         for counter in counters {
             counter.join().unwrap();
         }
@@ -89,7 +89,7 @@ fn killed_holder_poisons_and_blocks_nobody() {
     under_each_method(|method| {
         let before = descriptors();
         let (mutex, held) = (Mutex::new(0).unwrap(), Event::new().unwrap());
-        let holder = start(method, hold::new(mutex.clone(), held.clone()));
+        let holder = start(method, hold::new(&mutex, &held));
         held.wait().unwrap();
         assert!(matches!(mutex.try_lock(), Err(TryLockError::WouldBlock)));
         kill(holder);
@@ -110,7 +110,7 @@ fn killed_holder_poisons_and_blocks_nobody() {
 #[test]
 fn waiter_gets_on_when_the_holder_is_killed() {
     #[process]
-    fn wait(mutex: Mutex<u64>, waits: Event) -> bool {
+    fn wait(mutex: &Mutex<u64>, waits: &Event) -> bool {
         waits.set();
         mutex.lock().is_err()
     }
@@ -121,9 +121,9 @@ fn waiter_gets_on_when_the_holder_is_killed() {
             Event::new().unwrap(),
             Event::new().unwrap(),
         );
-        let holder = start(method, hold::new(mutex.clone(), held.clone()));
+        let holder = start(method, hold::new(&mutex, &held));
         held.wait().unwrap();
-        let waiter = start(method, wait::new(mutex.clone(), waits.clone()));
+        let waiter = start(method, wait::new(&mutex, &waits));
         waits.wait().unwrap();
         kill(holder);
         assert!(waiter.join().unwrap());
@@ -133,14 +133,14 @@ fn waiter_gets_on_when_the_holder_is_killed() {
 #[test]
 fn panicking_holder_poisons() {
     #[process]
-    fn fail(mutex: Mutex<u64>) {
+    fn fail(mutex: &Mutex<u64>) {
         let _guard = mutex.lock().unwrap();
         panic!("with the lock");
     }
     let _alone = alone();
     under_each_method(|method| {
         let mutex = Mutex::new(0).unwrap();
-        start(method, fail::new(mutex.clone())).join().unwrap_err();
+        start(method, fail::new(&mutex)).join().unwrap_err();
         assert!(mutex.is_poisoned());
         assert!(mutex.lock().is_err());
     });
@@ -151,7 +151,7 @@ fn lock_is_waited_for_no_longer_than_asked() {
     let _alone = alone();
     under_each_method(|method| {
         let (mutex, held) = (Mutex::new(0).unwrap(), Event::new().unwrap());
-        let holder = start(method, hold::new(mutex.clone(), held.clone()));
+        let holder = start(method, hold::new(&mutex, &held));
         held.wait().unwrap();
         for timeout in [Duration::ZERO, Duration::from_millis(50)] {
             let begin = Instant::now();
@@ -401,7 +401,7 @@ fn free_lock_is_taken_and_given_back_without_a_system_call() {
 #[test]
 fn thread_takes_a_reentrant_mutex_again() {
     #[process]
-    fn count(mutex: ReentrantMutex<AtomicU64>) {
+    fn count(mutex: &ReentrantMutex<AtomicU64>) {
         for _ in 0..1000 {
             let outer = mutex.lock().unwrap();
             let before = outer.load(Relaxed);
@@ -411,7 +411,7 @@ fn thread_takes_a_reentrant_mutex_again() {
         }
     }
     #[process]
-    fn hold_twice(mutex: ReentrantMutex<AtomicU64>, held: Event) {
+    fn hold_twice(mutex: &ReentrantMutex<AtomicU64>, held: &Event) {
         let _guards = (mutex.lock().unwrap(), mutex.lock().unwrap());
         held.set();
         loop {
@@ -423,15 +423,15 @@ fn thread_takes_a_reentrant_mutex_again() {
         let before = (descriptors(), mappings());
         let mutex = ReentrantMutex::new(AtomicU64::new(0)).unwrap();
         let counters = [
-            start(method, count::new(mutex.clone())),
-            start(method, count::new(mutex.clone())),
+            start(method, count::new(&mutex)),
+            start(method, count::new(&mutex)),
         ];
         for counter in counters {
             counter.join().unwrap();
         }
         assert_eq!(mutex.lock().unwrap().load(Relaxed), 2000);
         let held = Event::new().unwrap();
-        let holder = start(method, hold_twice::new(mutex.clone(), held.clone()));
+        let holder = start(method, hold_twice::new(&mutex, &held));
         held.wait().unwrap();
         assert!(matches!(mutex.try_lock(), Err(TryLockError::WouldBlock)));
         let timed_out = mutex.lock_timeout(Duration::from_millis(10));
@@ -449,7 +449,7 @@ fn thread_takes_a_reentrant_mutex_again() {
 #[test]
 fn notifications_pass_a_value_on() {
     #[process]
-    fn answer(cell: Mutex<[u32; 2]>, changed: Condvar, times: u32) {
+    fn answer(cell: &Mutex<[u32; 2]>, changed: &Condvar, times: u32) {
         for turn in 1..=times {
             let asked = changed.wait_while(cell.lock().unwrap(), |cell| cell[0] != turn);
             asked.unwrap()[1] = turn;
@@ -460,7 +460,7 @@ fn notifications_pass_a_value_on() {
     under_each_method(|method| {
         let before = (descriptors(), mappings());
         let (cell, changed) = (Mutex::new([0; 2]).unwrap(), Condvar::new().unwrap());
-        let child = start(method, answer::new(cell.clone(), changed.clone(), 500));
+        let child = start(method, answer::new(&cell, &changed, 500));
         for turn in 1..=500 {
             let mut guard = cell.lock().unwrap();
             guard[0] = turn;
@@ -482,7 +482,7 @@ fn notifications_pass_a_value_on() {
 #[test]
 fn notification_is_not_lost_to_one_who_is_killed() {
     #[process]
-    fn wait(tickets: Mutex<[u32; 2]>, changed: Condvar) {
+    fn wait(tickets: &Mutex<[u32; 2]>, changed: &Condvar) {
         let mut guard = tickets.lock().unwrap();
         guard[1] += 1;
         let mut guard = changed
@@ -495,7 +495,7 @@ fn notification_is_not_lost_to_one_who_is_killed() {
         for _ in 0..20 {
             let (tickets, changed) = (Mutex::new([0; 2]).unwrap(), Condvar::new().unwrap());
             let mut waiters: Vec<_> = (0..3)
-                .map(|_| start(method, wait::new(tickets.clone(), changed.clone())))
+                .map(|_| start(method, wait::new(&tickets, &changed)))
                 .collect();
             let waiting = || tickets.lock().unwrap()[1] == 3;
             procession_tests::eventually("they wait", waiting);

@@ -1,6 +1,10 @@
 //! Memory that processes share. Tests that count take turns.
 
 #![allow(missing_docs, reason = "a test")]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "what is passed is what is tested"
+)]
 
 use nix::{
     fcntl::{FcntlArg, SealFlag, fcntl},
@@ -46,7 +50,7 @@ const ENOENT: Option<i32> = Some(nix::libc::ENOENT);
 #[test]
 fn atomics_are_the_same_in_every_process() {
     #[process]
-    fn count(one: Shared<AtomicU64>, many: SharedSlice<AtomicU32>, own: usize) {
+    fn count(one: &Shared<AtomicU64>, many: &SharedSlice<AtomicU32>, own: usize) {
         for _ in 0..1000 {
             one.fetch_add(1, Relaxed);
             many[own].fetch_add(1, Relaxed);
@@ -58,7 +62,7 @@ fn atomics_are_the_same_in_every_process() {
         let one = Shared::new(AtomicU64::new(5)).unwrap();
         let many = SharedSlice::new(3).unwrap();
         let counters: Vec<_> = (0..3)
-            .map(|own| start(method, count::new(one.clone(), many.clone(), own)))
+            .map(|own| start(method, count::new(&one, &many, own)))
             .collect();
         for counter in counters {
             counter.join().unwrap();
@@ -77,7 +81,7 @@ fn atomics_are_the_same_in_every_process() {
 #[test]
 fn values_are_copied_in_and_out() {
     #[process]
-    fn scale(values: SharedSlice<f64>, factor: Shared<f64>) -> SharedSlice<u16> {
+    fn scale(values: &SharedSlice<f64>, factor: &Shared<f64>) -> SharedSlice<u16> {
         let factor = factor.get();
         for index in 0..values.len() {
             values.set(index, values.get(index).unwrap() * factor);
@@ -90,7 +94,7 @@ fn values_are_copied_in_and_out() {
         let values = SharedSlice::from_slice(&[1.0, 2.0, 4.0]).unwrap();
         let factor = Shared::new(1.0).unwrap();
         factor.set(2.5);
-        let child = start(method, scale::new(values.clone(), factor.clone()));
+        let child = start(method, scale::new(&values, &factor));
         let numbers = child.join().unwrap();
         assert_eq!(values.to_vec(), [2.5, 5.0, 10.0]);
         assert_eq!(values.get(3), None);
@@ -116,13 +120,13 @@ fn values_past_the_end_are_not_written() {
 #[test]
 fn length_may_be_zero_and_may_not_be_absurd() {
     #[process]
-    fn length(empty: SharedSlice<u64>) -> (usize, Vec<u64>) {
+    fn length(empty: &SharedSlice<u64>) -> (usize, Vec<u64>) {
         (empty.len(), empty.to_vec())
     }
     let _alone = alone();
     under_each_method(|method| {
         let empty = SharedSlice::new(0).unwrap();
-        let child = start(method, length::new(empty.clone()));
+        let child = start(method, length::new(&empty));
         assert_eq!(child.join().unwrap(), (0, vec![]));
         assert!(empty.is_empty() && empty.freeze().unwrap().is_empty());
         assert_eq!(
@@ -136,7 +140,7 @@ fn length_may_be_zero_and_may_not_be_absurd() {
 fn more_than_four_gibibytes_are_handed_over_as_they_are() {
     const LENGTH: usize = (4 << 30) + 9;
     #[process]
-    fn look(bytes: SharedSlice<u8>) -> (usize, [u8; 2]) {
+    fn look(bytes: &SharedSlice<u8>) -> (usize, [u8; 2]) {
         let last = bytes.get(LENGTH - 1).unwrap();
         (bytes.len(), [bytes.get(0).unwrap(), last])
     }
@@ -146,7 +150,7 @@ fn more_than_four_gibibytes_are_handed_over_as_they_are() {
         let bytes = SharedSlice::new(LENGTH).unwrap();
         bytes.set(0, 1);
         bytes.set(LENGTH - 1, 2);
-        let child = start(method, look::new(bytes));
+        let child = start(method, look::new(&bytes));
         assert_eq!(child.join().unwrap(), (LENGTH, [1, 2]));
     });
 }
@@ -158,7 +162,7 @@ fn frozen_memory_is_read_in_place_and_written_by_nobody() {
         (words.iter().sum(), words)
     }
     #[process]
-    fn keep(words: SharedSlice<u64>, kept: Event, go: Event) {
+    fn keep(words: SharedSlice<u64>, kept: &Event, go: &Event) {
         kept.set();
         go.wait().unwrap();
         drop(words);
@@ -175,7 +179,7 @@ fn frozen_memory_is_read_in_place_and_written_by_nobody() {
         let another = shared.clone();
         assert_eq!(errno(shared.freeze()), EBUSY);
         let (kept, go) = (Event::new().unwrap(), Event::new().unwrap());
-        let keeper = start(method, keep::new(another.clone(), kept.clone(), go.clone()));
+        let keeper = start(method, keep::new(another.clone(), &kept, &go));
         kept.wait().unwrap();
         assert_eq!(errno(another.freeze()), EBUSY);
         go.set();
@@ -265,17 +269,16 @@ fn memory_that_could_go_away_or_change_is_refused() {
             let good = Disguise::<_, SharedSlice<u64>>::Sent(good);
             assert!(start(method, take::new(good)).join().unwrap());
 
-            type Slice = SharedSlice<u64>;
             let shrinkable = memory(SealFlag::F_SEAL_GROW);
-            assert_refused::<Slice>(
+            assert_refused::<SharedSlice<u64>>(
                 method,
                 (label("SharedSlice"), 8, shrinkable),
                 "is not sealed",
             );
             let short = (label("SharedSlice"), 9, memory(fixed));
-            assert_refused::<Slice>(method, short, "has 64 bytes, and not 72");
+            assert_refused::<SharedSlice<u64>>(method, short, "has 64 bytes, and not 72");
             let absurd = (label("SharedSlice"), usize::MAX, memory(fixed));
-            assert_refused::<Slice>(method, absurd, "Cannot allocate memory");
+            assert_refused::<SharedSlice<u64>>(method, absurd, "Cannot allocate memory");
             let writable = (label("FrozenSlice"), 8, memory(fixed));
             assert_refused::<FrozenSlice<u64>>(method, writable, "is not frozen");
             let frozen = (
@@ -283,7 +286,7 @@ fn memory_that_could_go_away_or_change_is_refused() {
                 8,
                 memory(fixed | SealFlag::F_SEAL_WRITE),
             );
-            assert_refused::<Slice>(method, frozen, "Operation not permitted");
+            assert_refused::<SharedSlice<u64>>(method, frozen, "Operation not permitted");
             let other = Shared::new([0_u32; 2]).unwrap();
             assert_refused::<Shared<u64>>(method, other, "aligned to 4, which is no `u64`");
             assert_eq!(descriptors(), before);
@@ -294,7 +297,7 @@ fn memory_that_could_go_away_or_change_is_refused() {
 #[test]
 fn peer_that_tries_to_truncate_takes_nothing_away() {
     #[process]
-    fn truncate(memory: File) -> bool {
+    fn truncate(memory: &File) -> bool {
         memory.set_len(0).is_err()
     }
     let _alone = alone();
@@ -308,16 +311,16 @@ fn peer_that_tries_to_truncate_takes_nothing_away() {
         let mut fds = fs::read_dir("/proc/self/fd").unwrap().map(Result::unwrap);
         let path = fds.find(find).unwrap().path();
         let memory = File::options().read(true).write(true).open(path).unwrap();
-        assert!(start(method, truncate::new(memory)).join().unwrap());
+        assert!(start(method, truncate::new(&memory)).join().unwrap());
         assert_eq!(slice.to_vec(), [7; 10_000]);
     });
 }
 
 /// Gives memory a name and keeps it.
 #[process]
-fn keep_name(name: String, named: Event) {
+fn keep_name(name: &str, named: &Event) {
     let memory = Shared::new(AtomicU64::new(3)).unwrap();
-    let _published = memory.publish(&name).unwrap();
+    let _published = memory.publish(name).unwrap();
     named.set();
     loop {
         thread::park();
@@ -331,11 +334,11 @@ fn name(method: StartMethod, what: &str) -> String {
 #[test]
 fn name_leads_to_the_memory_and_to_nobody_else() {
     #[process]
-    fn visit(name: String) -> Option<i32> {
-        let slice = SharedSlice::<u32>::open(&name).unwrap();
+    fn visit(name: &str) -> Option<i32> {
+        let slice = SharedSlice::<u32>::open(name).unwrap();
         slice.set(1, slice.get(0).unwrap() + 1);
         // A visitor neither owns the name nor takes it along.
-        let taken = errno(slice.publish(&name));
+        let taken = errno(slice.publish(name));
         drop(slice);
         taken
     }
@@ -348,7 +351,7 @@ fn name_leads_to_the_memory_and_to_nobody_else() {
         let published = slice.publish(&name).unwrap();
         assert_eq!(published.name(), name);
         for _ in 0..2 {
-            let visitor = start(method, visit::new(name.clone()));
+            let visitor = start(method, visit::new(&name));
             assert_eq!(visitor.join().unwrap(), EEXIST);
         }
         assert_eq!(slice.to_vec(), [41, 42]);
@@ -369,7 +372,7 @@ fn name_dies_with_a_killed_process_and_the_memory_does_not() {
     under_each_method(|method| {
         let before = holdings();
         let (name, named) = (name(method, "killed"), Event::new().unwrap());
-        let mut keeper = start(method, keep_name::new(name.clone(), named.clone()));
+        let mut keeper = start(method, keep_name::new(&name, &named));
         named.wait().unwrap();
         let memory = Shared::<AtomicU64>::open(&name).unwrap();
         keeper.kill().unwrap();

@@ -55,7 +55,7 @@ const MOMENT: Duration = Duration::from_millis(30);
 
 /// Takes permits and never gives them back.
 #[process]
-fn hold_permits(semaphore: Semaphore, permits: usize, held: Event) {
+fn hold_permits(semaphore: &Semaphore, permits: usize, held: &Event) {
     let _guards: Vec<_> = (0..permits).map(|_| semaphore.acquire().unwrap()).collect();
     held.set();
     forever();
@@ -64,7 +64,7 @@ fn hold_permits(semaphore: Semaphore, permits: usize, held: Event) {
 #[test]
 fn no_more_than_the_permits_are_had() {
     #[process]
-    fn work(semaphore: Semaphore, now: Shared<AtomicU64>, most: Shared<AtomicU64>) {
+    fn work(semaphore: &Semaphore, now: &Shared<AtomicU64>, most: &Shared<AtomicU64>) {
         for _ in 0..500 {
             let _guard = semaphore.acquire().unwrap();
             most.fetch_max(now.fetch_add(1, Relaxed) + 1, Relaxed);
@@ -79,12 +79,7 @@ fn no_more_than_the_permits_are_had() {
         let now = Shared::new(AtomicU64::new(0)).unwrap();
         let most = Shared::new(AtomicU64::new(0)).unwrap();
         let workers: Vec<_> = (0..4)
-            .map(|_| {
-                start(
-                    method,
-                    work::new(semaphore.clone(), now.clone(), most.clone()),
-                )
-            })
+            .map(|_| start(method, work::new(&semaphore, &now, &most)))
             .collect();
         for worker in workers {
             worker.join().unwrap();
@@ -99,7 +94,7 @@ fn no_more_than_the_permits_are_had() {
 #[test]
 fn permits_of_a_killed_process_come_back() {
     #[process]
-    fn wait(semaphore: Semaphore, waits: Event) {
+    fn wait(semaphore: &Semaphore, waits: &Event) {
         waits.set();
         drop(semaphore.acquire().unwrap());
     }
@@ -108,12 +103,9 @@ fn permits_of_a_killed_process_come_back() {
         let before = holdings();
         let semaphore = Semaphore::new(3).unwrap();
         let (held, waits) = (Event::new().unwrap(), Event::new().unwrap());
-        let holder = start(
-            method,
-            hold_permits::new(semaphore.clone(), 3, held.clone()),
-        );
+        let holder = start(method, hold_permits::new(&semaphore, 3, &held));
         held.wait().unwrap();
-        let waiter = start(method, wait::new(semaphore.clone(), waits.clone()));
+        let waiter = start(method, wait::new(&semaphore, &waits));
         waits.wait().unwrap();
         assert!(semaphore.try_acquire().unwrap().is_none());
         let begin = Instant::now();
@@ -136,10 +128,7 @@ fn permits_of_a_killed_process_come_back_to_who_does_not_wait() {
     let _alone = alone();
     under_each_method(|method| {
         let (semaphore, held) = (Semaphore::new(1).unwrap(), Event::new().unwrap());
-        let holder = start(
-            method,
-            hold_permits::new(semaphore.clone(), 1, held.clone()),
-        );
+        let holder = start(method, hold_permits::new(&semaphore, 1, &held));
         held.wait().unwrap();
         kill(holder);
         assert!(semaphore.try_acquire().unwrap().is_some());
@@ -149,7 +138,7 @@ fn permits_of_a_killed_process_come_back_to_who_does_not_wait() {
 #[test]
 fn killed_waiters_take_no_permit_along() {
     #[process]
-    fn wait(semaphore: Semaphore, waits: Event) {
+    fn wait(semaphore: &Semaphore, waits: &Event) {
         waits.set();
         drop(semaphore.acquire().unwrap());
         forever();
@@ -161,7 +150,7 @@ fn killed_waiters_take_no_permit_along() {
         let mut waiters = Vec::new();
         for _ in 0..3 {
             let waits = Event::new().unwrap();
-            waiters.push(start(method, wait::new(semaphore.clone(), waits.clone())));
+            waiters.push(start(method, wait::new(&semaphore, &waits)));
             waits.wait().unwrap();
         }
         // The one who watches for the others, or was about to.
@@ -177,7 +166,7 @@ fn killed_waiters_take_no_permit_along() {
 #[test]
 fn bound_is_kept() {
     #[process]
-    fn give_back(semaphore: BoundedSemaphore) -> [bool; 3] {
+    fn give_back(semaphore: &BoundedSemaphore) -> [bool; 3] {
         let guard = semaphore.acquire().unwrap();
         let too_many = semaphore.add_permits(1).is_err();
         guard.forget();
@@ -187,7 +176,7 @@ fn bound_is_kept() {
     let _alone = alone();
     under_each_method(|method| {
         let semaphore = BoundedSemaphore::new(2).unwrap();
-        let child = start(method, give_back::new(semaphore.clone()));
+        let child = start(method, give_back::new(&semaphore));
         assert_eq!(child.join().unwrap(), [true; 3]);
         assert_eq!(semaphore.available_permits(), 2);
     });
@@ -196,14 +185,14 @@ fn bound_is_kept() {
 #[test]
 fn permits_are_added_to_who_waits() {
     #[process]
-    fn wait(semaphore: Semaphore) {
+    fn wait(semaphore: &Semaphore) {
         semaphore.acquire().unwrap().forget();
     }
     let _alone = alone();
     under_each_method(|method| {
         let semaphore = Semaphore::new(0).unwrap();
         let waiters: Vec<_> = (0..3)
-            .map(|_| start(method, wait::new(semaphore.clone())))
+            .map(|_| start(method, wait::new(&semaphore)))
             .collect();
         semaphore.add_permits(3);
         for waiter in waiters {
@@ -240,7 +229,7 @@ fn threads_of_one_process_are_as_good_as_processes() {
 
 /// Takes the lock to write, and never gives it back.
 #[process]
-fn hold_to_write(lock: RwLock<[u64; 2]>, held: Event) {
+fn hold_to_write(lock: &RwLock<[u64; 2]>, held: &Event) {
     let mut guard = lock.write().unwrap();
     guard[0] = 1;
     held.set();
@@ -249,7 +238,7 @@ fn hold_to_write(lock: RwLock<[u64; 2]>, held: Event) {
 
 /// Takes the lock to read, and never gives it back.
 #[process]
-fn hold_to_read(lock: RwLock<[u64; 2]>, held: Event) {
+fn hold_to_read(lock: &RwLock<[u64; 2]>, held: &Event) {
     let _guard = lock.read().unwrap();
     held.set();
     forever();
@@ -258,7 +247,7 @@ fn hold_to_read(lock: RwLock<[u64; 2]>, held: Event) {
 #[test]
 fn readers_never_see_half_of_a_change() {
     #[process]
-    fn write(lock: RwLock<[u64; 2]>) {
+    fn write(lock: &RwLock<[u64; 2]>) {
         for _ in 0..500 {
             let mut guard = lock.write().unwrap();
             guard[0] += 1;
@@ -267,13 +256,14 @@ fn readers_never_see_half_of_a_change() {
         }
     }
     #[process]
-    fn read(lock: RwLock<[u64; 2]>) {
+    fn read(lock: &RwLock<[u64; 2]>) {
         loop {
             let pair = *lock.read().unwrap();
             assert_eq!(pair[0], pair[1]);
             if pair[0] == 1000 {
                 return;
             }
+            thread::yield_now();
         }
     }
     let _alone = alone();
@@ -281,12 +271,12 @@ fn readers_never_see_half_of_a_change() {
         let before = holdings();
         let lock = RwLock::new([0; 2]).unwrap();
         let readers = [
-            start(method, read::new(lock.clone())),
-            start(method, read::new(lock.clone())),
+            start(method, read::new(&lock)),
+            start(method, read::new(&lock)),
         ];
         let writers = [
-            start(method, write::new(lock.clone())),
-            start(method, write::new(lock.clone())),
+            start(method, write::new(&lock)),
+            start(method, write::new(&lock)),
         ];
         for child in readers.into_iter().chain(writers) {
             child.join().unwrap();
@@ -299,7 +289,7 @@ fn readers_never_see_half_of_a_change() {
 #[test]
 fn killed_writer_poisons_and_blocks_nobody() {
     #[process]
-    fn wait(lock: RwLock<[u64; 2]>, waits: Event) -> u64 {
+    fn wait(lock: &RwLock<[u64; 2]>, waits: &Event) -> u64 {
         waits.set();
         lock.read().unwrap_err().into_inner()[0]
     }
@@ -308,9 +298,9 @@ fn killed_writer_poisons_and_blocks_nobody() {
         let before = holdings();
         let lock = RwLock::new([0; 2]).unwrap();
         let (held, waits) = (Event::new().unwrap(), Event::new().unwrap());
-        let writer = start(method, hold_to_write::new(lock.clone(), held.clone()));
+        let writer = start(method, hold_to_write::new(&lock, &held));
         held.wait().unwrap();
-        let reader = start(method, wait::new(lock.clone(), waits.clone()));
+        let reader = start(method, wait::new(&lock, &waits));
         waits.wait().unwrap();
         assert!(matches!(lock.try_read(), Err(TryLockError::WouldBlock)));
         let timed_out = lock.read_timeout(MOMENT);
@@ -338,7 +328,7 @@ fn killed_reader_poisons_nothing_and_blocks_nobody() {
         let held = [Event::new().unwrap(), Event::new().unwrap()];
         let readers = held
             .clone()
-            .map(|held| start(method, hold_to_read::new(lock.clone(), held)));
+            .map(|held| start(method, hold_to_read::new(&lock, &held)));
         for held in held {
             held.wait().unwrap();
         }
@@ -355,7 +345,7 @@ fn killed_reader_poisons_nothing_and_blocks_nobody() {
 #[test]
 fn killed_waiting_writer_lets_readers_in() {
     #[process]
-    fn wait(lock: RwLock<[u64; 2]>, waits: Event) {
+    fn wait(lock: &RwLock<[u64; 2]>, waits: &Event) {
         waits.set();
         lock.write().unwrap()[0] = 9;
     }
@@ -366,9 +356,9 @@ fn killed_waiting_writer_lets_readers_in() {
             Event::new().unwrap(),
             Event::new().unwrap(),
         );
-        let reader = start(method, hold_to_read::new(lock.clone(), held.clone()));
+        let reader = start(method, hold_to_read::new(&lock, &held));
         held.wait().unwrap();
-        let writer = start(method, wait::new(lock.clone(), waits.clone()));
+        let writer = start(method, wait::new(&lock, &waits));
         waits.wait().unwrap();
         eventually("the writer waits", || lock.try_read().is_err());
         kill(writer);
@@ -402,7 +392,7 @@ fn panicking_writer_poisons_and_panicking_reader_does_not() {
 #[test]
 fn event_is_seen_by_all_until_it_is_cleared() {
     #[process]
-    fn wait(event: Event) -> bool {
+    fn wait(event: &Event) -> bool {
         event.wait().unwrap();
         event.is_set()
     }
@@ -419,9 +409,7 @@ fn event_is_seen_by_all_until_it_is_cleared() {
             poll(&mut fds, PollTimeout::ZERO).unwrap() == 1
         };
         assert!(!ready(&event));
-        let waiters: Vec<_> = (0..3)
-            .map(|_| start(method, wait::new(event.clone())))
-            .collect();
+        let waiters: Vec<_> = (0..3).map(|_| start(method, wait::new(&event))).collect();
         event.set();
         event.set();
         assert!(ready(&event));
@@ -437,7 +425,7 @@ fn event_is_seen_by_all_until_it_is_cleared() {
 
 /// Waits at the barrier; none if it was broken.
 #[process]
-fn meet(barrier: Barrier, times: u32) -> Option<u32> {
+fn meet(barrier: &Barrier, times: u32) -> Option<u32> {
     let mut led = 0;
     for _ in 0..times {
         led += u32::from(barrier.wait().ok()?.is_leader());
@@ -448,7 +436,7 @@ fn meet(barrier: Barrier, times: u32) -> Option<u32> {
 #[test]
 fn barrier_lets_all_go_on_together_and_one_leads() {
     #[process]
-    fn count(barrier: Barrier, counts: Mutex<[u32; 3]>, mine: usize) -> u32 {
+    fn count(barrier: &Barrier, counts: &Mutex<[u32; 3]>, mine: usize) -> u32 {
         let mut led = 0;
         for round in 1..=200 {
             counts.lock().unwrap()[mine] = round;
@@ -463,7 +451,7 @@ fn barrier_lets_all_go_on_together_and_one_leads() {
         let (barrier, counts) = (Barrier::new(3).unwrap(), Mutex::new([0; 3]).unwrap());
         assert_eq!((barrier.parties(), barrier.n_waiting()), (3, 0));
         let children: Vec<_> = (0..3)
-            .map(|mine| start(method, count::new(barrier.clone(), counts.clone(), mine)))
+            .map(|mine| start(method, count::new(&barrier, &counts, mine)))
             .collect();
         let led = children.into_iter().map(|child| child.join().unwrap());
         assert_eq!(led.sum::<u32>(), 200);
@@ -478,7 +466,7 @@ fn killed_participant_breaks_the_barrier() {
     let _alone = alone();
     under_each_method(|method| {
         let barrier = Barrier::new(3).unwrap();
-        let [doomed, survivor] = [(); 2].map(|()| start(method, meet::new(barrier.clone(), 1)));
+        let [doomed, survivor] = [(); 2].map(|()| start(method, meet::new(&barrier, 1)));
         eventually("they wait", || barrier.n_waiting() == 2);
         kill(doomed);
         // That the last one comes only now does not help any more.
@@ -486,7 +474,7 @@ fn killed_participant_breaks_the_barrier() {
         assert_eq!(survivor.join().unwrap(), None);
         assert!(barrier.is_broken());
         barrier.reset();
-        let children = [(); 2].map(|()| start(method, meet::new(barrier.clone(), 1)));
+        let children = [(); 2].map(|()| start(method, meet::new(&barrier, 1)));
         let mut led = u32::from(barrier.wait().unwrap().is_leader());
         for child in children {
             led += child.join().unwrap().unwrap();
@@ -500,7 +488,7 @@ fn only_participant_that_is_killed_breaks_the_barrier_too() {
     let _alone = alone();
     under_each_method(|method| {
         let barrier = Barrier::new(2).unwrap();
-        let doomed = start(method, meet::new(barrier.clone(), 1));
+        let doomed = start(method, meet::new(&barrier, 1));
         eventually("it waits", || barrier.n_waiting() == 1);
         kill(doomed);
         assert!(barrier.is_broken());
@@ -530,7 +518,7 @@ fn barrier_breaks_by_time_by_abort_and_by_reset() {
             Barrier::reset,
         ];
         for act in acts {
-            let waiter = start(method, meet::new(barrier.clone(), 1));
+            let waiter = start(method, meet::new(&barrier, 1));
             eventually("it waits", || barrier.n_waiting() == 1);
             act(&barrier);
             assert_eq!(waiter.join().unwrap(), None);

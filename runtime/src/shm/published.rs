@@ -27,15 +27,15 @@ use std::{
 /// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 ///
 /// #[process]
-/// fn visit(name: String) {
+/// fn visit(name: &str) {
 ///     // It could be any process of this user.
-///     Shared::<AtomicU32>::open(&name).unwrap().fetch_add(1, Relaxed);
+///     Shared::<AtomicU32>::open(name).unwrap().fetch_add(1, Relaxed);
 /// }
 ///
 /// let visits = Shared::new(AtomicU32::new(0))?;
 /// let name = format!("visits-{}", std::process::id());
 /// let published = visits.publish(&name)?;
-/// visit::spawn(name.clone())?.join()?;
+/// visit::spawn(&name)?.join()?;
 /// assert_eq!(visits.load(Relaxed), 1);
 /// drop(published);
 /// assert!(Shared::<AtomicU32>::open(&name).is_err());

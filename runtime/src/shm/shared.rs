@@ -31,14 +31,14 @@ use zerocopy::Immutable;
 /// use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 ///
 /// #[process]
-/// fn count(hits: Shared<AtomicU64>) {
+/// fn count(hits: &Shared<AtomicU64>) {
 ///     for _ in 0..100 {
 ///         hits.fetch_add(1, Relaxed);
 ///     }
 /// }
 ///
 /// let hits = Shared::new(AtomicU64::new(0))?;
-/// let counters = [count::spawn(hits.clone())?, count::spawn(hits.clone())?];
+/// let counters = [count::spawn(&hits)?, count::spawn(&hits)?];
 /// for counter in counters {
 ///     counter.join()?;
 /// }

@@ -30,7 +30,7 @@ use zerocopy::Immutable;
 /// use procession::{process, shm::SharedSlice};
 ///
 /// #[process]
-/// fn square(numbers: SharedSlice<u64>) {
+/// fn square(numbers: &SharedSlice<u64>) {
 ///     for index in 0..numbers.len() {
 ///         let number = numbers.get(index).unwrap();
 ///         numbers.set(index, number * number);
@@ -38,7 +38,7 @@ use zerocopy::Immutable;
 /// }
 ///
 /// let numbers = SharedSlice::from_slice(&[1, 2, 3])?;
-/// square::spawn(numbers.clone())?.join()?;
+/// square::spawn(&numbers)?.join()?;
 /// assert_eq!(numbers.to_vec(), [1, 4, 9]);
 /// # Ok::<(), procession::Error>(())
 /// ```
@@ -206,12 +206,12 @@ impl<T: Plain + Immutable> SharedSlice<T> {
     /// use procession::{process, shm::{FrozenSlice, SharedSlice}};
     ///
     /// #[process]
-    /// fn sum(samples: FrozenSlice<f32>) -> f32 {
+    /// fn sum(samples: &FrozenSlice<f32>) -> f32 {
     ///     samples.iter().sum()
     /// }
     ///
     /// let samples = SharedSlice::from_slice(&[1.0, 2.0, 3.5])?.freeze()?;
-    /// assert_eq!(sum::spawn(samples.clone())?.join()?, 6.5);
+    /// assert_eq!(sum::spawn(&samples)?.join()?, 6.5);
     /// assert_eq!(samples[2], 3.5);
     /// # Ok::<(), procession::Error>(())
     /// ```

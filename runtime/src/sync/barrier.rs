@@ -34,12 +34,12 @@ use std::{
 /// use procession::{process, sync::Barrier};
 ///
 /// #[process]
-/// fn work(barrier: Barrier) -> bool {
+/// fn work(barrier: &Barrier) -> bool {
 ///     barrier.wait().unwrap().is_leader()
 /// }
 ///
 /// let barrier = Barrier::new(3)?;
-/// let workers = [work::spawn(barrier.clone())?, work::spawn(barrier.clone())?];
+/// let workers = [work::spawn(&barrier)?, work::spawn(&barrier)?];
 /// let mut leaders = usize::from(barrier.wait()?.is_leader());
 /// for worker in workers {
 ///     leaders += usize::from(worker.join()?);

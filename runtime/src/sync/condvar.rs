@@ -38,13 +38,13 @@ use std::{
 /// use procession::{process, sync::{Condvar, Mutex}};
 ///
 /// #[process]
-/// fn produce(cell: Mutex<u32>, filled: Condvar) {
+/// fn produce(cell: &Mutex<u32>, filled: &Condvar) {
 ///     *cell.lock().unwrap() = 42;
 ///     filled.notify_one();
 /// }
 ///
 /// let (cell, filled) = (Mutex::new(0)?, Condvar::new()?);
-/// let producer = produce::spawn(cell.clone(), filled.clone())?;
+/// let producer = produce::spawn(&cell, &filled)?;
 /// let value = filled.wait_while(cell.lock().unwrap(), |value| *value == 0).unwrap();
 /// assert_eq!(*value, 42);
 /// drop(value);

@@ -27,13 +27,13 @@ use std::{
 /// use procession::{process, sync::Event};
 ///
 /// #[process]
-/// fn work(go: Event, ready: Event) {
+/// fn work(go: &Event, ready: &Event) {
 ///     ready.set();
 ///     go.wait().unwrap();
 /// }
 ///
 /// let (go, ready) = (Event::new()?, Event::new()?);
-/// let worker = work::spawn(go.clone(), ready.clone())?;
+/// let worker = work::spawn(&go, &ready)?;
 /// ready.wait()?;
 /// go.set();
 /// worker.join()?;
@@ -58,16 +58,28 @@ impl Event {
     }
 
     /// Sets the flag, and wakes all who wait for it.
+    ///
+    /// # Panics
+    ///
+    /// When something else has closed the descriptor.
     pub fn set(&self) {
         self.bell.ring().expect("an eventfd can be written to");
     }
 
     /// Clears the flag.
+    ///
+    /// # Panics
+    ///
+    /// When something else has closed the descriptor.
     pub fn clear(&self) {
         self.bell.clear().expect("an eventfd can be read");
     }
 
     /// Returns whether the flag is set.
+    ///
+    /// # Panics
+    ///
+    /// When something else has closed the descriptor.
     #[must_use]
     pub fn is_set(&self) -> bool {
         let now = Some(Instant::now());

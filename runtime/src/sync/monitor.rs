@@ -19,8 +19,8 @@
 //! When something can be had and somebody waits, one of these holds at every instant, also after anybody was killed between any two
 //! instructions:
 //!
-//! 1. *Nobody holds the watch.* Then the kernel is waking one who queues for it: it does so when it is given back, when its holder
-//!    dies, and when the one that it has woken dies. Whoever gets it looks at the state before it sleeps.
+//! 1. *Nobody holds the watch.* Then one who queues for it is being woken: when it is given back, when its holder dies, and when the
+//!    one that was woken dies (for which see `sys::robust`). Whoever gets it looks at the state before it sleeps.
 //! 2. *The holder of the watch does not sleep.* Then it will look before it does.
 //! 3. *It sleeps, and the bell is rung.* Nobody else clears it, so it wakes.
 //! 4. *It sleeps, the bell is not rung*, and what can be had belonged to a process that has ended. When the sleeper last looked, under
@@ -195,7 +195,7 @@ impl Monitor {
                 let state = State {
                     monitor: self,
                     words: self.words(),
-                    guard: guard,
+                    guard,
                 };
                 state.recover();
                 Ok(Some(state))

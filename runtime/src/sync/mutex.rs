@@ -51,14 +51,14 @@ use std::{
 /// use procession::{process, sync::Mutex};
 ///
 /// #[process]
-/// fn work(total: Mutex<u64>) {
+/// fn work(total: &Mutex<u64>) {
 ///     for _ in 0..100 {
 ///         *total.lock().unwrap() += 1;
 ///     }
 /// }
 ///
 /// let total = Mutex::new(0)?;
-/// let workers = [work::spawn(total.clone())?, work::spawn(total.clone())?];
+/// let workers = [work::spawn(&total)?, work::spawn(&total)?];
 /// for worker in workers {
 ///     worker.join()?;
 /// }

@@ -45,13 +45,13 @@ use std::{
 /// use procession::{process, sync::RwLock};
 ///
 /// #[process]
-/// fn lookup(rates: RwLock<[f64; 2]>, currency: usize) -> f64 {
+/// fn lookup(rates: &RwLock<[f64; 2]>, currency: usize) -> f64 {
 ///     rates.read().unwrap()[currency]
 /// }
 ///
 /// let rates = RwLock::new([1.0, 1.1])?;
 /// rates.write().unwrap()[1] = 1.2;
-/// assert_eq!(lookup::spawn(rates.clone(), 1)?.join()?, 1.2);
+/// assert_eq!(lookup::spawn(&rates, 1)?.join()?, 1.2);
 /// # Ok::<(), procession::Error>(())
 /// ```
 #[doc(alias = "RLock")]

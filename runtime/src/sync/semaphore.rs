@@ -27,13 +27,13 @@ use std::{
 /// use procession::{process, sync::Semaphore};
 ///
 /// #[process]
-/// fn download(slots: Semaphore) -> usize {
+/// fn download(slots: &Semaphore) -> usize {
 ///     let _slot = slots.acquire().unwrap();
 ///     slots.available_permits()
 /// }
 ///
 /// let slots = Semaphore::new(2)?;
-/// let workers = (0..4).map(|_| download::spawn(slots.clone())).collect::<Result<Vec<_>, _>>()?;
+/// let workers = (0..4).map(|_| download::spawn(&slots)).collect::<Result<Vec<_>, _>>()?;
 /// for worker in workers {
 ///     assert!(worker.join()? < 2);
 /// }
@@ -104,8 +104,10 @@ impl Semaphore {
     /// When the system has no descriptor for a wait: it takes one for each process that has a permit. When more than 4096 processes
     /// have one.
     pub fn acquire(&self) -> Result<SemaphoreGuard<'_>> {
-        let guard = self.acquire_until(None)?;
-        Ok(guard.expect("without a deadline it is had"))
+        let Some(guard) = self.acquire_until(None)? else {
+            unreachable!("without a deadline it is had");
+        };
+        Ok(guard)
     }
 
     /// Takes a permit if there is one; none if there is not.

@@ -68,14 +68,13 @@ impl Mapping {
     }
 
     fn map(file: File, length: usize, protection: ProtFlags) -> io::Result<Self> {
-        let start = match NonZero::new(length) {
+        // There is no mapping of nothing, and no access to it.
+        let mut start = NonNull::<u128>::dangling().cast();
+        if let Some(length) = NonZero::new(length) {
             // SAFETY: the kernel chooses an address where nothing is.
-            Some(length) => {
-                unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, &file, 0) }?.cast()
-            }
-            // There is no mapping of nothing, and no access to it.
-            None => NonNull::<u128>::dangling().cast(),
-        };
+            let mapped = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, &file, 0) };
+            start = mapped?.cast();
+        }
         let mapping = Self {
             start,
             length,
@@ -284,7 +283,7 @@ mod tests {
 
     #[test]
     fn what_could_become_shorter_is_refused() {
-        let file = File::from(super::memfd::create().unwrap());
+        let file = super::memfd::create().unwrap();
         file.set_len(4096).unwrap();
         assert!(Mapping::open(file.into(), 4096).is_err());
         let mapping = Mapping::create(100).unwrap();

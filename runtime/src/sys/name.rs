@@ -30,7 +30,7 @@ use std::{
 pub(crate) struct Name {
     // The order matters: a place that is still to be found must be right.
     _place: UnixDatagram,
-    _name: UnixDatagram,
+    _claim: UnixDatagram,
     _memory: OwnedFd,
 }
 
@@ -49,11 +49,11 @@ impl Name {
                 _ => error,
             })
         };
-        let name = bind(&address)?;
+        let claim = bind(&address)?;
         let place = format!("{address}/{}/{}", process::id(), memory.as_raw_fd());
         Ok(Self {
             _place: bind(&place)?,
-            _name: name,
+            _claim: claim,
             _memory: memory,
         })
     }

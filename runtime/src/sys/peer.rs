@@ -91,15 +91,15 @@ impl Peer {
             }
             Err(error) => return Err(error),
         };
-        Ok(match start_time(id)? {
-            Some(start) if start == self.start => {
-                // It may have ended and not been reaped. (A main thread that has ended is no sign of it.)
-                match wait::readable(pidfd.as_fd(), Some(Instant::now()))? {
-                    true => Watch::Gone,
-                    false => Watch::Pidfd(pidfd),
-                }
-            }
-            _ => Watch::Gone,
+        if start_time(id)? != Some(self.start) {
+            return Ok(Watch::Gone);
+        }
+        // It may have ended and not been reaped. (That its main thread has ended is no sign of it.)
+        let has_ended = wait::readable(pidfd.as_fd(), Some(Instant::now()))?;
+        Ok(if has_ended {
+            Watch::Gone
+        } else {
+            Watch::Pidfd(pidfd)
         })
     }
 }
@@ -115,9 +115,9 @@ fn start_time(id: u32) -> io::Result<Option<u64>> {
     };
     // The name, which may hold anything, ends with the last parenthesis. The state follows, and the start is the 22nd field.
     let (_, fields) = stat.rsplit_once(") ").ok_or(io::ErrorKind::InvalidData)?;
-    let start = fields.split(' ').nth(19);
-    let start = start.and_then(|start| start.parse().ok());
-    Ok(Some(start.ok_or(io::ErrorKind::InvalidData)?))
+    let ticks = fields.split(' ').nth(19);
+    let ticks = ticks.and_then(|ticks| ticks.parse().ok());
+    Ok(Some(ticks.ok_or(io::ErrorKind::InvalidData)?))
 }
 
 /// The pid and the time namespace of this process in one number.
