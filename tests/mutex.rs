@@ -7,17 +7,18 @@ use nix::{
     sys::memfd::{MFdFlags, memfd_create},
 };
 use procession::{
-    Builder, Child, ErrorKind, Fd, Process, StartMethod, process,
-    sync::{Condvar, Event, LockTimeoutError, Mutex, ReentrantMutex, RwLock, Semaphore},
-    wait_any,
+    Builder, ErrorKind, Fd, StartMethod, process,
+    sync::{Event, LockTimeoutError, Mutex, ReentrantMutex, RwLock, Semaphore},
 };
-use procession_tests::{DEADLINE, alone, child_ids, descriptors, under_each_method, within};
+use procession_tests::{
+    DEADLINE, alone, descriptors, holdings, kill, start, under_each_method, within,
+};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser};
 use std::{
     collections::{BTreeMap, HashMap},
     error::Error,
-    fs::{self, File},
+    fs::File,
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -27,23 +28,6 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-
-fn start<P: Process>(method: StartMethod, process: P) -> Child<P::Output> {
-    let builder = Builder::new().start_method(method).daemon(true);
-    builder.spawn(process).unwrap()
-}
-
-/// Kills a process and waits until it is gone.
-fn kill<T>(mut child: Child<T>) {
-    child.kill().unwrap();
-    child.wait().unwrap();
-}
-
-/// How many mappings of shared memory this process has.
-fn mappings() -> usize {
-    let maps = fs::read_to_string("/proc/self/maps").unwrap();
-    maps.matches("/memfd:procession").count()
-}
 
 /// Takes the lock and never gives it back.
 #[process]
@@ -68,7 +52,7 @@ fn counter_is_right_whoever_counts() {
     }
     let _alone = alone();
     under_each_method(|method| {
-        let before = (descriptors(), child_ids(), mappings());
+        let before = holdings();
         let counter = Mutex::new(0).unwrap();
         let counters: Vec<_> = (0..3)
             .map(|_| start(method, count::new(&counter, 5000)))
@@ -79,7 +63,7 @@ fn counter_is_right_whoever_counts() {
         }
         assert_eq!(*counter.lock().unwrap(), 20_000);
         drop(counter);
-        assert_eq!((descriptors(), child_ids(), mappings()), before);
+        assert_eq!(holdings(), before);
     });
 }
 
@@ -211,7 +195,7 @@ fn handles_travel_at_any_depth_and_back() {
     }
     let _alone = alone();
     under_each_method(|method| {
-        let before = (descriptors(), mappings());
+        let before = holdings();
         let mutex = Mutex::new(1).unwrap();
         let locks = Locks {
             by_name: HashMap::from([("one".to_owned(), vec![None, Some(mutex.clone())])]),
@@ -221,7 +205,7 @@ fn handles_travel_at_any_depth_and_back() {
         assert_eq!(*mutex.lock().unwrap(), 3);
         assert_eq!(*made.lock().unwrap(), [1, 2]);
         drop((mutex, locks, made));
-        assert_eq!((descriptors(), mappings()), before);
+        assert_eq!(holdings(), before);
     });
 }
 
@@ -420,7 +404,7 @@ fn thread_takes_a_reentrant_mutex_again() {
     }
     let _alone = alone();
     under_each_method(|method| {
-        let before = (descriptors(), mappings());
+        let before = holdings();
         let mutex = ReentrantMutex::new(AtomicU64::new(0)).unwrap();
         let counters = [
             start(method, count::new(&mutex)),
@@ -442,78 +426,6 @@ fn thread_takes_a_reentrant_mutex_again() {
         mutex.clear_poison();
         drop((mutex.lock().unwrap(), mutex.lock().unwrap()));
         drop((mutex, held));
-        assert_eq!((descriptors(), mappings()), before);
-    });
-}
-
-#[test]
-fn notifications_pass_a_value_on() {
-    #[process]
-    fn answer(cell: &Mutex<[u32; 2]>, changed: &Condvar, times: u32) {
-        for turn in 1..=times {
-            let asked = changed.wait_while(cell.lock().unwrap(), |cell| cell[0] != turn);
-            asked.unwrap()[1] = turn;
-            changed.notify_one();
-        }
-    }
-    let _alone = alone();
-    under_each_method(|method| {
-        let before = (descriptors(), mappings());
-        let (cell, changed) = (Mutex::new([0; 2]).unwrap(), Condvar::new().unwrap());
-        let child = start(method, answer::new(&cell, &changed, 500));
-        for turn in 1..=500 {
-            let mut guard = cell.lock().unwrap();
-            guard[0] = turn;
-            changed.notify_one();
-            guard = changed.wait_while(guard, |cell| cell[1] != turn).unwrap();
-            assert_eq!(guard[1], turn);
-        }
-        child.join().unwrap();
-        let begin = Instant::now();
-        let timeout = Duration::from_millis(30);
-        let (guard, result) = changed.wait_timeout(cell.lock().unwrap(), timeout).unwrap();
-        assert!(result.timed_out() && begin.elapsed() >= timeout);
-        drop(guard);
-        drop((cell, changed));
-        assert_eq!((descriptors(), mappings()), before);
-    });
-}
-
-#[test]
-fn notification_is_not_lost_to_one_who_is_killed() {
-    #[process]
-    fn wait(tickets: &Mutex<[u32; 2]>, changed: &Condvar) {
-        let mut guard = tickets.lock().unwrap();
-        guard[1] += 1;
-        let mut guard = changed
-            .wait_while(guard, |tickets| tickets[0] == 0)
-            .unwrap();
-        guard[0] -= 1;
-    }
-    let _alone = alone();
-    under_each_method(|method| {
-        for _ in 0..20 {
-            let (tickets, changed) = (Mutex::new([0; 2]).unwrap(), Condvar::new().unwrap());
-            let mut waiters: Vec<_> = (0..3)
-                .map(|_| start(method, wait::new(&tickets, &changed)))
-                .collect();
-            let waiting = || tickets.lock().unwrap()[1] == 3;
-            procession_tests::eventually("they wait", waiting);
-            let doomed = waiters.swap_remove(0);
-            // Both at once: whoever the kernel would have picked, another one gets it.
-            tickets.lock().unwrap()[0] = 2;
-            doomed.kill().unwrap();
-            changed.notify_one();
-            let done = wait_any(&waiters, Duration::from_secs(20)).unwrap();
-            assert!(done.is_some());
-            tickets
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)[0] = 2;
-            changed.notify_all();
-            kill(doomed);
-            for waiter in waiters {
-                waiter.join().unwrap();
-            }
-        }
+        assert_eq!(holdings(), before);
     });
 }

@@ -11,11 +11,11 @@ use nix::{
     sys::memfd::{MFdFlags, memfd_create},
 };
 use procession::{
-    Builder, Child, ErrorKind, Fd, Process, StartMethod, process,
+    Builder, ErrorKind, Fd, StartMethod, process,
     shm::{FrozenSlice, Shared, SharedSlice},
     sync::Event,
 };
-use procession_tests::{DEADLINE, alone, child_ids, descriptors, under_each_method, within};
+use procession_tests::{DEADLINE, alone, descriptors, holdings, start, under_each_method, within};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser};
 use std::{
     error::Error,
@@ -23,20 +23,6 @@ use std::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     thread,
 };
-
-fn start<P: Process>(method: StartMethod, process: P) -> Child<P::Output> {
-    let builder = Builder::new().start_method(method).daemon(true);
-    builder.spawn(process).unwrap()
-}
-
-/// What may not be left behind.
-fn holdings() -> (impl Eq + std::fmt::Debug, Vec<u32>, usize) {
-    // First these: the helper has memory too, until it is stopped.
-    let (descriptors, children) = (descriptors(), child_ids());
-    let maps = fs::read_to_string("/proc/self/maps").unwrap();
-    let mappings = maps.matches("/memfd:procession").count();
-    (descriptors, children, mappings)
-}
 
 fn errno<T: std::fmt::Debug>(result: procession::Result<T>) -> Option<i32> {
     result.unwrap_err().raw_os_error()

@@ -4,7 +4,9 @@ pub mod net;
 pub mod python;
 
 use nix::sys::signal::SigSet;
-use procession::{Builder, StartMethod, process, set_exit_grace, set_start_method, stop_helper};
+use procession::{
+    Builder, Child, Process, StartMethod, process, set_exit_grace, set_start_method, stop_helper,
+};
 use std::{
     collections::BTreeSet,
     fs, io,
@@ -154,6 +156,40 @@ pub fn child_ids() -> Vec<u32> {
         );
     }
     ids
+}
+
+/// Starts a process that does not outlive the test.
+///
+/// # Panics
+///
+/// When it does not start.
+pub fn start<P: Process>(method: StartMethod, process: P) -> Child<P::Output> {
+    let builder = Builder::new().start_method(method).daemon(true);
+    builder.spawn(process).expect("it starts")
+}
+
+/// Kills a process and waits until it is gone.
+///
+/// # Panics
+///
+/// When the system refuses.
+pub fn kill<T>(mut child: Child<T>) {
+    child.kill().expect("it may be killed");
+    child.wait().expect("it may be waited for");
+}
+
+/// What may not be left behind: descriptors, children, and how often shared memory is mapped.
+///
+/// # Panics
+///
+/// When `/proc` is not mounted.
+#[must_use]
+pub fn holdings() -> (BTreeSet<String>, Vec<u32>, usize) {
+    // First these: the helper has memory too, until it is stopped.
+    let (descriptors, children) = (descriptors(), child_ids());
+    let maps = fs::read_to_string("/proc/self/maps").expect("/proc is mounted");
+    let mappings = maps.matches("/memfd:procession").count();
+    (descriptors, children, mappings)
 }
 
 /// How many threads of the library's there are; those of the test harness come and go.

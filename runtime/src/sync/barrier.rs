@@ -1,6 +1,9 @@
 //! A place where processes wait for each other.
 
-use super::monitor::{Monitor, OWN, Parts, Rules, State};
+use super::{
+    monitor::{Monitor, Parts, Rules},
+    state::{OWN, State},
+};
 use crate::{
     error::Result,
     sys::{
@@ -77,7 +80,7 @@ const RULES: Rules = Rules {
 fn waiting(state: &State<'_>) -> Vec<usize> {
     let waits = |seat: &usize| {
         let (generation, end) = State::own(*seat);
-        state.get(generation) == state.get(GENERATION) + 1 && state.get(end) == 0
+        state.get(generation) == state.get(GENERATION).saturating_add(1) && state.get(end) == 0
     };
     state.seats().filter(waits).collect()
 }
@@ -94,7 +97,7 @@ fn end(state: &State<'_>, how: u64, broken: bool) {
     let seats = waiting(state).into_iter();
     let mut changes: Vec<_> = seats.map(|seat| (State::own(seat).1, how)).collect();
     changes.extend([
-        (GENERATION, state.get(GENERATION) + 1),
+        (GENERATION, state.get(GENERATION).saturating_add(1)),
         (ARRIVED, 0),
         (BROKEN, broken.into()),
     ]);
@@ -136,7 +139,7 @@ fn step(state: &State<'_>, seat: &mut Option<usize>) -> io::Result<Option<Step>>
     if state.get(BROKEN) != 0 {
         return Ok(Some(Step::Broken));
     }
-    let (arrived, parties) = (state.get(ARRIVED) + 1, state.get(PARTIES));
+    let (arrived, parties) = (state.get(ARRIVED).saturating_add(1), state.get(PARTIES));
     if arrived > parties {
         // All are there and the action runs: this one is of the next generation.
         return Ok(None);
@@ -144,7 +147,7 @@ fn step(state: &State<'_>, seat: &mut Option<usize>) -> io::Result<Option<Step>>
     let taken = state.new_seat()?;
     // Whoever watches has one more to watch.
     state.ring();
-    let generation = state.get(GENERATION) + 1;
+    let generation = state.get(GENERATION).saturating_add(1);
     state.change(&[(State::own(taken).0, generation), (ARRIVED, arrived)]);
     *seat = Some(taken);
     Ok((arrived == parties).then_some(Step::Last))

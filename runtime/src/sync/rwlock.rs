@@ -1,8 +1,9 @@
 //! A lock for many readers or one writer.
 
 use super::{
-    monitor::{Monitor, OWN, Parts, Rules, State, Turn, WATCHED},
+    monitor::{Monitor, Parts, Rules, Turn},
     mutex::leaked,
+    state::{OWN, State, WATCHED},
     timeout::LockTimeoutError,
 };
 use crate::{
@@ -109,8 +110,11 @@ fn take_to_read(state: &State<'_>, turn: Turn) -> Option<io::Result<usize>> {
     }
     Some(state.seat().inspect(|seat| {
         let (reads, _) = State::own(*seat);
-        let readers = state.get(READERS) + 1;
-        state.change(&[(reads, state.get(reads) + 1), (READERS, readers)]);
+        let readers = state.get(READERS).saturating_add(1);
+        state.change(&[
+            (reads, state.get(reads).saturating_add(1)),
+            (READERS, readers),
+        ]);
     }))
 }
 

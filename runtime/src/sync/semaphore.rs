@@ -1,6 +1,9 @@
 //! Permits, of which there are so many.
 
-use super::monitor::{Monitor, OWN, Parts, Rules, State};
+use super::{
+    monitor::{Monitor, Parts, Rules},
+    state::{OWN, State},
+};
 use crate::{
     error::{Error, Result},
     sys::{peer::Peer, wait},
@@ -78,7 +81,10 @@ fn take(state: &State<'_>) -> Option<io::Result<usize>> {
     let available = state.get(AVAILABLE).checked_sub(1)?;
     let taken = state.seat().inspect(|seat| {
         let count = count(*seat);
-        state.change(&[(count, state.get(count) + 1), (AVAILABLE, available)]);
+        state.change(&[
+            (count, state.get(count).saturating_add(1)),
+            (AVAILABLE, available),
+        ]);
     });
     Some(taken)
 }

@@ -21,8 +21,13 @@ use std::{
 /// A mutex in shared memory.
 pub(crate) struct Robust {
     mapping: Arc<Mapping>,
-    offset: usize,
+    place: NonNull<libc::pthread_mutex_t>,
 }
+
+// SAFETY: it is a mutex in memory that stays, made to be used by several threads.
+unsafe impl Send for Robust {}
+// SAFETY: as above.
+unsafe impl Sync for Robust {}
 
 /// How many bytes one takes, and what it is aligned to: more than any C library needs.
 pub(crate) const SIZE: usize = 64;
@@ -93,10 +98,9 @@ impl Robust {
 
     /// Uses one that was made there.
     pub(crate) fn open(mapping: &Arc<Mapping>, offset: usize) -> Self {
-        mapping.place::<Slot>(offset, 1);
         Self {
             mapping: Arc::clone(mapping),
-            offset,
+            place: mapping.place::<Slot>(offset, 1).cast(),
         }
     }
 
@@ -179,8 +183,7 @@ impl Robust {
     }
 
     fn as_ptr(&self) -> *mut libc::pthread_mutex_t {
-        let place: NonNull<Slot> = self.mapping.place(self.offset, 1);
-        place.cast().as_ptr()
+        self.place.as_ptr()
     }
 }
 
