@@ -62,6 +62,11 @@
 //! The child holds the descriptors it was given and no others, has the environment, the working directory, the limits and the
 //! signal mask of the process and thread that spawned it, unless told otherwise, and reads nothing on its standard input. Statics
 //! are as they were at the start of the program. Only [`StartMethod::Fork`] is another matter: it copies the process as it is.
+//!
+//! # What processes share
+//!
+//! Nothing, unless they are given it: [`sync`] has the locks of [`std::sync`] for processes, with their values inside, and [`shm`] has
+//! plain memory. They travel like any other value, and outlive whoever is killed with them.
 
 #[cfg(not(all(
     target_os = "linux",

@@ -307,7 +307,7 @@ impl Barrier {
     /// Returns how many wait for each other.
     #[must_use]
     pub fn parties(&self) -> usize {
-        usize::try_from(lock(&self.monitor).get(PARTIES)).unwrap_or(usize::MAX)
+        usize::try_from(self.monitor.peek(PARTIES)).unwrap_or(usize::MAX)
     }
 
     /// Returns how many wait at the moment. It may be another number by now.
@@ -319,7 +319,7 @@ impl Barrier {
     fn look(&self, word: usize) -> u64 {
         // Where that cannot be found out, the answer is the one before.
         let _ = self.monitor.reap(&RULES);
-        lock(&self.monitor).get(word)
+        self.monitor.peek(word)
     }
 }
 

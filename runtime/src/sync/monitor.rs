@@ -165,6 +165,11 @@ impl Monitor {
         self.mapping.slice(WORDS, LENGTH)
     }
 
+    /// One of the words, as it is at the moment, without the lock.
+    pub(super) fn peek(&self, word: usize) -> u64 {
+        self.words()[word].load(Ordering::Relaxed)
+    }
+
     /// Takes the lock; none if it was not had until the deadline.
     fn lock_until(&self, deadline: Option<Instant>) -> io::Result<Option<State<'_>>> {
         match self.lock.lock(deadline) {

@@ -316,7 +316,7 @@ impl<T: Plain + Sync> RwLock<T> {
     /// Returns whether the lock is poisoned. That a writer was killed shows when the lock is taken next, and not before.
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
-        lock(&self.inner.monitor).get(POISON) != 0
+        self.inner.monitor.peek(POISON) != 0
     }
 
     /// Says that the value is whole again, so that the lock is poisoned no more.

@@ -176,7 +176,7 @@ impl Semaphore {
     #[must_use]
     #[doc(alias = "get_value")]
     pub fn available_permits(&self) -> usize {
-        let available = lock(&self.monitor).get(AVAILABLE);
+        let available = self.monitor.peek(AVAILABLE);
         usize::try_from(available).unwrap_or(usize::MAX)
     }
 
