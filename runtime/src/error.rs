@@ -66,6 +66,8 @@ pub enum ErrorKind {
     EndedEarly,
     /// The other side made no progress within its time.
     TimedOut,
+    /// A message is longer than the buffer it was to be received into.
+    BufferTooShort,
     /// There is nobody at the other side any more who could send, or receive.
     Disconnected,
     /// The process ended otherwise than by returning: the source is a [`JoinError`](crate::JoinError).
@@ -173,7 +175,7 @@ impl From<Error> for io::Error {
             ErrorKind::TimedOut => io::ErrorKind::TimedOut,
             ErrorKind::Disconnected => io::ErrorKind::BrokenPipe,
             ErrorKind::Decode => io::ErrorKind::InvalidData,
-            ErrorKind::Encode => io::ErrorKind::InvalidInput,
+            ErrorKind::Encode | ErrorKind::BufferTooShort => io::ErrorKind::InvalidInput,
             ErrorKind::Privileged | ErrorKind::DaemonicChildren => io::ErrorKind::PermissionDenied,
             ErrorKind::NotInExecutable => io::ErrorKind::Unsupported,
             _ => errno.unwrap_or(io::ErrorKind::Other),

@@ -7,6 +7,7 @@ use crate::sys::{
     socket::{self, MAX_FDS},
     wait::{self, For},
 };
+use nix::errno::Errno;
 use std::{
     io::{self, IoSlice},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -43,7 +44,7 @@ impl Carrier {
     pub(super) fn receive(&self, packet: u64) -> io::Result<Option<Vec<OwnedFd>>> {
         loop {
             let mut number = [0; size_of::<u64>()];
-            let length = match socket::peek(self.as_fd(), &mut number) {
+            let length = match socket::peek_packet(self.as_fd(), &mut number) {
                 Ok(length) => length,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => return Err(error),
@@ -53,7 +54,10 @@ impl Carrier {
                 return Ok(None);
             }
             let mut fds = Vec::new();
-            socket::try_receive(self.as_fd(), &mut number, &mut fds)?;
+            let received = socket::try_receive(self.as_fd(), &mut number, &mut fds)?;
+            if found == packet && received.is_short {
+                return Err(Errno::EMFILE.into());
+            }
             if found == packet {
                 return Ok(Some(fds));
             }
@@ -63,7 +67,8 @@ impl Carrier {
     /// Drops every packet there is.
     pub(super) fn drain(&self) {
         let mut number = [0; size_of::<u64>()];
-        while let Ok(1..) = socket::try_receive(self.as_fd(), &mut number, &mut Vec::new()) {}
+        let mut take = || socket::try_receive(self.as_fd(), &mut number, &mut Vec::new());
+        while take().is_ok_and(|received| received.bytes > 0) {}
     }
 
     /// Whether nobody is left at the other side.

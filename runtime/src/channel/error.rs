@@ -78,7 +78,7 @@ pub enum SendTimeoutError<T> {
 pub enum RecvError {
     /// There is nobody left who could send one, and all that was sent has been received.
     Disconnected,
-    /// The other side ended in the middle of a message. Only at a pipe.
+    /// The other side ended in the middle of a message. Only at a [`Connection`](super::Connection).
     Truncated,
     /// One came and could not be decoded, or the system refused.
     Failed(Error),
@@ -100,7 +100,7 @@ pub enum TryRecvError {
     Empty,
     /// There is nobody left who could send one, and all that was sent has been received.
     Disconnected,
-    /// The other side ended in the middle of a message. Only at a pipe.
+    /// The other side ended in the middle of a message. Only at a [`Connection`](super::Connection).
     Truncated,
     /// One came and could not be decoded, or the system refused.
     Failed(Error),
@@ -124,7 +124,7 @@ pub enum RecvTimeoutError {
     Timeout,
     /// There is nobody left who could send one, and all that was sent has been received.
     Disconnected,
-    /// The other side ended in the middle of a message. Only at a pipe.
+    /// The other side ended in the middle of a message. Only at a [`Connection`](super::Connection).
     Truncated,
     /// One came and could not be decoded, or the system refused.
     Failed(Error),

@@ -4,7 +4,6 @@ use super::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
     carrier::{self, Carrier},
     parcel::Parcel,
-    patience::Patience,
     ring::{self, Ring},
 };
 use crate::{
@@ -12,7 +11,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     sys::{
         readiness::Readiness,
-        wait::{self, For},
+        wait::{self, For, Patience},
     },
     wire::Label,
 };

@@ -10,6 +10,7 @@ use crate::sys::{
     socket::{self, MAX_FDS},
     wait::{self, For},
 };
+use nix::errno::Errno;
 use std::{
     io::{self, IoSlice},
     os::fd::{AsFd, OwnedFd},
@@ -107,7 +108,10 @@ impl Framed {
             let space = self.incoming.space()?;
             let wanted = space.len();
             let received = if self.takes_fds {
-                socket::try_receive(socket, space, &mut self.fds)
+                match socket::try_receive(socket, space, &mut self.fds) {
+                    Ok(received) if received.is_short => Err(Errno::EMFILE.into()),
+                    received => received.map(|received| received.bytes),
+                }
             } else {
                 endpoint::try_receive_bytes(socket, space)
             };

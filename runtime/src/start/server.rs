@@ -115,8 +115,8 @@ impl Server {
         }
         let (mut request, mut fds) = (Request::default(), Vec::new());
         match socket::try_receive(self.requests.as_fd(), &mut request, &mut fds) {
-            Ok(0) => exit::now(0),
-            Ok(length) if length == request.len() => {}
+            Ok(received) if received.bytes == 0 => exit::now(0),
+            Ok(received) if received.bytes == request.len() && !received.is_short => {}
             // The socket of the child is closed by this, which tells who has asked.
             _ => return None,
         }

@@ -118,6 +118,11 @@ impl Segment {
         Ok(segment)
     }
 
+    /// How many bytes it has when all have come.
+    pub(crate) fn length(&self) -> usize {
+        self.length
+    }
+
     /// Whether all has come.
     pub(crate) fn is_full(&self) -> bool {
         self.filled == self.length

@@ -46,13 +46,23 @@ pub(crate) fn end_sending(socket: BorrowedFd<'_>) -> io::Result<()> {
 
 /// Whether there is something to be received, and not only the end.
 pub(crate) fn has_something(socket: BorrowedFd<'_>) -> bool {
+    matches!(peek(socket), Ok(true))
+}
+
+/// Looks whether something is to be received, or else it is the end. Never waits: neither is `EAGAIN`.
+pub(crate) fn peek(socket: BorrowedFd<'_>) -> io::Result<bool> {
     let mut byte = [0];
     let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-    matches!(socket::recv(socket.as_raw_fd(), &mut byte, flags), Ok(1..))
+    loop {
+        match socket::recv(socket.as_raw_fd(), &mut byte, flags) {
+            Err(Errno::EINTR) => {}
+            result => return Ok(result? != 0),
+        }
+    }
 }
 
 /// Copies the beginning of the next packet and leaves it there; returns how much there is of it, up to the buffer's length. Never waits.
-pub(crate) fn peek(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn peek_packet(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
     loop {
         match socket::recv(socket.as_raw_fd(), buffer, flags) {
@@ -114,15 +124,22 @@ pub(crate) fn try_send(
     }
 }
 
-/// Receives some bytes into `buffer`, and appends the descriptors that came beside them; returns how many bytes came, none
-/// being the end. Never waits: nothing there is `EAGAIN`.
-///
-/// A descriptor that was sent and does not fit into our table is `EMFILE`; those beside it that did fit are appended all the same.
+/// What was received of a stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Received {
+    /// How many bytes came, none being the end.
+    pub(crate) bytes: usize,
+    /// Whether a descriptor that was sent beside them did not fit into our table.
+    pub(crate) is_short: bool,
+}
+
+/// Receives some bytes into `buffer`, and appends the descriptors that came beside them, those that fit into our table. Never waits:
+/// nothing there is `EAGAIN`.
 pub(crate) fn try_receive(
     from: BorrowedFd<'_>,
     buffer: &mut [u8],
     fds: &mut Vec<OwnedFd>,
-) -> io::Result<usize> {
+) -> io::Result<Received> {
     // Not nix's own: where the table is full, that one loses the descriptors that did fit.
     let mut control = Control([0; CONTROL]);
     let mut slice = libc::iovec {
@@ -136,7 +153,7 @@ pub(crate) fn try_receive(
     message.msg_control = (&raw mut control.0).cast();
     message.msg_controllen = CONTROL as _;
     let flags = libc::MSG_CMSG_CLOEXEC | libc::MSG_DONTWAIT;
-    let received = loop {
+    let bytes = loop {
         // SAFETY: the message points to a buffer and to a control buffer, each with its length, that are ours to write to.
         match Errno::result(unsafe { libc::recvmsg(from.as_raw_fd(), &raw mut message, flags) }) {
             Err(Errno::EINTR) => {}
@@ -144,10 +161,10 @@ pub(crate) fn try_receive(
         }
     };
     take_descriptors(&message, &control, fds);
-    if message.msg_flags & libc::MSG_CTRUNC != 0 {
-        return Err(Errno::EMFILE.into());
-    }
-    Ok(received)
+    Ok(Received {
+        bytes,
+        is_short: message.msg_flags & libc::MSG_CTRUNC != 0,
+    })
 }
 
 /// Receives some bytes into memory that need not have been written to; returns how many came, none being the end. Never waits:

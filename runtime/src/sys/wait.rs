@@ -1,6 +1,6 @@
 //! Waiting for descriptors, with a deadline on the monotonic clock.
 
-use super::{limits, socket::has_something};
+use super::{limits, socket};
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, ppoll},
@@ -9,6 +9,7 @@ use nix::{
 use std::{
     hint, io,
     os::fd::BorrowedFd,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -59,15 +60,20 @@ pub(crate) fn readable(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Res
     Ok(until_ready(&[(fd, For::Reading)], deadline)? == [true])
 }
 
-/// Waits for a socket to have something to read without going to sleep, for as long as `patience` and where there is another CPU for
-/// what is waited for.
-pub(crate) fn spin(socket: BorrowedFd<'_>, patience: Duration) {
-    spin_until(patience, || has_something(socket));
+/// Waits for a socket to have something to read, or an end, without going to sleep, for as long as `patience` and where there is
+/// another CPU for what is waited for; returns whether it has.
+pub(crate) fn spin(socket: BorrowedFd<'_>, patience: Duration) -> bool {
+    spin_until(patience, || is_readable(socket))
+}
+
+fn is_readable(socket: BorrowedFd<'_>) -> bool {
+    let nothing = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
+    !socket::peek(socket).is_err_and(nothing)
 }
 
 /// Waits for a condition without going to sleep, for as long as `patience` and where there is another CPU for what is waited for;
 /// returns whether it holds.
-pub(crate) fn spin_until(patience: Duration, condition: impl Fn() -> bool) -> bool {
+fn spin_until(patience: Duration, condition: impl Fn() -> bool) -> bool {
     if condition() {
         return true;
     }
@@ -77,7 +83,7 @@ pub(crate) fn spin_until(patience: Duration, condition: impl Fn() -> bool) -> bo
     let begun = Instant::now();
     while begun.elapsed() < patience {
         // The clock is looked at now and then only.
-        for _ in 0..16 {
+        for _ in 0..4 {
             if condition() {
                 return true;
             }
@@ -85,6 +91,43 @@ pub(crate) fn spin_until(patience: Duration, condition: impl Fn() -> bool) -> bo
         }
     }
     false
+}
+
+/// Whether it pays to wait without going to sleep, by what came of it lately: each time that it did not, it is left out twice as
+/// often before it is tried again.
+#[derive(Debug, Default)]
+pub(crate) struct Patience {
+    misses: AtomicU32,
+    left_out: AtomicU32,
+}
+
+impl Patience {
+    /// About as long as going to sleep and being woken takes.
+    const LENGTH: Duration = Duration::from_micros(50);
+    /// How often it can be in vain before it is not left out for longer still.
+    const MOST_MISSES: u32 = 8;
+
+    /// Waits for a socket to have something to read, or an end, if that pays; returns whether it has.
+    pub(crate) fn spin(&self, socket: BorrowedFd<'_>) -> bool {
+        self.wait(|| is_readable(socket))
+    }
+
+    /// Waits for a condition, if that pays; returns whether it holds.
+    pub(crate) fn wait(&self, condition: impl Fn() -> bool) -> bool {
+        let misses = self.misses.load(Relaxed);
+        if self.left_out.fetch_add(1, Relaxed) + 1 < 1 << misses {
+            return condition();
+        }
+        self.left_out.store(0, Relaxed);
+        let holds = spin_until(Self::LENGTH, condition);
+        let misses = if holds {
+            0
+        } else {
+            (misses + 1).min(Self::MOST_MISSES)
+        };
+        self.misses.store(misses, Relaxed);
+        holds
+    }
 }
 
 /// The moment after `duration`, or none if that is further than the clock reaches: for ever.

@@ -1,8 +1,8 @@
 //! What goes beside a message: before its frame, in the order in which its bytes count them, each in a frame of its own.
 
 use super::{
-    blob::Arrived,
-    frame::{Line, invalid},
+    codec::INLINE,
+    frame::{Line, Unsent},
     message::Outgoing,
 };
 use crate::sys::{
@@ -26,13 +26,28 @@ pub(super) fn width(kind: u8) -> Option<Width> {
 impl Line<'_> {
     /// Sends one message, and before it what goes beside it.
     pub(crate) fn send_message(&self, kind: u8, message: &Outgoing<'_>) -> io::Result<()> {
-        if !message.blobs.0.is_empty() {
+        Ok(self.post(kind, message, &[])?)
+    }
+
+    /// Sends one message, some bytes after its own, and before it what goes beside it; says whether what it cannot send was begun.
+    pub(crate) fn post(&self, kind: u8, message: &Outgoing<'_>, more: &[u8]) -> Result<(), Unsent> {
+        if !message.has_nothing_large() {
             self.make_room(message);
-            for blob in &message.blobs.0 {
-                self.send(KIND + blob.width.log2(), blob.bytes(), &[])?;
-            }
         }
-        self.send(kind, &message.bytes, &message.fds)
+        let mut in_part = false;
+        let mut begun = |sent: Result<(), Unsent>| {
+            let sent = sent.map_err(|unsent| Unsent {
+                in_part: unsent.in_part || in_part,
+                ..unsent
+            });
+            in_part = true;
+            sent
+        };
+        for blob in &message.blobs.0 {
+            let kind = KIND + blob.width.log2();
+            begun(self.send_frame(kind, [blob.bytes(), &[]], &[]))?;
+        }
+        begun(self.send_frame(kind, [&message.bytes, more], &message.fds))
     }
 
     /// Makes room in the socket for a message with something large beside it.
@@ -44,16 +59,14 @@ impl Line<'_> {
         }
     }
 
-    /// Receives what goes beside a message, after the header of its frame.
-    pub(super) fn receive_blob(&self, width: Width, length: usize) -> io::Result<Arrived> {
-        let mut segment = Segment::new(width, length)
-            .ok_or_else(|| invalid("what is beside it has an odd length"))?;
-        while !segment.is_full() {
-            if self.receive_some(&mut segment)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
+    /// Sends bytes as a message, and some more after them: in its frame, or if they are many, beside it.
+    pub(crate) fn post_bytes(&self, kind: u8, bytes: &[u8], more: &[u8]) -> Result<(), Unsent> {
+        if bytes.len() <= INLINE {
+            return self.send_frame(kind, [bytes, more], &[]);
         }
-        Ok(segment)
+        let mut message = Outgoing::default();
+        message.blobs.lend(Width::One, bytes);
+        self.post(kind, &message, more)
     }
 
     /// Receives some more; returns how many bytes came, none being the end.

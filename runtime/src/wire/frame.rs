@@ -1,11 +1,13 @@
 //! Frames: a kind, bytes of any length and any number of descriptors, over a stream socket.
 
-use super::{beside, blob::Arrived};
+use super::{
+    blob::Arrived,
+    inbox::{Inbox, Progress, Until},
+};
 use crate::sys::{
     socket::{self, MAX_FDS},
     wait::{self, For},
 };
-use nix::errno::Errno;
 use std::{
     io::{self, IoSlice},
     os::fd::{BorrowedFd, OwnedFd},
@@ -32,36 +34,63 @@ pub(crate) struct Line<'a> {
     pub(crate) stall: Option<Duration>,
 }
 
-/// Kind, length of the bytes, number of descriptors: each in eight bytes, little-endian.
-const HEADER: usize = 24;
+/// Why a frame was not sent.
+#[derive(Debug)]
+pub(crate) struct Unsent {
+    pub(crate) cause: io::Error,
+    /// Whether some of it was sent, so that whatever is sent next would be taken for the rest.
+    pub(crate) in_part: bool,
+}
 
-/// How much room is made at once for bytes that were announced: a length is believed as far as bytes arrive.
-const CHUNK: usize = 1 << 20;
+impl From<Unsent> for io::Error {
+    fn from(unsent: Unsent) -> Self {
+        unsent.cause
+    }
+}
+
+/// Kind, length of the bytes, number of descriptors: each in eight bytes, little-endian.
+pub(super) const HEADER: usize = 24;
 
 impl Line<'_> {
     /// Sends one frame.
     pub(crate) fn send(&self, kind: u8, bytes: &[u8], fds: &[OwnedFd]) -> io::Result<()> {
+        Ok(self.send_frame(kind, [bytes, &[]], fds)?)
+    }
+
+    /// Sends one frame, whose bytes are in two parts.
+    pub(super) fn send_frame(
+        &self,
+        kind: u8,
+        bytes: [&[u8]; 2],
+        fds: &[OwnedFd],
+    ) -> Result<(), Unsent> {
+        let length = bytes[0].len() as u64 + bytes[1].len() as u64;
         let mut header = [0; HEADER];
         for (field, value) in
             header
                 .chunks_exact_mut(8)
-                .zip([u64::from(kind), bytes.len() as u64, fds.len() as u64])
+                .zip([u64::from(kind), length, fds.len() as u64])
         {
             field.copy_from_slice(&value.to_le_bytes());
         }
+        let mut in_part = false;
+        let mut send = |bytes: &[IoSlice<'_>], fds| {
+            let sent = self.send_some(bytes, fds);
+            let sent = sent.map_err(|cause| Unsent { cause, in_part })?;
+            in_part = true;
+            Ok(sent)
+        };
+        let mut rest = &mut [&header, bytes[0], bytes[1]].map(IoSlice::new)[..];
         let mut fds = fds.chunks(MAX_FDS);
-        let first = fds.next().unwrap_or_default();
-        let mut sent = self.send_some(&[IoSlice::new(&header), IoSlice::new(bytes)], first)?;
-        while sent < HEADER {
-            sent += self.send_some(&[IoSlice::new(&header[sent..]), IoSlice::new(bytes)], &[])?;
-        }
-        let mut rest = &bytes[sent - HEADER..];
+        let mut first = fds.next().unwrap_or_default();
         while !rest.is_empty() {
-            rest = &rest[self.send_some(&[IoSlice::new(rest)], &[])?..];
+            let sent = send(rest, first)?;
+            IoSlice::advance_slices(&mut rest, sent);
+            first = &[];
         }
         // A message carries so many descriptors and no more; each further one takes a byte to go beside.
         for fds in fds {
-            self.send_some(&[IoSlice::new(&[0])], fds)?;
+            send(&[IoSlice::new(&[0])], fds)?;
         }
         Ok(())
     }
@@ -82,95 +111,21 @@ impl Line<'_> {
 
     /// Receives one frame; none when the other side has ended between two.
     pub(crate) fn receive(&self) -> io::Result<Option<Frame>> {
-        let (mut blobs, mut fds) = (Vec::new(), Vec::new());
-        let (kind, length, descriptors) = loop {
-            match self.receive_header(&mut fds) {
-                Ok((kind, length, descriptors)) => match beside::width(kind) {
-                    None => break (kind, length, descriptors),
-                    Some(width) => blobs.push(self.receive_blob(width, length)?),
-                },
-                Err((0, error))
-                    if error.kind() == io::ErrorKind::UnexpectedEof && blobs.is_empty() =>
-                {
-                    return Ok(None);
-                }
-                Err((_, error)) => return Err(error),
-            }
-        };
-        let mut bytes = Vec::new();
-        while bytes.len() < length {
-            let start = bytes.len();
-            let more = CHUNK.max(start).min(length - start);
-            bytes
-                .try_reserve_exact(more)
-                .map_err(|_| io::Error::from(Errno::ENOMEM))?;
-            bytes.resize(start + more, 0);
-            self.receive_exact(&mut bytes[start..], &mut fds)
-                .map_err(|(_, error)| error)?;
-        }
-        while fds.len() < descriptors {
-            let before = fds.len();
-            self.receive_exact(&mut [0], &mut fds)
-                .map_err(|(_, error)| error)?;
-            if fds.len() == before {
-                return Err(invalid("a descriptor is missing"));
-            }
-        }
-        if fds.len() > descriptors {
-            return Err(invalid("it has more descriptors than it says"));
-        }
-        Ok(Some(Frame {
-            kind,
-            bytes,
-            blobs,
-            fds,
-        }))
-    }
-
-    /// Receives the kind of a frame, its length and the number of its descriptors, or says how much of them came before the error.
-    fn receive_header(
-        &self,
-        fds: &mut Vec<OwnedFd>,
-    ) -> Result<(u8, usize, usize), (usize, io::Error)> {
-        let mut header = [0; HEADER];
-        self.receive_exact(&mut header, fds)?;
-        let mut fields = header
-            .chunks_exact(8)
-            .map(|field| u64::from_le_bytes(field.try_into().unwrap_or_default()));
-        let mut field = || {
-            usize::try_from(fields.next().unwrap_or_default())
-                .map_err(|_| (HEADER, invalid("its length is absurd")))
-        };
-        let (kind, length, descriptors) = (field()?, field()?, field()?);
-        let kind = u8::try_from(kind).map_err(|_| (HEADER, invalid("its kind is unknown")))?;
-        Ok((kind, length, descriptors))
-    }
-
-    /// Fills `buffer`, or says how much of it was filled before the error.
-    fn receive_exact(
-        &self,
-        buffer: &mut [u8],
-        fds: &mut Vec<OwnedFd>,
-    ) -> Result<(), (usize, io::Error)> {
-        let mut filled = 0;
+        let mut inbox = Inbox::default();
         let mut last_try = false;
-        while filled < buffer.len() {
-            match socket::try_receive(self.socket, &mut buffer[filled..], fds) {
-                Ok(0) => return Err((filled, io::ErrorKind::UnexpectedEof.into())),
-                Ok(received) => filled += received,
-                // A peer that died with something of ours unread resets the connection: the end, all the same.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
-                    return Err((filled, io::ErrorKind::UnexpectedEof.into()));
+        loop {
+            match inbox.take_in(self.socket, Until::Whole)? {
+                Progress::Reached => return inbox.hand_over().map(Some),
+                Progress::Ended => return Ok(None),
+                Progress::Paused => {}
+                Progress::Waiting if !last_try => {
+                    // The peer may have sent something between our look at the socket and its end: look once more.
+                    last_try = !self.wait(For::Reading)?;
                 }
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
-                    return Err((filled, error));
-                }
-                Err(_) if last_try => return Err((filled, io::ErrorKind::UnexpectedEof.into())),
-                // The peer may have sent something between our look at the socket and its end: look once more.
-                Err(_) => last_try = !self.wait(For::Reading).map_err(|error| (filled, error))?,
+                Progress::Waiting if inbox.is_empty() => return Ok(None),
+                Progress::Waiting => return Err(io::ErrorKind::UnexpectedEof.into()),
             }
         }
-        Ok(())
     }
 
     /// Waits until the socket is ready; returns whether the other side is still there.
@@ -199,7 +154,7 @@ pub(super) fn invalid(why: &'static str) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{CHUNK, HEADER, Line, MAX_FDS};
+    use super::{HEADER, Line, MAX_FDS};
     use crate::sys::socket;
     use std::{
         fs::File, io, io::Write, os::fd::AsFd, os::fd::OwnedFd, os::unix::net::UnixStream, thread,
@@ -222,7 +177,7 @@ mod tests {
             (0, 0),
             (1, 1),
             (HEADER, 0),
-            (3 * CHUNK + 7, 2),
+            ((3 << 20) + 7, 2),
             (10, 2 * MAX_FDS + 1),
         ] {
             let bytes: Vec<u8> = (0..length)

@@ -1,0 +1,277 @@
+//! A frame on its way in, taken as far as it has come.
+
+use super::{
+    beside,
+    blob::Arrived,
+    frame::{Frame, HEADER, invalid},
+};
+use crate::sys::{
+    segment::Segment,
+    socket::{self, MAX_FDS},
+};
+use nix::errno::Errno;
+use std::{
+    io,
+    os::fd::{BorrowedFd, OwnedFd},
+};
+
+/// What has come of a frame, and of what goes beside it.
+///
+/// It never reads beyond the end of the frame, so that the socket is readable if and only if there is more. It never waits, and what it
+/// has taken it keeps: whoever waits can give up at any time and go on later.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    /// How many bytes a frame must have at least.
+    least: usize,
+    header: [u8; HEADER],
+    /// How much of the header there is.
+    at: usize,
+    /// What follows the header, once that is known.
+    content: Option<Content>,
+    /// What has come beside.
+    blobs: Vec<Arrived>,
+    fds: Vec<OwnedFd>,
+    /// Whether a descriptor was lost, since the table was full.
+    is_short: bool,
+}
+
+#[derive(Debug)]
+enum Content {
+    Blob(Segment),
+    Body(Body),
+}
+
+#[derive(Debug)]
+struct Body {
+    kind: u8,
+    length: usize,
+    /// How many descriptors have still to come, after all of the bytes.
+    descriptors: usize,
+    bytes: Vec<u8>,
+    filled: usize,
+}
+
+/// How far a frame is to be taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// Until it is known what it is: see [`Inbox::announced`].
+    Header,
+    /// Until its last byte is there. That one is left in the socket.
+    LastByte,
+    /// Until all of it is here.
+    Whole,
+}
+
+/// How far it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// As far as it was to be.
+    Reached,
+    /// Not as far, and there is nothing more now.
+    Waiting,
+    /// Not as far, and there may be more. A sender that is fast enough keeps nobody from looking at a clock.
+    Paused,
+    /// Nowhere: the other side has ended, after a whole frame.
+    Ended,
+}
+
+/// How much room is made at once for bytes that were announced: a length is believed as far as bytes arrive.
+const CHUNK: usize = 1 << 20;
+
+/// How often the socket is read from before a pause. No socket has room for what comes in so many large pieces.
+const STEPS: usize = 64;
+
+impl Inbox {
+    /// One for frames none of which may be without a byte, so that each has a last one.
+    pub(crate) fn of_frames_with_bytes() -> Self {
+        Self {
+            least: 1,
+            ..Self::default()
+        }
+    }
+
+    /// Whether nothing of a frame has come.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.at == 0 && self.blobs.is_empty()
+    }
+
+    /// The kind of the frame and the number of its bytes, and of those beside it, as soon as they are known.
+    pub(crate) fn announced(&self) -> Option<(u8, usize)> {
+        let Some(Content::Body(body)) = &self.content else {
+            return None;
+        };
+        let beside: usize = self.blobs.iter().map(Arrived::length).sum();
+        Some((body.kind, beside.saturating_add(body.length)))
+    }
+
+    /// Takes in what is there.
+    ///
+    /// The error is of a frame that cannot be taken in, after which nothing in the socket has a meaning; or it is
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof), when the other side ended in the middle of one.
+    pub(crate) fn take_in(&mut self, socket: BorrowedFd<'_>, until: Until) -> io::Result<Progress> {
+        for _ in 0..STEPS {
+            self.settle()?;
+            let missing = match &self.content {
+                Some(Content::Body(body)) => Some(body.missing()),
+                _ => None,
+            };
+            let (is_enough, more) = match (missing, until) {
+                (Some(0), _) | (Some(_), Until::Header) => return Ok(Progress::Reached),
+                (Some(1), Until::LastByte) => (true, socket::peek(socket)),
+                _ => (false, self.take_some(socket, until)),
+            };
+            match more {
+                Ok(true) if is_enough => return Ok(Progress::Reached),
+                Ok(true) => {}
+                Ok(false) => return self.end(),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Ok(Progress::Waiting),
+                    // A peer that died with something of ours unread resets the connection: the end, all the same.
+                    io::ErrorKind::ConnectionReset => return self.end(),
+                    _ => return Err(error),
+                },
+            }
+        }
+        Ok(Progress::Paused)
+    }
+
+    fn end(&self) -> io::Result<Progress> {
+        if self.is_empty() {
+            Ok(Progress::Ended)
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
+    }
+
+    /// Returns the frame, which is whole, and is ready for the next.
+    ///
+    /// The error is that descriptors were lost, since the table was full. It is of this frame alone.
+    ///
+    /// # Panics
+    ///
+    /// When it is not whole.
+    pub(crate) fn hand_over(&mut self) -> io::Result<Frame> {
+        let whole = std::mem::replace(
+            self,
+            Self {
+                least: self.least,
+                ..Self::default()
+            },
+        );
+        let Some(Content::Body(body)) = whole.content else {
+            panic!("what is handed over is whole");
+        };
+        if whole.is_short {
+            return Err(Errno::EMFILE.into());
+        }
+        Ok(Frame {
+            kind: body.kind,
+            bytes: body.bytes,
+            blobs: whole.blobs,
+            fds: whole.fds,
+        })
+    }
+
+    /// Goes on to what follows, where something is complete.
+    fn settle(&mut self) -> io::Result<()> {
+        if self.content.is_none() && self.at == HEADER {
+            self.content = Some(self.begin()?);
+        }
+        if let Some(Content::Blob(segment)) = &self.content
+            && segment.is_full()
+            && let Some(Content::Blob(segment)) = self.content.take()
+        {
+            self.blobs.push(segment);
+            self.at = 0;
+        }
+        Ok(())
+    }
+
+    /// What a header announces.
+    fn begin(&self) -> io::Result<Content> {
+        let mut fields = self.header.chunks_exact(8).map(|field| {
+            let field = field.try_into().unwrap_or_default();
+            usize::try_from(u64::from_le_bytes(field))
+        });
+        let mut field = || match fields.next() {
+            Some(Ok(field)) => Ok(field),
+            _ => Err(invalid("its length is absurd")),
+        };
+        let (kind, length, descriptors) = (field()?, field()?, field()?);
+        let kind = u8::try_from(kind).map_err(|_| invalid("its kind is unknown"))?;
+        let first = descriptors.min(MAX_FDS);
+        if !self.is_short && self.fds.len() != first {
+            return Err(invalid("it has not the descriptors that it says"));
+        }
+        match beside::width(kind) {
+            Some(_) if descriptors != 0 => Err(invalid("what is beside it has descriptors")),
+            Some(width) => Segment::new(width, length)
+                .map(Content::Blob)
+                .ok_or_else(|| invalid("what is beside it has an odd length")),
+            None if length < self.least => Err(invalid("it is empty")),
+            None => Ok(Content::Body(Body {
+                kind,
+                length,
+                descriptors: descriptors - first,
+                bytes: Vec::new(),
+                filled: 0,
+            })),
+        }
+    }
+
+    /// Receives some more; returns whether there was any, or else it is the end.
+    fn take_some(&mut self, socket: BorrowedFd<'_>, until: Until) -> io::Result<bool> {
+        let before = self.fds.len();
+        let (room, due) = match &mut self.content {
+            None => (&mut self.header[self.at..], None),
+            // What comes beside these bytes is closed.
+            Some(Content::Blob(segment)) => return Ok(segment.receive(socket)? != 0),
+            Some(Content::Body(body)) if body.filled < body.length => (body.room(until)?, Some(0)),
+            Some(Content::Body(body)) => (&mut [0][..], Some(body.descriptors.min(MAX_FDS))),
+        };
+        let received = socket::try_receive(socket, room, &mut self.fds)?;
+        if received.bytes == 0 {
+            return Ok(false);
+        }
+        self.is_short |= received.is_short;
+        if self.is_short {
+            // The frame is lost, and others can use the room.
+            self.fds.clear();
+        } else if due.is_some_and(|due| self.fds.len() - before != due) {
+            return Err(invalid("it has not the descriptors that it says"));
+        }
+        match &mut self.content {
+            Some(Content::Body(body)) if body.filled < body.length => {
+                body.filled += received.bytes;
+            }
+            Some(Content::Body(body)) => body.descriptors -= due.unwrap_or_default(),
+            _ => self.at += received.bytes,
+        }
+        Ok(true)
+    }
+}
+
+impl Body {
+    /// How many bytes are still to come. Descriptors that did not fit beside the first of them come each so many beside one more.
+    fn missing(&self) -> usize {
+        let more = self.descriptors.div_ceil(MAX_FDS);
+        (self.length - self.filled).saturating_add(more)
+    }
+
+    /// The room for what comes next.
+    fn room(&mut self, until: Until) -> io::Result<&mut [u8]> {
+        if self.filled == self.bytes.len() {
+            let more = CHUNK.max(self.filled).min(self.length - self.filled);
+            self.bytes
+                .try_reserve_exact(more)
+                .map_err(|_| io::Error::from(Errno::ENOMEM))?;
+            self.bytes.resize(self.filled + more, 0);
+        }
+        let end = if until == Until::LastByte && self.descriptors == 0 {
+            self.bytes.len().min(self.length - 1)
+        } else {
+            self.bytes.len()
+        };
+        Ok(&mut self.bytes[self.filled..end])
+    }
+}
