@@ -1,0 +1,191 @@
+//! Processes that are killed in the middle of what they do with a pipe, at random moments. Those at the other end are told, in less than
+//! a second each time, and have lost nothing that was sent whole.
+
+#![allow(missing_docs, reason = "a test")]
+
+use procession::{
+    Builder, Child, Process, StartMethod,
+    channel::{Connection, RecvError, RecvTimeoutError, SendError, pipe},
+    process,
+};
+use procession_tests::{alone, child_ids, descriptors, threads, within};
+use std::{
+    hash::{BuildHasher, RandomState},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// What a survivor may have to wait.
+const SOON: Duration = Duration::from_secs(1);
+
+/// How many are killed at each of their works.
+const ROUNDS: usize = 700;
+
+/// Numbered, and of every length: nothing, what fits into the pipe, and what does not.
+fn message(number: u32) -> (u32, Vec<u8>) {
+    let lengths = [0, 100, 10_000, 70_000, 1_000_000];
+    let length = lengths[number as usize % lengths.len()];
+    (number, vec![number.to_le_bytes()[0]; length])
+}
+
+type End = Connection<(u32, Vec<u8>), (u32, Vec<u8>)>;
+
+fn start<P: Process>(process: P) -> Child<P::Output> {
+    let builder = Builder::new()
+        .start_method(StartMethod::ForkServer)
+        .daemon(true);
+    builder.spawn(process).unwrap()
+}
+
+/// Kills processes that have one end of a pipe at random moments, while this one does something with the other.
+fn kill_over_and_over(victim: impl Fn(End) -> Child<()>, survive: impl Fn(&End)) {
+    let _alone = alone();
+    within(Duration::from_secs(300), || {
+        let before = (descriptors(), child_ids(), threads());
+        for round in 0..ROUNDS {
+            let (ours, theirs) = pipe().unwrap();
+            let mut victim = victim(theirs);
+            // Any moment will do, and each another.
+            let moment = Duration::from_micros(RandomState::new().hash_one(round) % 2000);
+            let handle = victim.handle();
+            let killer = thread::spawn(move || {
+                thread::sleep(moment);
+                let killed = Instant::now();
+                handle.kill().unwrap();
+                killed
+            });
+            survive(&ours);
+            let over = Instant::now();
+            let killed = killer.join().unwrap();
+            let took = over.saturating_duration_since(killed);
+            assert!(took < SOON, "round {round}: {took:?}");
+            victim.wait().unwrap();
+            // It stays so.
+            ours.send(message(0)).unwrap_err();
+            let received = ours.recv_timeout(SOON);
+            assert!(
+                matches!(
+                    received,
+                    Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Truncated)
+                ),
+                "{received:?}"
+            );
+        }
+        assert_eq!((descriptors(), child_ids(), threads()), before);
+    });
+}
+
+/// Receives everything, in order and whole, until the other side is gone.
+fn receive_all(end: &End) {
+    for number in 0.. {
+        match end.recv() {
+            Ok(received) => assert!(received == message(number)),
+            Err(RecvError::Disconnected | RecvError::Truncated) => return,
+            Err(error) => panic!("after {number}: {error}"),
+        }
+    }
+}
+
+/// Sends until the other side is gone.
+fn send_all(end: &End) {
+    for number in 0.. {
+        match end.send(message(number)) {
+            Ok(()) => {}
+            Err(SendError::Disconnected(returned)) => return assert!(returned == message(number)),
+            Err(error) => panic!("after {number}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn receiver_survives() {
+    #[process]
+    fn work(end: End) {
+        send_all(&end);
+    }
+    kill_over_and_over(|end| start(work::new(end)), receive_all);
+}
+
+#[test]
+fn sender_survives() {
+    #[process]
+    fn work(end: End) {
+        receive_all(&end);
+    }
+    kill_over_and_over(|end| start(work::new(end)), send_all);
+}
+
+#[test]
+fn both_ways_survive() {
+    #[process]
+    fn work(end: End) {
+        thread::scope(|scope| {
+            scope.spawn(|| send_all(&end));
+            receive_all(&end);
+        });
+    }
+    kill_over_and_over(
+        |end| start(work::new(end)),
+        |end| {
+            thread::scope(|scope| {
+                scope.spawn(|| send_all(end));
+                receive_all(end);
+            });
+        },
+    );
+}
+
+#[test]
+fn who_waits_for_a_reply_survives() {
+    #[process]
+    fn work(end: End) {
+        while let Ok(request) = end.recv() {
+            if end.send(request).is_err() {
+                break;
+            }
+        }
+    }
+    kill_over_and_over(
+        |end| start(work::new(end)),
+        |end| {
+            for number in 0.. {
+                let answer = match end.send(message(number)) {
+                    Ok(()) => end.recv(),
+                    Err(SendError::Disconnected(_)) => return,
+                    Err(error) => panic!("{error}"),
+                };
+                match answer {
+                    Ok(answer) => assert!(answer == message(number)),
+                    Err(RecvError::Disconnected | RecvError::Truncated) => return,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        },
+    );
+}
+
+#[test]
+fn who_looks_with_a_deadline_survives() {
+    #[process]
+    fn work(end: End) {
+        send_all(&end);
+    }
+    kill_over_and_over(
+        |end| start(work::new(end)),
+        |end| {
+            let mut number = 0;
+            loop {
+                let _ = end.poll(Some(Duration::from_micros(50))).unwrap();
+                match end.recv_timeout(Duration::from_micros(50)) {
+                    Ok(received) => {
+                        assert!(received == message(number));
+                        number += 1;
+                    }
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Truncated) => return,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        },
+    );
+}
