@@ -17,13 +17,15 @@ mod join_order;
 mod listener;
 mod lock;
 mod pid;
+mod pipe;
+mod queue;
 mod shared_counter;
 mod structure;
 mod terminate;
 
 type Chapter = (&'static str, fn() -> io::Result<()>);
 
-const CHAPTERS: [Chapter; 14] = [
+const CHAPTERS: [Chapter; 16] = [
     ("function: a function becomes a process", function::main),
     ("structure: a struct becomes a process", structure::main),
     ("pid: which process is which", pid::main),
@@ -42,6 +44,8 @@ const CHAPTERS: [Chapter; 14] = [
         shared_counter::main,
     ),
     ("barrier: processes wait for each other", barrier::main),
+    ("queue: producers and consumers", queue::main),
+    ("pipe: request and reply", pipe::main),
     (
         "listener: programs that know a key are served",
         listener::main,

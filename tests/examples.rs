@@ -16,7 +16,7 @@ use std::{
 };
 
 /// The order of the lecture.
-const CHAPTERS: [&str; 14] = [
+const CHAPTERS: [&str; 16] = [
     "function",
     "structure",
     "pid",
@@ -29,6 +29,8 @@ const CHAPTERS: [&str; 14] = [
     "lock",
     "shared_counter",
     "barrier",
+    "queue",
+    "pipe",
     "listener",
     "client",
 ];
@@ -221,6 +223,16 @@ fn listener_serves_who_knows_the_key() {
 #[test]
 fn client_gets_its_answer() {
     assert_agree("client", &run("client"));
+}
+
+#[test]
+fn queue_feeds_consumers_until_the_last_producer_is_gone() {
+    assert_agree("queue", &run("queue"));
+}
+
+#[test]
+fn pipe_replies_to_requests() {
+    assert_agree("pipe", &run("pipe"));
 }
 
 #[test]

@@ -9,7 +9,8 @@
 )]
 
 use crate::{
-    Fd,
+    ErrorKind, Fd,
+    channel::{RecvError, pipe},
     start::receive_spilled,
     sys::{
         memfd,
@@ -98,6 +99,40 @@ pub fn frames(data: &[u8]) {
     }
 }
 
+/// Receives from a pipe in every way, in pieces.
+pub fn messages(data: &[u8]) {
+    let Ok((ours, theirs)) = pipe::<(), Value>() else {
+        return;
+    };
+    let (first, rest) = data.split_at(data.len() / 3);
+    let fds: Vec<OwnedFd> = (0..data.len() % 3).filter_map(|_| null()).collect();
+    let _ = socket::try_send(theirs.as_fd(), &[IoSlice::new(first)], &fds);
+    let _ = ours.poll(Some(Duration::ZERO));
+    let _ = ours.try_recv();
+    let _ = socket::try_send(theirs.as_fd(), &[IoSlice::new(rest)], &[]);
+    drop((theirs, fds));
+    let mut buffer = [0; 100];
+    loop {
+        // Nothing is on its way any more.
+        assert!(
+            ours.poll(Some(Duration::ZERO))
+                .is_ok_and(|is_ready| is_ready)
+        );
+        let received = match ours.recv_bytes_into(&mut buffer) {
+            Err(RecvError::Failed(error)) if error.kind() == ErrorKind::BufferTooShort => {
+                ours.recv().map(drop)
+            }
+            received => received.map(drop),
+        };
+        if let Err(RecvError::Disconnected | RecvError::Truncated) = received {
+            return;
+        }
+        if let Err(RecvError::Disconnected | RecvError::Truncated) = ours.recv() {
+            return;
+        }
+    }
+}
+
 /// Reads values from a message, beside which are some descriptors and the numbers of each width.
 pub fn values(data: &[u8]) {
     let mut bytes = (data.len() as u64).to_le_bytes().to_vec();
@@ -137,7 +172,7 @@ fn line(socket: &OwnedFd) -> Line<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Flat, Tagged, Untagged, Value, frames, spilled, values};
+    use super::{Flat, Tagged, Untagged, Value, frames, messages, spilled, values};
     use crate::{
         start::describe,
         wire::{Incoming, Outgoing},
@@ -285,6 +320,24 @@ mod tests {
             [frame(1, &[], 0), frame(2, &[1; 100], 1)].concat(),
         ];
         feed(&sound, frames);
+    }
+
+    #[test]
+    fn any_bytes_are_messages_or_an_error() {
+        let frame = |kind: u8, content: &[u8], descriptors: u64| {
+            let header = [u64::from(kind), content.len() as u64, descriptors];
+            [&header.map(u64::to_le_bytes).concat(), content].concat()
+        };
+        let value = frame(1, &encoded(&one_of_each(5)), 0);
+        let bytes = frame(2, &[7; 20], 0);
+        let sound = [
+            value.clone(),
+            [value.clone(), bytes.clone()].concat(),
+            [frame(0x40, &[5; 200], 0), frame(2, &[0], 0), value].concat(),
+            [frame(0x43, &[5; 64], 0), bytes].concat(),
+            frame(1, &[0], 2),
+        ];
+        feed(&sound, messages);
     }
 
     #[test]

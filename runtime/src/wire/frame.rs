@@ -74,23 +74,23 @@ impl Line<'_> {
             field.copy_from_slice(&value.to_le_bytes());
         }
         let mut in_part = false;
-        let mut send = |bytes: &[IoSlice<'_>], fds| {
-            let sent = self.send_some(bytes, fds);
-            let sent = sent.map_err(|cause| Unsent { cause, in_part })?;
+        let mut send_more = |bytes: &[IoSlice<'_>], fds| {
+            let count = self.send_some(bytes, fds);
+            let count = count.map_err(|cause| Unsent { cause, in_part })?;
             in_part = true;
-            Ok(sent)
+            Ok(count)
         };
         let mut rest = &mut [&header, bytes[0], bytes[1]].map(IoSlice::new)[..];
         let mut fds = fds.chunks(MAX_FDS);
         let mut first = fds.next().unwrap_or_default();
         while !rest.is_empty() {
-            let sent = send(rest, first)?;
-            IoSlice::advance_slices(&mut rest, sent);
+            let count = send_more(rest, first)?;
+            IoSlice::advance_slices(&mut rest, count);
             first = &[];
         }
         // A message carries so many descriptors and no more; each further one takes a byte to go beside.
         for fds in fds {
-            send(&[IoSlice::new(&[0])], fds)?;
+            send_more(&[IoSlice::new(&[0])], fds)?;
         }
         Ok(())
     }
