@@ -512,25 +512,29 @@ impl Receiving {
             State::Broken(error) => return Err(RecvError::Failed(error)),
             State::Over => return Err(RecvError::Disconnected),
         }
-        if let Some(most) = most {
-            let progress = self.advance(socket, Until::Header)?;
-            if progress != Progress::Reached {
-                return Ok(progress);
-            }
-            if let Some((kind::BYTES, length)) = self.inbox.announced()
-                && length - TRAILER.len() > most
+        let Some(most) = most else {
+            return self.advance(socket, Until::Whole);
+        };
+        let progress =
+            self.advance(socket, Until::WholeUpTo(most.saturating_add(TRAILER.len())))?;
+        match self.inbox.announced() {
+            Some((kind, length))
+                if progress == Progress::Reached && length - TRAILER.len() > most =>
             {
+                if kind != kind::BYTES {
+                    return self.advance(socket, Until::Whole);
+                }
                 let what = format!(
                     "a message of {} bytes does not fit into a buffer of {most}",
                     length - TRAILER.len()
                 );
-                return Err(RecvError::Failed(Error::new(
+                Err(RecvError::Failed(Error::new(
                     ErrorKind::BufferTooShort,
                     what,
-                )));
+                )))
             }
+            _ => Ok(progress),
         }
-        self.advance(socket, Until::Whole)
     }
 
     /// Takes in what there is of a message but its last byte. It is reached when receiving has something to tell at once.

@@ -14,7 +14,8 @@ use crate::{
     },
 };
 use std::{
-    env, io,
+    env,
+    io::{self, IoSliceMut},
     os::{
         fd::{AsFd, OwnedFd},
         unix::process::parent_id,
@@ -114,7 +115,11 @@ impl Server {
             Ok(_) => {}
         }
         let (mut request, mut fds) = (Request::default(), Vec::new());
-        match socket::try_receive(self.requests.as_fd(), &mut request, &mut fds) {
+        match socket::try_receive(
+            self.requests.as_fd(),
+            &mut [IoSliceMut::new(&mut request)],
+            &mut fds,
+        ) {
             Ok(received) if received.bytes == 0 => exit::now(0),
             Ok(received) if received.bytes == request.len() && !received.is_short => {}
             // The socket of the child is closed by this, which tells who has asked.

@@ -8,7 +8,7 @@ use nix::{
     },
 };
 use std::{
-    io::{self, IoSlice},
+    io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
 };
@@ -51,12 +51,17 @@ pub(crate) fn has_something(socket: BorrowedFd<'_>) -> bool {
 
 /// Looks whether something is to be received, or else it is the end. Never waits: neither is `EAGAIN`.
 pub(crate) fn peek(socket: BorrowedFd<'_>) -> io::Result<bool> {
-    let mut byte = [0];
+    Ok(peek_into(socket, &mut [0])? != 0)
+}
+
+/// Copies what is to be received next, and leaves it there; returns how many bytes it is, none being the end. Never waits: nothing there
+/// is `EAGAIN`.
+pub(crate) fn peek_into(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
     loop {
-        match socket::recv(socket.as_raw_fd(), &mut byte, flags) {
+        match socket::recv(socket.as_raw_fd(), buffer, flags) {
             Err(Errno::EINTR) => {}
-            result => return Ok(result? != 0),
+            result => return Ok(result?),
         }
     }
 }
@@ -133,28 +138,25 @@ pub(crate) struct Received {
     pub(crate) is_short: bool,
 }
 
-/// Receives some bytes into `buffer`, and appends the descriptors that came beside them, those that fit into our table. Never waits:
+/// Receives some bytes into the buffers, and appends the descriptors that came beside them, those that fit into our table. Never waits:
 /// nothing there is `EAGAIN`.
 pub(crate) fn try_receive(
     from: BorrowedFd<'_>,
-    buffer: &mut [u8],
+    buffers: &mut [IoSliceMut<'_>],
     fds: &mut Vec<OwnedFd>,
 ) -> io::Result<Received> {
     // Not nix's own: where the table is full, that one loses the descriptors that did fit.
     let mut control = Control([0; CONTROL]);
-    let mut slice = libc::iovec {
-        iov_base: buffer.as_mut_ptr().cast(),
-        iov_len: buffer.len(),
-    };
     // SAFETY: `msghdr` is a plain C struct, for which all zeros are a valid value.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    message.msg_iov = &raw mut slice;
-    message.msg_iovlen = 1;
+    // The one has the form of the other.
+    message.msg_iov = buffers.as_mut_ptr().cast();
+    message.msg_iovlen = buffers.len() as _;
     message.msg_control = (&raw mut control.0).cast();
     message.msg_controllen = CONTROL as _;
     let flags = libc::MSG_CMSG_CLOEXEC | libc::MSG_DONTWAIT;
     let bytes = loop {
-        // SAFETY: the message points to a buffer and to a control buffer, each with its length, that are ours to write to.
+        // SAFETY: the message points to buffers and to a control buffer, each with its length, that are ours to write to.
         match Errno::result(unsafe { libc::recvmsg(from.as_raw_fd(), &raw mut message, flags) }) {
             Err(Errno::EINTR) => {}
             result => break result?.cast_unsigned(),

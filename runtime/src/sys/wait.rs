@@ -63,7 +63,7 @@ pub(crate) fn readable(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Res
 /// Waits for a socket to have something to read, or an end, without going to sleep, for as long as `patience` and where there is
 /// another CPU for what is waited for; returns whether it has.
 pub(crate) fn spin(socket: BorrowedFd<'_>, patience: Duration) -> bool {
-    spin_until(patience, || is_readable(socket))
+    !limits::has_one_cpu() && look_often(patience, || is_readable(socket))
 }
 
 fn is_readable(socket: BorrowedFd<'_>) -> bool {
@@ -71,15 +71,8 @@ fn is_readable(socket: BorrowedFd<'_>) -> bool {
     !socket::peek(socket).is_err_and(nothing)
 }
 
-/// Waits for a condition without going to sleep, for as long as `patience` and where there is another CPU for what is waited for;
-/// returns whether it holds.
-fn spin_until(patience: Duration, condition: impl Fn() -> bool) -> bool {
-    if condition() {
-        return true;
-    }
-    if limits::has_one_cpu() {
-        return false;
-    }
+/// Waits for a condition without going to sleep, for as long as `patience`; returns whether it holds.
+fn look_often(patience: Duration, condition: impl Fn() -> bool) -> bool {
     let begun = Instant::now();
     while begun.elapsed() < patience {
         // The clock is looked at now and then only.
@@ -119,7 +112,9 @@ impl Patience {
             return condition();
         }
         self.left_out.store(0, Relaxed);
-        let holds = spin_until(Self::LENGTH, condition);
+        // Where it was not in vain the last time, there is another CPU.
+        let can_pay = misses == 0 || !limits::has_one_cpu();
+        let holds = can_pay && look_often(Self::LENGTH, condition);
         let misses = if holds {
             0
         } else {

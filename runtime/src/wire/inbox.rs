@@ -11,7 +11,7 @@ use crate::sys::{
 };
 use nix::errno::Errno;
 use std::{
-    io,
+    io::{self, IoSliceMut},
     os::fd::{BorrowedFd, OwnedFd},
 };
 
@@ -54,8 +54,8 @@ struct Body {
 /// How far a frame is to be taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Until {
-    /// Until it is known what it is: see [`Inbox::announced`].
-    Header,
+    /// Until all of it is here, or it is known that it has more bytes than so many: see [`Inbox::announced`].
+    WholeUpTo(usize),
     /// Until its last byte is there. That one is left in the socket.
     LastByte,
     /// Until all of it is here.
@@ -77,6 +77,9 @@ pub(crate) enum Progress {
 
 /// How much room is made at once for bytes that were announced: a length is believed as far as bytes arrive.
 const CHUNK: usize = 1 << 20;
+
+/// How long a frame may be to be received at once, after a look at its header that leaves it where it is.
+const SHORT: usize = 4 << 10;
 
 /// How often the socket is read from before a pause. No socket has room for what comes in so many large pieces.
 const STEPS: usize = 64;
@@ -115,10 +118,18 @@ impl Inbox {
                 Some(Content::Body(body)) => Some(body.missing()),
                 _ => None,
             };
-            let (is_enough, more) = match (missing, until) {
-                (Some(0), _) | (Some(_), Until::Header) => return Ok(Progress::Reached),
-                (Some(1), Until::LastByte) => (true, socket::peek(socket)),
-                _ => (false, self.take_some(socket, until)),
+            let is_enough = match (missing, until) {
+                (Some(0), _) => return Ok(Progress::Reached),
+                (Some(_), Until::WholeUpTo(most)) if self.has_more_than(most) => {
+                    return Ok(Progress::Reached);
+                }
+                (Some(1), Until::LastByte) => true,
+                _ => false,
+            };
+            let more = if is_enough {
+                socket::peek(socket)
+            } else {
+                self.take_some(socket, until)
             };
             match more {
                 Ok(true) if is_enough => return Ok(Progress::Reached),
@@ -133,6 +144,10 @@ impl Inbox {
             }
         }
         Ok(Progress::Paused)
+    }
+
+    fn has_more_than(&self, most: usize) -> bool {
+        self.announced().is_some_and(|(_, length)| length > most)
     }
 
     fn end(&self) -> io::Result<Progress> {
@@ -187,18 +202,9 @@ impl Inbox {
         Ok(())
     }
 
-    /// What a header announces.
+    /// What the header announces.
     fn begin(&self) -> io::Result<Content> {
-        let mut fields = self.header.chunks_exact(8).map(|field| {
-            let field = field.try_into().unwrap_or_default();
-            usize::try_from(u64::from_le_bytes(field))
-        });
-        let mut field = || match fields.next() {
-            Some(Ok(field)) => Ok(field),
-            _ => Err(invalid("its length is absurd")),
-        };
-        let (kind, length, descriptors) = (field()?, field()?, field()?);
-        let kind = u8::try_from(kind).map_err(|_| invalid("its kind is unknown"))?;
+        let (kind, length, descriptors) = fields(&self.header)?;
         let first = descriptors.min(MAX_FDS);
         if !self.is_short && self.fds.len() != first {
             return Err(invalid("it has not the descriptors that it says"));
@@ -219,8 +225,47 @@ impl Inbox {
         }
     }
 
+    /// Receives a short frame at once; returns none where there is no such, and otherwise the same as [`take_some`](Self::take_some).
+    fn take_short(&mut self, socket: BorrowedFd<'_>, until: Until) -> io::Result<Option<bool>> {
+        let mut header = [0; HEADER];
+        match socket::peek_into(socket, &mut header)? {
+            0 => return Ok(Some(false)),
+            HEADER => {}
+            _ => return Ok(None),
+        }
+        let (kind, length, descriptors) = fields(&header)?;
+        let most = match until {
+            Until::WholeUpTo(most) => most.min(SHORT),
+            Until::LastByte | Until::Whole => SHORT,
+        };
+        let is_short = (1..=most).contains(&length) && descriptors <= MAX_FDS;
+        if !is_short || beside::width(kind).is_some() {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; length];
+        let end = length - usize::from(until == Until::LastByte);
+        let mut buffers = [&mut self.header[..], &mut bytes[..end]].map(IoSliceMut::new);
+        let received = socket::try_receive(socket, &mut buffers, &mut self.fds)?;
+        self.is_short |= received.is_short;
+        self.at = received.bytes.min(HEADER);
+        if self.at == HEADER {
+            let mut content = self.begin()?;
+            if let Content::Body(body) = &mut content {
+                body.bytes = bytes;
+                body.filled = received.bytes - HEADER;
+            }
+            self.content = Some(content);
+        }
+        Ok(Some(received.bytes != 0))
+    }
+
     /// Receives some more; returns whether there was any, or else it is the end.
     fn take_some(&mut self, socket: BorrowedFd<'_>, until: Until) -> io::Result<bool> {
+        if self.is_empty()
+            && let Some(took) = self.take_short(socket, until)?
+        {
+            return Ok(took);
+        }
         let before = self.fds.len();
         let (room, due) = match &mut self.content {
             None => (&mut self.header[self.at..], None),
@@ -229,7 +274,7 @@ impl Inbox {
             Some(Content::Body(body)) if body.filled < body.length => (body.room(until)?, Some(0)),
             Some(Content::Body(body)) => (&mut [0][..], Some(body.descriptors.min(MAX_FDS))),
         };
-        let received = socket::try_receive(socket, room, &mut self.fds)?;
+        let received = socket::try_receive(socket, &mut [IoSliceMut::new(room)], &mut self.fds)?;
         if received.bytes == 0 {
             return Ok(false);
         }
@@ -249,6 +294,21 @@ impl Inbox {
         }
         Ok(true)
     }
+}
+
+/// The kind of a frame, its length and the number of its descriptors.
+fn fields(header: &[u8; HEADER]) -> io::Result<(u8, usize, usize)> {
+    let mut fields = header.chunks_exact(8).map(|field| {
+        let field = field.try_into().unwrap_or_default();
+        usize::try_from(u64::from_le_bytes(field))
+    });
+    let mut field = || match fields.next() {
+        Some(Ok(field)) => Ok(field),
+        _ => Err(invalid("its length is absurd")),
+    };
+    let (kind, length, descriptors) = (field()?, field()?, field()?);
+    let kind = u8::try_from(kind).map_err(|_| invalid("its kind is unknown"))?;
+    Ok((kind, length, descriptors))
 }
 
 impl Body {
