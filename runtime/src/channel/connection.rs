@@ -492,11 +492,15 @@ impl<S, R> Connection<S, R> {
         if is_up() {
             return Ok(false);
         }
-        if progress == Progress::Waiting && !self.patience.spin(self.socket.as_fd()) {
-            return wait::readable(self.socket.as_fd(), deadline)
-                .map_err(|source| Error::os("a connection cannot be waited for", source));
+        let socket = self.socket.as_fd();
+        if progress != Progress::Waiting || self.patience.spin(socket) {
+            return Ok(true);
         }
-        Ok(true)
+        if deadline.is_none() && socket::wait_for_something(socket).is_ok() {
+            return Ok(true);
+        }
+        wait::readable(socket, deadline)
+            .map_err(|source| Error::os("a connection cannot be waited for", source))
     }
 }
 

@@ -54,6 +54,17 @@ pub(crate) fn peek(socket: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(peek_into(socket, &mut [0])? != 0)
 }
 
+/// Waits until something is to be received, or it is the end, for as long as that takes: as poll does, in less time. It is `EAGAIN` where
+/// somebody has told the socket that nobody waits for it.
+pub(crate) fn wait_for_something(socket: BorrowedFd<'_>) -> io::Result<()> {
+    loop {
+        match socket::recv(socket.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK) {
+            Err(Errno::EINTR) => {}
+            result => return Ok(result.map(drop)?),
+        }
+    }
+}
+
 /// Copies what is to be received next, and leaves it there; returns how many bytes it is, none being the end. Never waits: nothing there
 /// is `EAGAIN`.
 pub(crate) fn peek_into(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
