@@ -9,7 +9,7 @@ use crate::sys::{
 };
 use nix::errno::Errno;
 use std::{
-    io::{self, IoSlice},
+    io::{self, IoSlice, IoSliceMut},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::Instant,
 };
@@ -54,7 +54,8 @@ impl Carrier {
                 return Ok(None);
             }
             let mut fds = Vec::new();
-            let received = socket::try_receive(self.as_fd(), &mut number, &mut fds)?;
+            let mut buffer = [IoSliceMut::new(&mut number)];
+            let received = socket::try_receive(self.as_fd(), &mut buffer, &mut fds)?;
             if found == packet && received.is_short {
                 return Err(Errno::EMFILE.into());
             }
@@ -67,7 +68,8 @@ impl Carrier {
     /// Drops every packet there is.
     pub(super) fn drain(&self) {
         let mut number = [0; size_of::<u64>()];
-        let mut take = || socket::try_receive(self.as_fd(), &mut number, &mut Vec::new());
+        let mut buffer = [IoSliceMut::new(&mut number)];
+        let mut take = || socket::try_receive(self.as_fd(), &mut buffer, &mut Vec::new());
         while take().is_ok_and(|received| received.bytes > 0) {}
     }
 

@@ -12,7 +12,7 @@ use crate::sys::{
 };
 use nix::errno::Errno;
 use std::{
-    io::{self, IoSlice},
+    io::{self, IoSlice, IoSliceMut},
     os::fd::{AsFd, OwnedFd},
     time::Instant,
 };
@@ -108,7 +108,7 @@ impl Framed {
             let space = self.incoming.space()?;
             let wanted = space.len();
             let received = if self.takes_fds {
-                match socket::try_receive(socket, space, &mut self.fds) {
+                match socket::try_receive(socket, &mut [IoSliceMut::new(space)], &mut self.fds) {
                     Ok(received) if received.is_short => Err(Errno::EMFILE.into()),
                     received => received.map(|received| received.bytes),
                 }
