@@ -13,14 +13,14 @@ use procession::{
 use std::io;
 
 #[process]
-fn produce(jobs: Sender<u64>, from: u64, to: u64) {
+fn produce(jobs: &Sender<u64>, from: u64, to: u64) {
     for job in from..to {
         jobs.send(job).expect("there are consumers");
     }
 }
 
 #[process]
-fn consume(jobs: Receiver<u64>, results: Sender<u64>) {
+fn consume(jobs: Receiver<u64>, results: &Sender<u64>) {
     for job in jobs {
         results.send(job * job).expect("somebody wants it");
     }
@@ -29,15 +29,12 @@ fn consume(jobs: Receiver<u64>, results: Sender<u64>) {
 pub(crate) fn main() -> io::Result<()> {
     let (jobs, jobs_there) = queue(4)?;
     let (results_there, results) = queue(4)?;
-    let mut processes = vec![
-        produce::spawn(jobs.clone(), 0, 6)?,
-        // Given away, and not kept here: a sender that is still somewhere is one who might send.
-        produce::spawn(jobs, 6, 12)?,
-    ];
+    let mut processes = vec![produce::spawn(&jobs, 0, 6)?, produce::spawn(&jobs, 6, 12)?];
     for _ in 0..3 {
-        processes.push(consume::spawn(jobs_there.clone(), results_there.clone())?);
+        processes.push(consume::spawn(jobs_there.clone(), &results_there)?);
     }
-    drop((jobs_there, results_there));
+    // Not kept here: who has a sender might send.
+    drop((jobs, jobs_there, results_there));
     let mut squares: Vec<u64> = results.into_iter().collect();
     squares.sort_unstable();
     for joined in join_all(processes) {

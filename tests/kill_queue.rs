@@ -1,6 +1,10 @@
 //! Queues whose users are killed at any moment: those who are left get on.
 
 #![allow(missing_docs, reason = "a test")]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "handles are given away: what matters is who has them"
+)]
 
 use procession::{
     Builder, Child, Fd, StartMethod,

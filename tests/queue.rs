@@ -1,6 +1,10 @@
 //! Queues: what goes in at one end comes out at the other, once and in order, whoever lives or dies.
 
 #![allow(missing_docs, reason = "a test")]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "handles are given away: what matters is who has them"
+)]
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use procession::{
@@ -26,6 +30,8 @@ fn spawn<P: Process>(method: StartMethod, process: P) -> Child<P::Output> {
     Builder::new().start_method(method).spawn(process).unwrap()
 }
 
+const COUNT: u32 = 2000;
+
 /// Who sent it, and which of its messages it is.
 type Numbered = (u32, u32);
 
@@ -44,7 +50,6 @@ fn consume(from: Receiver<Numbered>) -> Vec<Numbered> {
 #[test]
 fn every_message_arrives_once_and_in_the_order_of_its_sender() {
     let _alone = alone();
-    const COUNT: u32 = 2000;
     under_each_method(|method| {
         let (sender, receiver) = queue(16).unwrap();
         let consumers: Vec<_> = (0..3)
@@ -60,9 +65,9 @@ fn every_message_arrives_once_and_in_the_order_of_its_sender() {
         }
         if method == StartMethod::Fork {
             // Each copy has the ends that its parent had, its own among them: it would wait for itself.
-            consumers
-                .into_iter()
-                .for_each(|child| child.kill().unwrap());
+            for consumer in consumers {
+                consumer.kill().unwrap();
+            }
             return;
         }
         let mut counts = BTreeMap::new();

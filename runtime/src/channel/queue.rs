@@ -50,7 +50,7 @@ use std::{
 /// use procession::{channel::{Receiver, Sender, queue}, process};
 ///
 /// #[process]
-/// fn square(jobs: Receiver<u64>, results: Sender<u64>) {
+/// fn square(jobs: Receiver<u64>, results: &Sender<u64>) {
 ///     for job in jobs {
 ///         results.send(job * job).expect("somebody wants it");
 ///     }
@@ -59,9 +59,10 @@ use std::{
 /// let (jobs, jobs_there) = queue(16)?;
 /// let (results_there, results) = queue(16)?;
 /// let workers = [
-///     square::spawn(jobs_there.clone(), results_there.clone())?,
-///     square::spawn(jobs_there, results_there)?,
+///     square::spawn(jobs_there.clone(), &results_there)?,
+///     square::spawn(jobs_there, &results_there)?,
 /// ];
+/// drop(results_there); // for who has a sender might send
 /// for n in 1..=10 {
 ///     jobs.send(n)?;
 /// }
