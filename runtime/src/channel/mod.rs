@@ -9,6 +9,7 @@
 
 mod carrier;
 mod connection;
+mod end;
 mod error;
 mod parcel;
 mod queue;
