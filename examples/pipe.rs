@@ -29,6 +29,7 @@ fn mean(numbers: &[f64]) -> Reply {
 }
 
 #[process]
+#[allow(clippy::needless_pass_by_value, reason = "its end is its own")]
 fn serve(connection: Connection<Reply, Vec<f64>>) -> u32 {
     let mut replies = 0;
     // Until the other side is gone.

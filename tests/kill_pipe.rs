@@ -2,6 +2,10 @@
 //! a second each time, and have lost nothing that was sent whole.
 
 #![allow(missing_docs, reason = "a test")]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "a process owns what it is given"
+)]
 
 use procession::{
     Builder, Child, Process, StartMethod,

@@ -1,6 +1,10 @@
 //! Pipes between processes, and waiting for many things at once. Some tests count descriptors, so they take turns.
 
 #![allow(missing_docs, reason = "a test")]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "a process owns what it is given"
+)]
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use procession::{
@@ -445,7 +449,6 @@ fn ends_travel_at_any_depth() {
 }
 
 #[process]
-#[allow(clippy::needless_pass_by_value, reason = "it is to be given away")]
 fn own(connection: Connection<Infallible, u32>) -> u32 {
     connection.recv().unwrap()
 }

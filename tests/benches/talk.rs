@@ -3,6 +3,10 @@
 //! The other process does nothing but to reply. The table goes to the standard output and to a file.
 
 #![allow(missing_docs, reason = "a program")]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "a process owns what it is given"
+)]
 
 #[path = "shared/peers.rs"]
 mod peers;

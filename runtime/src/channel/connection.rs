@@ -1,20 +1,22 @@
 //! The pipe: two ends, over which values travel.
 
-use super::{RecvError, RecvTimeoutError, SendError, TryRecvError};
+use super::{
+    Iter, RecvError, RecvTimeoutError, SendError, TryRecvError,
+    receiving::{self, Receiving, TRAILER, kind},
+};
 use crate::{
     Fd, Transfer,
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
     sys::{
         socket,
         wait::{self, Patience},
     },
-    wire::{Frame, Inbox, Incoming, Label, Line, Outgoing, Progress, Unsent, Until, via},
+    wire::{Frame, Label, Line, Outgoing, Progress, Unsent},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::{
     convert::Infallible,
     fmt, io,
-    iter::FusedIterator,
     marker::PhantomData,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -79,30 +81,6 @@ pub struct Connection<S, R> {
     messages: PhantomData<fn(S) -> R>,
 }
 
-#[derive(Debug)]
-struct Receiving {
-    inbox: Inbox,
-    state: State,
-}
-
-#[derive(Debug)]
-enum State {
-    Sound,
-    /// What comes has no meaning any more, of which nobody has been told yet.
-    Broken(Error),
-    /// Somebody has.
-    Over,
-}
-
-/// The kinds of messages.
-mod kind {
-    pub(super) const VALUE: u8 = 1;
-    pub(super) const BYTES: u8 = 2;
-}
-
-/// What is sent after bytes, so that there is something of a message that has none.
-const TRAILER: [u8; 1] = [0];
-
 /// Makes a pipe, over which each side sends and receives. Returns its two ends.
 ///
 /// What one sends the other receives, so their types are each other's turned round.
@@ -164,10 +142,7 @@ impl<S, R> Connection<S, R> {
         Self {
             socket,
             sending: Mutex::new(()),
-            receiving: Mutex::new(Receiving {
-                inbox: Inbox::of_frames_with_bytes(),
-                state: State::Sound,
-            }),
+            receiving: Mutex::new(Receiving::new()),
             patience: Patience::default(),
             messages: PhantomData,
         }
@@ -281,7 +256,7 @@ impl<S, R> Connection<S, R> {
     where
         R: Transfer<Via>,
     {
-        self.receive().and_then(value)
+        self.receive().and_then(receiving::value)
     }
 
     /// Receives a value if the whole of one is there.
@@ -306,7 +281,7 @@ impl<S, R> Connection<S, R> {
         R: Transfer<Via>,
     {
         let frame = self.receive_until(Some(Instant::now()), None)?;
-        Ok(value(frame.ok_or(TryRecvError::Empty)?)?)
+        Ok(receiving::value(frame.ok_or(TryRecvError::Empty)?)?)
     }
 
     /// Receives a value, and waits for it no longer than that. What has come of one by then is kept for the next call.
@@ -331,7 +306,7 @@ impl<S, R> Connection<S, R> {
         R: Transfer<Via>,
     {
         let frame = self.receive_until(wait::deadline(timeout), None)?;
-        Ok(value(frame.ok_or(RecvTimeoutError::Timeout)?)?)
+        Ok(receiving::value(frame.ok_or(RecvTimeoutError::Timeout)?)?)
     }
 
     /// Waits until receiving will not have to wait: until the whole of a message is there, or the other side has ended. Returns whether
@@ -393,7 +368,7 @@ impl<S, R> Connection<S, R> {
     /// # Ok::<(), procession::Error>(())
     /// ```
     pub fn recv_bytes(&self) -> Result<Vec<u8>, RecvError> {
-        self.receive().and_then(bytes)
+        self.receive().and_then(receiving::bytes)
     }
 
     /// Receives bytes into `buffer`, and waits for them for as long as the other side is there. Returns how many they are.
@@ -424,7 +399,7 @@ impl<S, R> Connection<S, R> {
     pub fn recv_bytes_into(&self, buffer: &mut [u8]) -> Result<usize, RecvError> {
         let bytes = loop {
             if let Some(frame) = self.receive_until(None, Some(buffer.len()))? {
-                break bytes(frame)?;
+                break receiving::bytes(frame)?;
             }
         };
         buffer[..bytes.len()].copy_from_slice(&bytes);
@@ -448,11 +423,7 @@ impl<S, R> Connection<S, R> {
     where
         R: Transfer<Via>,
     {
-        Iter {
-            connection: self,
-            is_over: false,
-            via: PhantomData,
-        }
+        Iter::new(self)
     }
 
     fn receive(&self) -> Result<Frame, RecvError> {
@@ -504,192 +475,9 @@ impl<S, R> Connection<S, R> {
     }
 }
 
-impl Receiving {
-    /// Takes in what there is of a message, unless it turns out to be of more bytes than `most`.
-    fn take_in(
-        &mut self,
-        socket: BorrowedFd<'_>,
-        most: Option<usize>,
-    ) -> Result<Progress, RecvError> {
-        match std::mem::replace(&mut self.state, State::Over) {
-            State::Sound => self.state = State::Sound,
-            State::Broken(error) => return Err(RecvError::Failed(error)),
-            State::Over => return Err(RecvError::Disconnected),
-        }
-        let Some(most) = most else {
-            return self.advance(socket, Until::Whole);
-        };
-        let progress =
-            self.advance(socket, Until::WholeUpTo(most.saturating_add(TRAILER.len())))?;
-        match self.inbox.announced() {
-            Some((kind, length))
-                if progress == Progress::Reached && length - TRAILER.len() > most =>
-            {
-                if kind != kind::BYTES {
-                    return self.advance(socket, Until::Whole);
-                }
-                let what = format!(
-                    "a message of {} bytes does not fit into a buffer of {most}",
-                    length - TRAILER.len()
-                );
-                Err(RecvError::Failed(Error::new(
-                    ErrorKind::BufferTooShort,
-                    what,
-                )))
-            }
-            _ => Ok(progress),
-        }
-    }
-
-    /// Takes in what there is of a message but its last byte. It is reached when receiving has something to tell at once.
-    fn look(&mut self, socket: BorrowedFd<'_>) -> Progress {
-        if !matches!(self.state, State::Sound) {
-            return Progress::Reached;
-        }
-        match self.advance(socket, Until::LastByte) {
-            Ok(Progress::Ended) | Err(RecvError::Disconnected | RecvError::Truncated) => {
-                Progress::Reached
-            }
-            Ok(progress) => progress,
-            Err(RecvError::Failed(error)) => {
-                self.state = State::Broken(error);
-                Progress::Reached
-            }
-        }
-    }
-
-    fn advance(&mut self, socket: BorrowedFd<'_>, until: Until) -> Result<Progress, RecvError> {
-        self.inbox.take_in(socket, until).map_err(|error| {
-            if error.kind() == io::ErrorKind::UnexpectedEof {
-                return RecvError::Truncated;
-            }
-            // Where the next message begins cannot be known. What has come of this one is given up, and the sender is told.
-            self.inbox = Inbox::of_frames_with_bytes();
-            self.state = State::Over;
-            // Where it fails, the other side has ended.
-            let _ = socket::end_receiving(socket);
-            RecvError::Failed(unreadable(error))
-        })
-    }
-
-    fn hand_over(&mut self) -> Result<Frame, RecvError> {
-        let frame = self.inbox.hand_over();
-        frame.map_err(|error| RecvError::Failed(unreadable(error)))
-    }
-}
-
-fn unreadable(error: io::Error) -> Error {
-    const WHAT: &str = "a message cannot be received";
-    match error.kind() {
-        io::ErrorKind::InvalidData => Error::new(ErrorKind::Decode, WHAT).because(error),
-        _ => Error::os(WHAT, error),
-    }
-}
-
-/// The value in a message.
-fn value<R: Transfer<Via>, Via>(frame: Frame) -> Result<R, RecvError> {
-    if frame.kind != kind::VALUE {
-        return Err(unexpected("a value", frame.kind));
-    }
-    let mut message = Incoming::from(frame);
-    let value = R::__receive(&mut message).and_then(|value| message.ready().map(|()| value));
-    value.map_err(RecvError::Failed)
-}
-
-/// The bytes that are a message.
-fn bytes(frame: Frame) -> Result<Vec<u8>, RecvError> {
-    if frame.kind != kind::BYTES {
-        return Err(unexpected("bytes", frame.kind));
-    }
-    let Frame {
-        mut bytes,
-        mut blobs,
-        fds,
-        ..
-    } = frame;
-    bytes.truncate(bytes.len() - TRAILER.len());
-    let whole = match (blobs.pop(), blobs.len(), bytes.len()) {
-        _ if !fds.is_empty() => None,
-        (None, _, _) => Some(bytes),
-        (Some(blob), 0, 0) => blob.into_vec(),
-        _ => None,
-    };
-    whole.ok_or_else(|| {
-        let what = "bytes came in a form that is none of theirs";
-        RecvError::Failed(Error::new(ErrorKind::Decode, what))
-    })
-}
-
-fn unexpected(what: &str, kind: u8) -> RecvError {
-    let came = match kind {
-        kind::VALUE => "a value",
-        kind::BYTES => "bytes",
-        _ => "something unknown",
-    };
-    let what = format!("{came} came where {what} was to be received");
-    RecvError::Failed(Error::new(ErrorKind::Decode, what))
-}
-
 /// Nothing that panics happens under these locks.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Iterates over the values that come to a [`Connection`]: what [`Connection::iter`] returns.
-///
-/// # Examples
-///
-/// ```
-/// use procession::channel::pipe;
-///
-/// let (left, right) = pipe::<char, ()>()?;
-/// left.send('a')?;
-/// let mut values = right.iter();
-/// assert_eq!(values.next().transpose()?, Some('a'));
-/// drop(left);
-/// assert!(values.next().is_none());
-/// # Ok::<(), procession::Error>(())
-/// ```
-pub struct Iter<'a, S, R, Via> {
-    connection: &'a Connection<S, R>,
-    is_over: bool,
-    via: PhantomData<fn() -> Via>,
-}
-
-impl<S, R: Transfer<Via>, Via> Iterator for Iter<'_, S, R, Via> {
-    type Item = Result<R, RecvError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.is_over {
-            return None;
-        }
-        let received = self.connection.recv();
-        self.is_over = matches!(
-            received,
-            Err(RecvError::Disconnected | RecvError::Truncated)
-        );
-        match received {
-            Err(RecvError::Disconnected) => None,
-            received => Some(received),
-        }
-    }
-}
-
-impl<S, R: Transfer<Via>, Via> FusedIterator for Iter<'_, S, R, Via> {}
-
-impl<S, R, Via> fmt::Debug for Iter<'_, S, R, Via> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Iter").field(self.connection).finish()
-    }
-}
-
-impl<'a, S, R: Transfer> IntoIterator for &'a Connection<S, R> {
-    type Item = Result<R, RecvError>;
-    type IntoIter = Iter<'a, S, R, via::Serde>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
-    }
 }
 
 /// For [`wait`](super::wait), or to be watched with others by epoll. It is readable when there is something of a message, or the other
@@ -717,7 +505,7 @@ impl<S, R> Serialize for Connection<S, R> {
     fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
         let sending = self.sending.try_lock();
         let receiving = self.receiving.try_lock();
-        if !receiving.is_ok_and(|receiving| receiving.inbox.is_empty()) || sending.is_err() {
+        if !receiving.is_ok_and(|receiving| receiving.is_empty()) || sending.is_err() {
             return Err(ser::Error::custom(
                 "a connection cannot be sent in the middle of a message",
             ));

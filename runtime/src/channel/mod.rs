@@ -11,16 +11,19 @@ mod carrier;
 mod connection;
 mod end;
 mod error;
+mod iter;
 mod parcel;
 mod queue;
+mod receiving;
 mod ring;
 mod tasks;
 mod wait;
 
-pub use connection::{Connection, Iter, one_way, pipe};
+pub use connection::{Connection, one_way, pipe};
 pub use error::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
+pub use iter::Iter;
 pub use queue::{IntoIter, Receiver, Sender, queue};
 pub use tasks::{Task, Tasks};
 pub use wait::wait;

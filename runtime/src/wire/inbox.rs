@@ -249,6 +249,9 @@ impl Inbox {
         self.is_short |= received.is_short;
         self.at = received.bytes.min(HEADER);
         if self.at == HEADER {
+            if self.header != header {
+                return Err(invalid("another process has received some of it"));
+            }
             let mut content = self.begin()?;
             if let Content::Body(body) = &mut content {
                 body.bytes = bytes;

@@ -1,0 +1,72 @@
+//! Iterating over what comes.
+
+use super::{Connection, RecvError};
+use crate::{Transfer, wire::via};
+use std::{fmt, iter::FusedIterator, marker::PhantomData};
+
+/// Iterates over the values that come to a [`Connection`]: what [`Connection::iter`] returns.
+///
+/// # Examples
+///
+/// ```
+/// use procession::channel::pipe;
+///
+/// let (left, right) = pipe::<char, ()>()?;
+/// left.send('a')?;
+/// let mut values = right.iter();
+/// assert_eq!(values.next().transpose()?, Some('a'));
+/// drop(left);
+/// assert!(values.next().is_none());
+/// # Ok::<(), procession::Error>(())
+/// ```
+pub struct Iter<'a, S, R, Via> {
+    connection: &'a Connection<S, R>,
+    is_over: bool,
+    via: PhantomData<fn() -> Via>,
+}
+
+impl<'a, S, R, Via> Iter<'a, S, R, Via> {
+    pub(super) fn new(connection: &'a Connection<S, R>) -> Self {
+        Self {
+            connection,
+            is_over: false,
+            via: PhantomData,
+        }
+    }
+}
+
+impl<S, R: Transfer<Via>, Via> Iterator for Iter<'_, S, R, Via> {
+    type Item = Result<R, RecvError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        let received = self.connection.recv();
+        self.is_over = matches!(
+            received,
+            Err(RecvError::Disconnected | RecvError::Truncated)
+        );
+        match received {
+            Err(RecvError::Disconnected) => None,
+            received => Some(received),
+        }
+    }
+}
+
+impl<S, R: Transfer<Via>, Via> FusedIterator for Iter<'_, S, R, Via> {}
+
+impl<S, R, Via> fmt::Debug for Iter<'_, S, R, Via> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Iter").field(self.connection).finish()
+    }
+}
+
+impl<'a, S, R: Transfer> IntoIterator for &'a Connection<S, R> {
+    type Item = Result<R, RecvError>;
+    type IntoIter = Iter<'a, S, R, via::Serde>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
