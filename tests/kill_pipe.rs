@@ -60,8 +60,8 @@ fn kill_over_and_over(victim: impl Fn(End) -> Child<()>, survive: impl Fn(&End))
             });
             survive(&ours);
             let over = Instant::now();
-            let killed = killer.join().unwrap();
-            let took = over.saturating_duration_since(killed);
+            let since = killer.join().unwrap();
+            let took = over.saturating_duration_since(since);
             assert!(took < SOON, "round {round}: {took:?}");
             victim.wait().unwrap();
             // It stays so.

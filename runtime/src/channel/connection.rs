@@ -376,7 +376,7 @@ impl<S, R> Connection<S, R> {
     /// # Errors
     ///
     /// As for [`recv_bytes`](Self::recv_bytes). When they are more than the buffer has room for, [`Failed`](RecvError::Failed) with
-    /// [`ErrorKind::BufferTooShort`]: they are still there then, and can be received with a longer one, or by
+    /// [`ErrorKind::BufferTooShort`](crate::ErrorKind::BufferTooShort): they are still there then, and can be received with a longer one, or by
     /// [`recv_bytes`](Self::recv_bytes).
     ///
     /// # Examples
