@@ -127,6 +127,7 @@ fn use_threads() -> Vec<usize> {
     let signals = SigSet::from(Signal::SIGUSR1);
     signals.thread_block().unwrap();
     // A number with one C library and a pointer with another.
+    #[allow(clippy::cast_possible_truncation, reason = "either fits")]
     let this = pthread_self() as usize;
     thread::spawn(move || pthread_kill(this as Pthread, Signal::SIGUSR1).unwrap())
         .join()

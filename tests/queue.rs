@@ -333,16 +333,18 @@ fn message_that_cannot_be_decoded_fails_alone() {
     assert_eq!(receiver.recv().unwrap().0, 2);
 }
 
+#[derive(Debug, Deserialize)]
+struct Unspeakable;
+
+impl Serialize for Unspeakable {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("no words"))
+    }
+}
+
 #[test]
 fn message_that_cannot_be_encoded_comes_back() {
     let _alone = alone();
-    #[derive(Debug, Deserialize)]
-    struct Unspeakable;
-    impl Serialize for Unspeakable {
-        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-            Err(serde::ser::Error::custom("no words"))
-        }
-    }
     let (sender, receiver) = queue(4).unwrap();
     let Err(SendError::Failed(Unspeakable, error)) = sender.send(Unspeakable) else {
         panic!("it cannot be encoded");
@@ -399,16 +401,17 @@ fn queue_that_is_not_drained_keeps_nobody() {
     });
 }
 
+#[process]
+fn starved(from: Receiver<Fd<File>>, ready: Sender<()>) -> bool {
+    // As many as the standard ones, which are open.
+    setrlimit(Resource::RLIMIT_NOFILE, 3, 3).unwrap();
+    ready.send(()).unwrap();
+    matches!(from.recv(), Err(RecvError::Failed(error)) if error.kind() == ErrorKind::TooManyFiles)
+}
+
 #[test]
 fn full_table_of_descriptors_is_an_error_and_no_more() {
     let _alone = alone();
-    #[process]
-    fn starved(from: Receiver<Fd<File>>, ready: Sender<()>) -> bool {
-        // As many as the standard ones, which are open.
-        setrlimit(Resource::RLIMIT_NOFILE, 3, 3).unwrap();
-        ready.send(()).unwrap();
-        matches!(from.recv(), Err(RecvError::Failed(error)) if error.kind() == ErrorKind::TooManyFiles)
-    }
     within(DEADLINE, || {
         assert!(getrlimit(Resource::RLIMIT_NOFILE).unwrap().0 > 0);
         let (sender, receiver) = queue(1).unwrap();
