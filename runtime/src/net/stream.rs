@@ -3,7 +3,7 @@
 use super::{Address, Error, ErrorKind, Result, framed::Framed, socket::Socket};
 use crate::{
     sys::{socket::MAX_FDS, wait},
-    wire::{Fd, Incoming, Lend, Outgoing, Transfer},
+    wire::{Fd, Lend, Outgoing, Transfer, flatten, unflatten},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::{
@@ -370,20 +370,21 @@ impl Stream {
         if let Some(refusal) = refusal {
             return Err(Error::new(ErrorKind::Encode, refusal));
         }
-        self.framed.send(&message.bytes, &message.fds, deadline)
+        self.framed.send(&flatten(&message), &message.fds, deadline)
     }
 
     fn take_value<T: Transfer<Via>, Via>(&mut self) -> Result<T> {
         let (bytes, fds) = self.framed.take();
-        let mut message = Incoming::new(bytes, fds);
-        let value = T::__receive(&mut message).and_then(|value| message.ready().map(|()| value));
-        value.map_err(|error| {
+        let no_value = || {
             let what = format!(
                 "the message is no value of type `{}`",
                 std::any::type_name::<T>()
             );
-            Error::new(ErrorKind::Decode, what).because(error)
-        })
+            Error::new(ErrorKind::Decode, what)
+        };
+        let mut message = unflatten(&bytes, fds).map_err(|source| no_value().because(source))?;
+        let value = T::__receive(&mut message).and_then(|value| message.ready().map(|()| value));
+        value.map_err(|error| no_value().because(error))
     }
 }
 

@@ -3,6 +3,8 @@ mod blob;
 mod bulk;
 mod codec;
 mod fd;
+#[cfg(feature = "net")]
+mod flat;
 mod frame;
 mod inbox;
 mod label;
@@ -14,6 +16,8 @@ pub(crate) use blob::Arrived;
 pub use bulk::Bulk;
 pub(crate) use codec::{decode, encode};
 pub use fd::Fd;
+#[cfg(feature = "net")]
+pub(crate) use flat::{flatten, unflatten};
 pub(crate) use frame::{Frame, Line, Unsent};
 pub(crate) use inbox::{Inbox, Progress, Until};
 pub(crate) use label::Label;
