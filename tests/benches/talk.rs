@@ -146,7 +146,9 @@ fn main() -> io::Result<()> {
     peers::python(&mut table, "talk", PYTHON);
     let asked = env::args().any(|argument| argument == "--peers");
     peers::other_crates(&mut table, &["talk_ipc_channel"], asked);
-    table.note("crossmist is not measured: version 1.1.2 panics where a process is to reply over its duplex.");
+    table.note(
+        "crossmist is not measured: version 1.1.2 panics when it is built by a compiler of today.",
+    );
     table.finish("talk")
 }
 
