@@ -13,7 +13,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     process::{Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 #[process]
@@ -92,9 +92,12 @@ fn parent_killed_in_mid_start_leaves_no_daemon_spare_or_helper() {
                 thread::sleep(Duration::from_micros(moment));
                 doomed.kill().unwrap();
                 doomed.wait().unwrap();
+                let killed = Instant::now();
                 // The daemons hold the pipe, the helper and the spares do not.
                 said.read_to_end(&mut Vec::new()).unwrap();
                 eventually("none is left", || marked(&mark).is_empty());
+                let took = killed.elapsed();
+                assert!(took < Duration::from_secs(1), "gone after {took:?}");
             }
         });
     }

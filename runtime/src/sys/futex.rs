@@ -1,6 +1,6 @@
 //! Sleeping until a number in shared memory changes: [futex(2)](https://man7.org/linux/man-pages/man2/futex.2.html).
 
-use nix::{errno::Errno, time::ClockId};
+use nix::{errno::Errno, sys::time::TimeSpec, time::ClockId};
 use std::{
     io,
     sync::atomic::AtomicU32,
@@ -47,8 +47,7 @@ pub(super) fn moment(clock: ClockId, deadline: Instant) -> io::Result<libc::time
     let now = clock.now()?;
     let left = deadline.saturating_duration_since(Instant::now());
     let at = Duration::from(now).saturating_add(left);
-    Ok(libc::timespec {
-        tv_sec: at.as_secs().try_into().unwrap_or(libc::time_t::MAX),
-        tv_nsec: at.subsec_nanos().into(),
-    })
+    // Later than the clock can tell is for ever.
+    let latest = Duration::from_secs(u64::from(u32::MAX) << 16);
+    Ok(*TimeSpec::from_duration(at.min(latest)).as_ref())
 }

@@ -8,6 +8,7 @@ use nix::{
     errno::Errno,
     sys::{
         mman::{MapFlags, ProtFlags, mmap_anonymous},
+        resource::{Resource, getrlimit},
         signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
     },
     unistd::{SysconfVar, sysconf},
@@ -71,11 +72,17 @@ fn stack_bottom() -> io::Result<usize> {
     };
     // SAFETY: `attributes` has been filled in and is not used again.
     unsafe { libc::pthread_attr_destroy(&raw mut attributes) };
-    if got == 0 {
-        Ok(bottom as usize)
-    } else {
-        Err(io::Error::from_raw_os_error(got))
+    if got != 0 {
+        return Err(io::Error::from_raw_os_error(got));
     }
+    let bottom = bottom as usize;
+    if cfg!(target_env = "musl") {
+        // musl tells how far the stack of the main thread has grown by now, and not how far it may grow.
+        let (limit, _) = getrlimit(Resource::RLIMIT_STACK)?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        return Ok((bottom + size).checked_sub(limit).unwrap_or(bottom));
+    }
+    Ok(bottom)
 }
 
 fn install_stack(page: usize) -> io::Result<()> {

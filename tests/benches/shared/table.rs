@@ -84,9 +84,9 @@ impl Table {
                 &mut text,
                 &[
                     row.work.to_owned(),
-                    format!("{:.1}", row.took),
+                    figure(row.took),
                     row.yardstick.to_owned(),
-                    format!("{:.1}", row.yardstick_took),
+                    figure(row.yardstick_took),
                     format!("{ratio:.2}"),
                     format!("{:.2}", row.goal),
                     verdict.to_owned(),
@@ -102,7 +102,7 @@ impl Table {
             line(&mut text, &["-".to_owned(), "-".to_owned()]);
         }
         for (who, took) in self.others {
-            line(&mut text, &[who, format!("{took:.1}")]);
+            line(&mut text, &[who, figure(took)]);
         }
         for note in self.notes {
             let _ = writeln!(text, "\n{note}");
@@ -118,4 +118,10 @@ impl Table {
 fn line(text: &mut String, fields: &[String]) {
     // Writing to a string cannot fail.
     let _ = writeln!(text, "| {} |", fields.join(" | "));
+}
+
+/// Microseconds, to three digits at least.
+fn figure(took: f64) -> String {
+    let digits = if took < 10.0 { 3 } else { 1 };
+    format!("{took:.digits$}")
 }
