@@ -331,8 +331,8 @@ impl<S, R> Connection<S, R> {
     /// assert_eq!(right.recv()?, 7);
     /// # Ok::<(), procession::Error>(())
     /// ```
-    pub fn poll(&self, timeout: Option<Duration>) -> Result<bool> {
-        let deadline = timeout.map(wait::deadline);
+    pub fn poll(&self, timeout: impl Into<Option<Duration>>) -> Result<bool> {
+        let deadline = timeout.into().map(wait::deadline);
         loop {
             let progress = lock(&self.receiving).look(self.socket.as_fd());
             if progress == Progress::Reached {
