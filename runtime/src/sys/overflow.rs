@@ -14,6 +14,7 @@ use nix::{
     unistd::{SysconfVar, sysconf},
 };
 use std::{
+    ffi::CStr,
     io,
     num::NonZero,
     sync::atomic::{AtomicPtr, AtomicUsize, Ordering},
@@ -80,9 +81,23 @@ fn stack_bottom() -> io::Result<usize> {
         // musl tells how far the stack of the main thread has grown by now, and not how far it may grow.
         let (limit, _) = getrlimit(Resource::RLIMIT_STACK)?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        return Ok((bottom + size).checked_sub(limit).unwrap_or(bottom));
+        return Ok(stack_top()?.checked_sub(limit).unwrap_or(bottom));
     }
     Ok(bottom)
+}
+
+/// Where the stack of the main thread begins: at the top is the name of the executable
+/// ([getauxval(3)](https://man7.org/linux/man-pages/man3/getauxval.3.html)), with a word of zeros above it.
+fn stack_top() -> io::Result<usize> {
+    // SAFETY: the call takes an integer and reads what the kernel gave this process.
+    let name = unsafe { libc::getauxval(libc::AT_EXECFN) } as *const libc::c_char;
+    if name.is_null() {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    // SAFETY: the kernel has put a string there, which ends with a NUL and lives as long as the process.
+    let name = unsafe { CStr::from_ptr(name) }.to_bytes_with_nul();
+    let end = name.as_ptr().addr() + name.len() + size_of::<u64>();
+    Ok(end.next_multiple_of(page_size()?))
 }
 
 fn install_stack(page: usize) -> io::Result<()> {
