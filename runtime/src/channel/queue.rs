@@ -189,26 +189,6 @@ impl<T> Sender<T> {
                 Unsent::Failed(error) => SendTimeoutError::Failed(message, error),
             })
     }
-
-    /// Returns how many messages are in the queue, at the moment.
-    #[must_use]
-    #[doc(alias = "qsize")]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Returns whether there is no message in the queue, at the moment.
-    #[must_use]
-    #[doc(alias = "empty")]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Returns how many messages there is room for.
-    #[must_use]
-    pub fn capacity(&self) -> usize {
-        self.0.ring.capacity()
-    }
 }
 
 impl<T> Receiver<T> {
@@ -280,26 +260,6 @@ impl<T> Receiver<T> {
         std::iter::from_fn(|| self.try_recv().ok())
     }
 
-    /// Returns how many messages are in the queue, at the moment.
-    #[must_use]
-    #[doc(alias = "qsize")]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Returns whether there is no message in the queue, at the moment.
-    #[must_use]
-    #[doc(alias = "empty")]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Returns how many messages there is room for.
-    #[must_use]
-    pub fn capacity(&self) -> usize {
-        self.0.ring.capacity()
-    }
-
     fn receive<Via>(&self, deadline: Option<Instant>) -> Result<T, Unreceived>
     where
         T: Transfer<Via>,
@@ -345,6 +305,28 @@ impl<T: Transfer> IntoIterator for Receiver<T> {
 /// What is the same for both ends.
 macro_rules! handle {
     ($handle:ident, $name:literal) => {
+        impl<T> $handle<T> {
+            /// Returns how many messages are in the queue, at the moment.
+            #[must_use]
+            #[doc(alias = "qsize")]
+            pub fn len(&self) -> usize {
+                self.0.len()
+            }
+
+            /// Returns whether there is no message in the queue, at the moment.
+            #[must_use]
+            #[doc(alias = "empty")]
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+
+            /// Returns how many messages there is room for.
+            #[must_use]
+            pub fn capacity(&self) -> usize {
+                self.0.ring.capacity()
+            }
+        }
+
         impl<T> Clone for $handle<T> {
             fn clone(&self) -> Self {
                 Self(Arc::clone(&self.0), PhantomData)
