@@ -271,6 +271,15 @@ impl<T> Child<T> {
         self.handle.kill()
     }
 
+    /// Ends the process and all of its descendants: see [`Handle::kill_tree`].
+    ///
+    /// # Errors
+    ///
+    /// When one of them cannot be ended.
+    pub fn kill_tree(&mut self) -> Result<ExitStatus> {
+        self.handle.kill_tree()
+    }
+
     /// Sends a signal by its number: see [`Handle::signal`].
     ///
     /// # Errors

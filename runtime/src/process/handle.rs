@@ -4,7 +4,7 @@ use super::life::Life;
 use crate::{
     error::{Error, Result},
     start::StartMethod,
-    sys::wait,
+    sys::{family, wait},
 };
 use std::{
     io,
@@ -13,6 +13,9 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+
+/// How long a process that was killed may take to end.
+const LAST_BREATH: Duration = Duration::from_secs(5);
 
 /// A handle to a child: it can be cloned and sent to other threads, and can signal while another thread joins.
 ///
@@ -92,13 +95,76 @@ impl Handle {
 
     /// Ends the process, with SIGKILL. Does nothing if it has ended.
     ///
-    /// It runs no clean-up of its own, and what it has started lives on, but for its daemons.
+    /// It runs no clean-up of its own, and what it has started lives on, but for its daemons: see [`kill_tree`](Self::kill_tree).
     ///
     /// # Errors
     ///
     /// When the process may not be signalled, having changed its user.
     pub fn kill(&self) -> Result<()> {
         self.signal(libc::SIGKILL)
+    }
+
+    /// Ends the process and all of its descendants, with SIGKILL, and returns how the process ended. When this returns, none of them is
+    /// left: not those either that were started meanwhile, or whose own parent had ended, since every child is the
+    /// [subreaper](https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html) of what it starts.
+    ///
+    /// If the process has ended already, its descendants are no longer known, and live on.
+    ///
+    /// # Errors
+    ///
+    /// When a descendant may not be signalled, having changed its user, or does not end within five seconds, as one that waits in the
+    /// kernel for a broken disk; when this process has not enough descriptors, one for each descendant. The process itself is
+    /// stopped then, or has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::process;
+    ///
+    /// #[process]
+    /// fn busy() {
+    ///     loop {
+    ///         std::hint::spin_loop();
+    ///     }
+    /// }
+    ///
+    /// #[process]
+    /// fn chief() {
+    ///     busy::spawn().unwrap().join().unwrap();
+    /// }
+    ///
+    /// let child = chief::spawn()?;
+    /// child.handle().kill_tree()?;
+    /// assert!(!child.is_alive());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn kill_tree(&self) -> Result<ExitStatus> {
+        // It starts nothing more, and is there for orphans to come to, until nobody else is left.
+        self.life
+            .signal(libc::SIGSTOP)
+            .map_err(|source| self.refused("cannot be stopped", source))?;
+        self.kill_descendants()
+            .map_err(|source| self.refused("has descendants that cannot be ended", source))?;
+        self.kill()?;
+        self.wait()
+    }
+
+    fn kill_descendants(&self) -> io::Result<()> {
+        while self.is_alive() {
+            let descendants = family::living_descendants(self.id())?;
+            if descendants.is_empty() {
+                return Ok(());
+            }
+            for pidfd in &descendants {
+                family::kill(pidfd)?;
+            }
+            for pidfd in &descendants {
+                if !wait::readable(pidfd.as_fd(), wait::deadline(LAST_BREATH))? {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Sends a signal ([signal(7)](https://man7.org/linux/man-pages/man7/signal.7.html)) by its number. Does nothing if the process

@@ -14,7 +14,9 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    sys::{exit, fork, image::Place, limits, overflow, profile, signal, socket, stdio, wait},
+    sys::{
+        exit, family, fork, image::Place, limits, overflow, profile, signal, socket, stdio, wait,
+    },
     wire::{self, Frame, Incoming, Line, Outgoing},
 };
 use std::{
@@ -300,6 +302,7 @@ fn next(line: &Line<'_>, what: &str) -> Result<Frame> {
 /// Applies the settings, and takes on the identity. Returns the function, if it is in this executable.
 fn settle(birth: Birth) -> Result<Option<Entry>> {
     limits::set_name(&birth.name).map_err(setting("it cannot be named"))?;
+    family::keep_orphans().map_err(setting("it cannot keep its orphans"))?;
     if let Some(path) = birth.current_dir.map(OsString::from_vec) {
         let what = format!("its working directory cannot be set to {}", path.display());
         env::set_current_dir(path).map_err(setting(what))?;

@@ -16,6 +16,7 @@ pub(crate) mod ctor;
 pub(crate) mod endpoint;
 pub(crate) mod environment;
 pub(crate) mod exit;
+pub(crate) mod family;
 pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod gate;
