@@ -47,7 +47,7 @@ fn nobody_is_left_of_a_tree() {
     under_each_method(|method| {
         for depth in [0, 3] {
             let (mut reader, writer) = io::pipe().unwrap();
-            let builder = Builder::new().start_method(method);
+            let builder = Builder::new().start_method(method).subreaper(true);
             let child = builder.spawn(breed::new(&writer, depth, method)).unwrap();
             drop(writer);
             // Any moment will do.

@@ -167,6 +167,15 @@ impl Builder {
         self
     }
 
+    /// Has the process become the parent of those of its descendants whose own parent has ended
+    /// ([`PR_SET_CHILD_SUBREAPER`](https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html)), so that
+    /// [`kill_tree`](crate::Handle::kill_tree) finds them, whatever they did to get away. When such a one ends, the process has to wait for it,
+    /// or it stays a zombie until the process ends.
+    pub fn subreaper(mut self, subreaper: bool) -> Self {
+        self.settings.subreaper = subreaper;
+        self
+    }
+
     /// Starts the process with these settings.
     ///
     /// Returns when the child has decoded its arguments and comes to its function. The arguments are dropped here; files and

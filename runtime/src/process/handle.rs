@@ -7,6 +7,7 @@ use crate::{
     sys::{family, wait},
 };
 use std::{
+    collections::BTreeMap,
     io,
     os::fd::{AsFd, BorrowedFd},
     process::ExitStatus,
@@ -104,11 +105,11 @@ impl Handle {
         self.signal(libc::SIGKILL)
     }
 
-    /// Ends the process and all of its descendants, with SIGKILL, and returns how the process ended. When this returns, none of them is
-    /// left: not those either that were started meanwhile, or whose own parent had ended, since every child is the
-    /// [subreaper](https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html) of what it starts.
+    /// Ends the process and all of its descendants, with SIGKILL, and returns how the process ended.
     ///
-    /// If the process has ended already, its descendants are no longer known, and live on.
+    /// They are stopped first, so that they start no others meanwhile. A descendant whose own parent has ended before is one no more, as
+    /// far as the system tells: started with [`Builder::subreaper`](crate::Builder::subreaper), the process keeps those too, and then
+    /// none is left when this returns. If the process itself has ended already, its descendants are no longer known, and live on.
     ///
     /// # Errors
     ///
@@ -151,14 +152,25 @@ impl Handle {
 
     fn kill_descendants(&self) -> io::Result<()> {
         while self.is_alive() {
-            let descendants = family::living_descendants(self.id())?;
-            if descendants.is_empty() {
+            let mut found = BTreeMap::new();
+            loop {
+                let mut new = family::living_descendants(self.id())?;
+                new.retain(|(who, _)| !found.contains_key(who));
+                if new.is_empty() {
+                    break;
+                }
+                for (_, pidfd) in &new {
+                    family::signal(pidfd, libc::SIGSTOP)?;
+                }
+                found.extend(new);
+            }
+            if found.is_empty() {
                 return Ok(());
             }
-            for pidfd in &descendants {
-                family::kill(pidfd)?;
+            for pidfd in found.values() {
+                family::signal(pidfd, libc::SIGKILL)?;
             }
-            for pidfd in &descendants {
+            for pidfd in found.values() {
                 if !wait::readable(pidfd.as_fd(), wait::deadline(LAST_BREATH))? {
                     return Err(io::ErrorKind::TimedOut.into());
                 }

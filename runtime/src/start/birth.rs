@@ -27,6 +27,7 @@ pub(super) struct Birth {
     #[serde(with = "serde_bytes")]
     pub(super) current_dir: Option<Vec<u8>>,
     pub(super) signal_mask: Mask,
+    pub(super) subreaper: bool,
     /// Whether the arguments stand behind this in the same message.
     pub(super) has_arguments: bool,
     /// What the descriptors beside this message are for, in their order.

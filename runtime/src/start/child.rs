@@ -195,6 +195,7 @@ pub(super) fn rehearse(name: &str, entered: Entered) -> Result<()> {
         limits: Limits::default(),
         current_dir: None,
         signal_mask: signal::Mask::MAX,
+        subreaper: false,
         has_arguments: true,
         roles: vec![Role::Output, Role::Error],
     };
@@ -302,7 +303,9 @@ fn next(line: &Line<'_>, what: &str) -> Result<Frame> {
 /// Applies the settings, and takes on the identity. Returns the function, if it is in this executable.
 fn settle(birth: Birth) -> Result<Option<Entry>> {
     limits::set_name(&birth.name).map_err(setting("it cannot be named"))?;
-    family::keep_orphans().map_err(setting("it cannot keep its orphans"))?;
+    if birth.subreaper {
+        family::keep_orphans().map_err(setting("it cannot keep its orphans"))?;
+    }
     if let Some(path) = birth.current_dir.map(OsString::from_vec) {
         let what = format!("its working directory cannot be set to {}", path.display());
         env::set_current_dir(path).map_err(setting(what))?;

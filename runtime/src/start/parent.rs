@@ -121,6 +121,7 @@ pub(crate) fn start(order: Order<'_>) -> Result<Started> {
             .map(|path| path.into_os_string().into_vec()),
         signal_mask: signal::mask()
             .map_err(|source| Error::os("the signal mask cannot be read", source))?,
+        subreaper: settings.subreaper,
         has_arguments: false,
         roles: Vec::new(),
     };

@@ -20,6 +20,7 @@ pub(crate) struct Settings {
     pub(crate) stdout: Option<Stdio>,
     pub(crate) stderr: Option<Stdio>,
     pub(crate) limits: Limits,
+    pub(crate) subreaper: bool,
 }
 
 /// What the child may use; each is left as it is where it is none.
@@ -95,6 +96,7 @@ impl Settings {
             stdin: self.stdin.or(defaults.stdin),
             stdout: self.stdout.or(defaults.stdout),
             stderr: self.stderr.or(defaults.stderr),
+            subreaper: self.subreaper || defaults.subreaper,
             limits: Limits {
                 memory: self.limits.memory.or(defaults.limits.memory),
                 cpu_time: self.limits.cpu_time.or(defaults.limits.cpu_time),

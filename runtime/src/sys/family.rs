@@ -34,8 +34,8 @@ fn stat(id: u32) -> Option<Stat> {
     })
 }
 
-/// Returns a pidfd of every descendant of a process that has not ended.
-pub(crate) fn living_descendants(root: u32) -> io::Result<Vec<OwnedFd>> {
+/// Returns every descendant of a process that has not ended: its id and the time of its start, which are its alone, and a pidfd.
+pub(crate) fn living_descendants(root: u32) -> io::Result<Vec<((u32, u64), OwnedFd)>> {
     let mut stats = BTreeMap::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
@@ -71,21 +71,21 @@ pub(crate) fn living_descendants(root: u32) -> io::Result<Vec<OwnedFd>> {
         };
         // Opened first, and looked at then: it is not another process that was given the id.
         if stat(id).is_some_and(|stat| stat.start == seen.start) {
-            pidfds.push(pidfd);
+            pidfds.push(((id, seen.start), pidfd));
         }
     }
     Ok(pidfds)
 }
 
-/// Ends a process at once. One that has ended already is no error.
-pub(crate) fn kill(pidfd: &OwnedFd) -> io::Result<()> {
+/// Sends a signal. A process that has ended already is no error.
+pub(crate) fn signal(pidfd: &OwnedFd, number: i32) -> io::Result<()> {
     let (info, flags): (*const libc::siginfo_t, libc::c_uint) = (std::ptr::null(), 0);
     // SAFETY: a null `siginfo_t` is what the call takes for a signal like that of kill(2).
     let sent = Errno::result(unsafe {
         libc::syscall(
             libc::SYS_pidfd_send_signal,
             pidfd.as_raw_fd(),
-            libc::SIGKILL,
+            number,
             info,
             flags,
         )
