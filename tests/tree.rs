@@ -5,7 +5,7 @@
 use procession::{Builder, StartMethod, process};
 use procession_tests::{alone, child_ids, descriptors, read_to_end, under_each_method};
 use std::{
-    io::{self, PipeWriter, Read},
+    io::{self, PipeWriter, Read, Write},
     process::{Command, Stdio},
     thread,
 };
@@ -33,6 +33,7 @@ fn breed(held: &PipeWriter, depth: u32, method: StartMethod) {
         let child = builder.spawn(breed::new(held, depth - 1, method)).unwrap();
         child.detach();
     }
+    (&*held).write_all(&[0]).unwrap();
     // It goes on with it while it is being ended.
     loop {
         let _ = sleeper().args(["0.001"]).status();
@@ -50,8 +51,8 @@ fn nobody_is_left_of_a_tree() {
             let builder = Builder::new().start_method(method).subreaper(true);
             let child = builder.spawn(breed::new(&writer, depth, method)).unwrap();
             drop(writer);
-            // Any moment will do.
-            thread::sleep(std::time::Duration::from_millis(20));
+            // All of them are at it.
+            reader.read_exact(&mut vec![0; depth as usize + 1]).unwrap();
             let status = child.handle().kill_tree().unwrap();
             assert!(!status.success());
             child.join().unwrap_err();

@@ -4,7 +4,7 @@ use super::life::Life;
 use crate::{
     error::{Error, Result},
     start::StartMethod,
-    sys::{family, wait},
+    sys::{family, sentinel, wait},
 };
 use std::{
     collections::BTreeMap,
@@ -160,7 +160,7 @@ impl Handle {
                     break;
                 }
                 for (_, pidfd) in &new {
-                    family::signal(pidfd, libc::SIGSTOP)?;
+                    sentinel::signal(pidfd, libc::SIGSTOP)?;
                 }
                 found.extend(new);
             }
@@ -168,7 +168,7 @@ impl Handle {
                 return Ok(());
             }
             for pidfd in found.values() {
-                family::signal(pidfd, libc::SIGKILL)?;
+                sentinel::signal(pidfd, libc::SIGKILL)?;
             }
             for pidfd in found.values() {
                 if !wait::readable(pidfd.as_fd(), wait::deadline(LAST_BREATH))? {

@@ -2,11 +2,11 @@
 //! over orphans.
 
 use super::sentinel;
-use nix::{errno::Errno, sys::prctl};
+use nix::sys::prctl;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::OwnedFd,
 };
 
 /// Has this process become the parent of those of its descendants whose own parent ends, so that they are found below it.
@@ -75,23 +75,4 @@ pub(crate) fn living_descendants(root: u32) -> io::Result<Vec<((u32, u64), Owned
         }
     }
     Ok(pidfds)
-}
-
-/// Sends a signal. A process that has ended already is no error.
-pub(crate) fn signal(pidfd: &OwnedFd, number: i32) -> io::Result<()> {
-    let (info, flags): (*const libc::siginfo_t, libc::c_uint) = (std::ptr::null(), 0);
-    // SAFETY: a null `siginfo_t` is what the call takes for a signal like that of kill(2).
-    let sent = Errno::result(unsafe {
-        libc::syscall(
-            libc::SYS_pidfd_send_signal,
-            pidfd.as_raw_fd(),
-            number,
-            info,
-            flags,
-        )
-    });
-    match sent {
-        Ok(_) | Err(Errno::ESRCH) => Ok(()),
-        Err(errno) => Err(errno.into()),
-    }
 }

@@ -55,6 +55,28 @@ pub(crate) fn open_pidfd(pid: u32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Sends a signal to the process of a pidfd, if it is there to get it.
+pub(crate) fn signal(pidfd: &OwnedFd, number: i32) -> io::Result<()> {
+    let (info, flags): (*const libc::siginfo_t, libc::c_uint) = (std::ptr::null(), 0);
+    // SAFETY: a null `siginfo_t` is what the call takes for a signal like that of kill(2).
+    unless_gone(Errno::result(unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            number,
+            info,
+            flags,
+        )
+    }))
+}
+
+fn unless_gone<T>(sent: nix::Result<T>) -> io::Result<()> {
+    match sent.map(drop) {
+        Err(Errno::ESRCH) => Ok(()),
+        sent => Ok(sent?),
+    }
+}
+
 /// Whether there are pidfds here.
 pub(crate) fn has_pidfds() -> bool {
     static HAS: OnceLock<bool> = OnceLock::new();
@@ -115,26 +137,14 @@ impl Sentinel {
 
     /// Sends a signal to the process, if it is there to get it. It must not have been reaped.
     pub(crate) fn signal(&self, number: i32) -> io::Result<()> {
-        let (info, flags): (*const libc::siginfo_t, libc::c_uint) = (std::ptr::null(), 0);
-        let sent = match self.kind {
-            // SAFETY: a null `siginfo_t` is what the call takes for a signal like that of kill(2).
-            Kind::Pidfd => Errno::result(unsafe {
-                libc::syscall(
-                    libc::SYS_pidfd_send_signal,
-                    self.fd.as_raw_fd(),
-                    number,
-                    info,
-                    flags,
-                )
-            }),
+        match self.kind {
+            Kind::Pidfd => signal(&self.fd, number),
             Kind::Pipe => {
                 // SAFETY: the call takes two integers.
-                Errno::result(unsafe { libc::kill(self.id.cast_signed(), number) }).map(Into::into)
+                unless_gone(Errno::result(unsafe {
+                    libc::kill(self.id.cast_signed(), number)
+                }))
             }
-        };
-        match sent {
-            Ok(_) | Err(Errno::ESRCH) => Ok(()),
-            Err(errno) => Err(errno.into()),
         }
     }
 
