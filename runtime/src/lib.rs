@@ -97,8 +97,8 @@ pub mod __private;
 
 pub use error::{Error, ErrorKind, Result};
 pub use process::{
-    Builder, Child, Current, Handle, JoinError, JoinErrorKind, Parent, Process, children, current,
-    join_all, parent, set_exit_grace, wait_any,
+    Builder, Child, Current, Handle, JoinError, JoinErrorKind, Parent, Process, Ran, children,
+    current, join_all, parent, set_exit_grace, wait_any,
 };
 /// # Examples
 ///

@@ -165,7 +165,7 @@ impl StdError for Error {
 
 impl From<Error> for error::Error {
     fn from(error: Error) -> Self {
-        Self::new(error::ErrorKind::Connection, error.to_string()).because(error)
+        Self::whole(error::ErrorKind::Connection, error)
     }
 }
 

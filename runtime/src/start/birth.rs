@@ -22,7 +22,10 @@ pub(super) struct Birth {
     /// None in a copy of the parent, which knows it.
     pub(super) entry: Option<Place<Entry>>,
     pub(super) authkey: AuthKey,
+    /// What is left of it. The child ends itself then.
     pub(super) timeout: Option<Duration>,
+    /// Whether panics have a backtrace; `None` leaves it to the environment.
+    pub(super) backtrace: Option<bool>,
     pub(super) limits: Limits,
     #[serde(with = "serde_bytes")]
     pub(super) current_dir: Option<Vec<u8>>,

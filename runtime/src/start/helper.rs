@@ -326,9 +326,9 @@ fn ask(helper: &Arc<Helper>, wait: Wait) -> Result<Option<Newborn>> {
     let theirs = [theirs];
     let request_bytes = server::request(request.number, wait);
     let line = Line {
-        socket: helper.requests.as_fd(),
         peer: Some(helper.process.sentinel().as_fd()),
         stall: Some(STALL),
+        ..Line::on(helper.requests.as_fd())
     };
     match line.send_some(&[IoSlice::new(&request_bytes)], &theirs) {
         Ok(_) => Ok(Some(Newborn::requested(request, ours))),
@@ -351,9 +351,9 @@ impl Helper {
         let process = Ward::new(child.id(), None)?;
         let fds = [served, OwnedFd::from(file)];
         let line = Line {
-            socket: ours.as_fd(),
             peer: Some(process.sentinel().as_fd()),
             stall: Some(STALL),
+            ..Line::on(ours.as_fd())
         };
         line.send(kind::SERVE, &[], &fds)
             .map_err(|source| Error::os("the helper cannot be talked to", source))?;
@@ -369,6 +369,11 @@ impl Helper {
 
     fn free(&self) -> MutexGuard<'_, Vec<u32>> {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is stopped, and does nothing that it is asked for.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.process.sentinel().is_stopped()
     }
 
     /// Ends it at once, and what it has been asked for and not begun.

@@ -21,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) stderr: Option<Stdio>,
     pub(crate) limits: Limits,
     pub(crate) subreaper: bool,
+    pub(crate) kill_on_drop: Option<bool>,
+    pub(crate) backtrace: Option<bool>,
 }
 
 /// What the child may use; each is left as it is where it is none.
@@ -97,6 +99,8 @@ impl Settings {
             stdout: self.stdout.or(defaults.stdout),
             stderr: self.stderr.or(defaults.stderr),
             subreaper: self.subreaper || defaults.subreaper,
+            kill_on_drop: self.kill_on_drop.or(defaults.kill_on_drop),
+            backtrace: self.backtrace.or(defaults.backtrace),
             limits: Limits {
                 memory: self.limits.memory.or(defaults.limits.memory),
                 cpu_time: self.limits.cpu_time.or(defaults.limits.cpu_time),

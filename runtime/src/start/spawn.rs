@@ -97,6 +97,6 @@ pub(super) fn refused(source: io::Error) -> Error {
         io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
             Error::new(ErrorKind::Executable, "the executable cannot be run anew").because(source)
         }
-        _ => Error::os("the executable cannot be run anew", source),
+        _ => Error::making("the executable cannot be run anew", source),
     }
 }

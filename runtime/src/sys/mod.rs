@@ -8,10 +8,12 @@
     reason = "this is the module that unsafe code is confined to"
 )]
 
+pub(crate) mod abort;
 pub(crate) mod bell;
 pub(crate) mod board;
 pub(crate) mod clone;
 pub(crate) mod ctor;
+pub(crate) mod deadline;
 #[cfg(feature = "net")]
 pub(crate) mod endpoint;
 pub(crate) mod environment;
@@ -35,6 +37,7 @@ pub(crate) mod profile;
 pub(crate) mod random;
 pub(crate) mod readiness;
 pub(crate) mod robust;
+pub(crate) mod room;
 pub(crate) mod segment;
 pub(crate) mod sentinel;
 pub(crate) mod signal;
