@@ -336,6 +336,8 @@ fn kill_on_drop_ends_and_reaps() {
         assert!(handle.is_alive());
         writer.write_all(&[0]).unwrap();
         assert!(handle.wait().unwrap().success());
+        // The thread that reaps it would keep this process from being copied.
+        eventually("the thread ends", || threads() == 0);
         let child = builder()
             .kill_on_drop(false)
             .spawn(hold::new(other))

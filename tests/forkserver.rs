@@ -37,7 +37,7 @@ use std::{
         mpsc,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Runs a test while no other of these starts or counts processes.
@@ -384,6 +384,37 @@ fn hold() {
     loop {
         thread::park();
     }
+}
+
+#[test]
+fn stopped_helper_and_spare_are_replaced() {
+    alone_within_deadline(|| {
+        let begun = Instant::now();
+        run(parents::new());
+        let stopped = helper();
+        kill(number(stopped), Signal::SIGSTOP).unwrap();
+        eventually("it is stopped", || state(stopped) == Some('T'));
+        assert_eq!(run(parents::new()).0, std::process::id());
+        assert_ne!(helper(), stopped);
+        assert_eq!(state(stopped), None, "it was reaped");
+
+        prewarm(1).unwrap();
+        eventually("a spare is there", || spares().len() == 1);
+        let stopped = spares()[0];
+        kill(number(stopped), Signal::SIGSTOP).unwrap();
+        eventually("it is stopped", || state(stopped) == Some('T'));
+        // With arguments that the socket has no room for, too.
+        let bulk = vec![7; 10 << 20];
+        assert_eq!(run(sum::new(&bulk)), 70 << 20);
+        assert_eq!(state(stopped), None, "it was reaped");
+        // A wait without a bound would be ended by the deadline only.
+        assert!(begun.elapsed() < DEADLINE / 2, "{:?}", begun.elapsed());
+    });
+}
+
+#[process]
+fn sum(bytes: &[u8]) -> u64 {
+    bytes.iter().map(|byte| u64::from(*byte)).sum()
 }
 
 /// Whether children start while somebody kills the helper all the time.
