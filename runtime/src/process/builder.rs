@@ -228,7 +228,9 @@ impl Builder {
     ///
     /// [`ErrorKind`] tells what went wrong: this process is a daemon; an argument cannot be encoded; the executable cannot or
     /// must not be run anew; the system has no more processes, descriptors or memory; a setting cannot be applied; the child
-    /// ended before it reached its function, or made no progress for a minute. Nothing is left of the child after an error.
+    /// ended before it reached its function, or received nothing of what it was sent for a minute. Nothing is left of the child
+    /// after an error. Decoding the arguments has no limit but the [`timeout`](Self::timeout). A child that a helper makes and that is
+    /// stopped on its way is replaced by another one.
     #[doc(alias = "start")]
     #[expect(
         clippy::needless_pass_by_value,
