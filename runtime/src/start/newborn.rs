@@ -79,13 +79,13 @@ impl Drop for Ward {
         if let Some(sentinel) = &self.sentinel
             && !self.reaped.load(Ordering::Relaxed)
         {
-            if sentinel.signal(libc::SIGKILL).is_ok() {
-                let _ = sentinel.await_end();
-            } else {
-                // It has rights that this process has given up. It was told to end in other ways before this.
-                let _ = wait::readable(sentinel.as_fd(), wait::deadline(LAST_BREATH));
+            // It may have rights that this process has given up. It was told to end in other ways before this.
+            let _ = sentinel.signal(libc::SIGKILL);
+            let ended = wait::readable(sentinel.as_fd(), wait::deadline(LAST_BREATH));
+            // One that waits in the kernel for a broken disk stays a zombie when it ends.
+            if matches!(ended, Ok(true)) {
+                let _ = sentinel.reap();
             }
-            let _ = sentinel.reap();
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind},
+    sys::socket,
     wire::{self, Incoming, Line, Outgoing},
 };
 use serde::{Deserialize, Serialize};
@@ -116,8 +117,11 @@ pub(super) mod kind {
     pub(in crate::start) const SPILLED: u8 = 0x80;
 }
 
-/// What fits into a socket without anybody reading at the other end.
+/// What fits into a socket without anybody reading at the other end, unless the system has made it smaller than usual.
 const INLINE: usize = 64 << 10;
+
+/// What fits into any socket.
+const SMALL: usize = 1 << 10;
 
 pub(super) fn send_reached(line: &Line<'_>) -> io::Result<()> {
     line.send(kind::REACHED, &[], &[])
@@ -165,7 +169,9 @@ fn send_encoded(line: &Line<'_>, kind: u8, answer: &impl Serialize) -> io::Resul
 /// Sends an answer that the parent may read long after this process has ended: what is too large for the socket goes into
 /// memory of its own, so that a child never stays because nobody joins it, and its pidfd tells the truth.
 fn send(line: &Line<'_>, kind: u8, message: Outgoing<'_>) -> io::Result<()> {
-    if message.blobs.0.is_empty() && message.bytes.len() <= INLINE {
+    let length = message.bytes.len();
+    let fits = length <= SMALL || length <= INLINE.min(socket::room(line.socket));
+    if message.blobs.0.is_empty() && fits {
         return line.send(kind, &message.bytes, &message.fds);
     }
     spilled::send(line, kind, message)

@@ -54,6 +54,11 @@ pub(crate) fn peek(socket: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(peek_into(socket, &mut [0])? != 0)
 }
 
+/// How many bytes there is room for while nobody receives: half of what the kernel counts, which includes its own.
+pub(crate) fn room(socket: BorrowedFd<'_>) -> usize {
+    socket::getsockopt(&socket, socket::sockopt::SndBuf).unwrap_or(0) / 2
+}
+
 /// Whether the other side has received all that was sent.
 pub(crate) fn is_read(socket: BorrowedFd<'_>) -> io::Result<bool> {
     let mut unread: libc::c_int = 0;
