@@ -3,7 +3,7 @@
 #![allow(missing_docs, reason = "a test")]
 
 use nix::libc;
-use procession::{Builder, ErrorKind, JoinErrorKind, Process, Ran, StartMethod, Stdio, process};
+use procession::{Builder, ErrorKind, JoinErrorKind, Process, Ran, Stdio, process};
 use procession_tests::under_each_method;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::{
@@ -137,6 +137,7 @@ fn panic_is_told_with_its_place() {
         let child = Builder::new()
             .start_method(method)
             .name("naysayer")
+            .backtrace(false)
             .spawn(say_no::new("no, never"))
             .unwrap();
         let id = child.id();
@@ -168,14 +169,17 @@ fn backtrace_is_told_when_it_is_asked_for() {
         panic!("here")
     }
     under_each_method(|method| {
-        let builder = || Builder::new().start_method(method).stderr(Stdio::null());
-        let asked = || builder().backtrace(true);
-        // A copy has the answer of its parent, which was asked before.
+        let builder = || {
+            let builder = Builder::new().start_method(method).stderr(Stdio::null());
+            let builder = builder.env_remove("RUST_LIB_BACKTRACE");
+            builder.env_remove("RUST_BACKTRACE")
+        };
         let by_environment = || builder().env("RUST_BACKTRACE", "1");
         for (builder, wanted) in [
-            (asked(), true),
             (builder(), false),
-            (by_environment(), method != StartMethod::Fork),
+            (builder().backtrace(true), true),
+            (by_environment(), true),
+            (by_environment().env("RUST_LIB_BACKTRACE", "0"), false),
             (by_environment().backtrace(false), false),
         ] {
             let error = builder.spawn(trace::new()).unwrap().join().unwrap_err();

@@ -56,7 +56,7 @@ pub(crate) fn peek(socket: BorrowedFd<'_>) -> io::Result<bool> {
 
 /// How many bytes there is room for while nobody receives: half of what the kernel counts, which includes its own.
 pub(crate) fn room(socket: BorrowedFd<'_>) -> usize {
-    socket::getsockopt(&socket, socket::sockopt::SndBuf).unwrap_or(0) / 2
+    getsockopt(&socket, sockopt::SndBuf).unwrap_or(0) / 2
 }
 
 /// Whether the other side has received all that was sent.
