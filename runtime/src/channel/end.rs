@@ -142,6 +142,7 @@ impl End {
         let mut packet = 0;
         if !parcel.fds.is_empty() {
             packet = sending.next_packet();
+            step!();
             match self.carrier.send(packet, &parcel.fds) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -227,6 +228,7 @@ impl End {
                 0 => Ok(Some(Vec::new())),
                 packet => self.carrier.receive(packet),
             };
+            step!();
             receiving.release(&entry);
             if self.ring.is_watched() {
                 self.silence()?;

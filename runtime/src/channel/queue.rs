@@ -131,6 +131,14 @@ pub struct Sender<T>(Arc<End>, PhantomData<fn(T)>);
 /// ```
 pub struct Receiver<T>(Arc<End>, PhantomData<fn() -> T>);
 
+#[cfg(test)]
+impl<T> Sender<T> {
+    /// Whether somebody wants to be woken by a message, and by room.
+    pub(super) fn is_waited_for(&self) -> (bool, bool) {
+        self.0.ring.is_waited_for()
+    }
+}
+
 impl<T> Sender<T> {
     /// Sends a message, and waits for room for it as long as that takes.
     ///

@@ -208,6 +208,12 @@ impl Ring {
         self.word(word::ARRIVAL + WANTED).load(Ordering::Relaxed) == ALWAYS
     }
 
+    #[cfg(test)]
+    pub(super) fn is_waited_for(&self) -> (bool, bool) {
+        let is_wanted = |words| self.load(words + WANTED) != 0;
+        (is_wanted(word::ARRIVAL), is_wanted(word::ROOM))
+    }
+
     fn word(&self, at: usize) -> &AtomicU64 {
         self.mapping.get(at)
     }
@@ -217,6 +223,7 @@ impl Ring {
     }
 
     fn store(&self, at: usize, value: u64) {
+        step!();
         // Each is seen by whoever sees what was stored after it.
         self.word(at).store(value, Ordering::Release);
     }
@@ -228,6 +235,7 @@ impl Ring {
             return;
         }
         if self.load(words + RUNG) == 0 {
+            step!();
             // It cannot fail for an eventfd.
             let _ = bell.ring();
             self.store(words + RUNG, 1);
@@ -241,6 +249,7 @@ impl Ring {
     fn silence(&self, bell: &Bell, words: usize, wanted: u64) -> io::Result<()> {
         // First the word: one that says too little costs a ring too many, and one too much would cost a wake-up.
         self.store(words + RUNG, 0);
+        step!();
         bell.clear()?;
         let wanted = wanted.max(self.load(words + WANTED));
         self.store(words + WANTED, wanted);
@@ -314,7 +323,9 @@ impl Sending<'_> {
         let (at, straight) = ring.byte_at(start);
         let (first, rest) = bytes.split_at(straight.min(bytes.len()));
         ring.mapping.store(at, first);
+        step!();
         ring.mapping.store(ring.byte_at(0).0, rest);
+        step!();
         let (sent, length) = (ring.load(word::SENT), bytes.len() as u64);
         let entry = ring.entry_at(sent);
         for (field, value) in [start, length, packet, u64::from(spilled)]
@@ -328,7 +339,9 @@ impl Sending<'_> {
         ring.store(word::WRITE_AT, end);
         ring.ring(&ring.arrival, word::ARRIVAL);
         ring.store(word::SENT, sent.wrapping_add(1));
+        step!();
         drop(self.guard);
+        step!();
     }
 
     /// Prepares to sleep until a message comes; returns whether there is none.
@@ -412,7 +425,9 @@ impl Receiving<'_> {
         ring.ring(&ring.room, word::ROOM);
         let received = ring.load(word::RECEIVED);
         ring.store(word::RECEIVED, received.wrapping_add(1));
+        step!();
         drop(self.guard);
+        step!();
     }
 
     /// Prepares to sleep until there is more room; returns whether none has come about since the caller looked.
@@ -431,6 +446,7 @@ fn lock(lock: &Robust, deadline: Option<Instant>) -> io::Result<Option<robust::G
         // What one who died with it has left is whole at every moment.
         Ok(guard) => {
             guard.recovered();
+            step!();
             Ok(Some(guard))
         }
         Err(Refused::Busy) => Ok(None),
