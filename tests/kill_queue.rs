@@ -188,8 +188,8 @@ fn killed_receiver_takes_along_one_message_at_most() {
             }
             child.kill().unwrap();
             child.join().unwrap_err();
-            let left: Vec<u64> = receiver.try_iter().collect();
-            let taken: Vec<u64> = tells.iter().collect();
+            let left: Vec<u64> = receiver.try_iter().map(Result::unwrap).collect();
+            let taken: Vec<u64> = tells.iter().map(Result::unwrap).collect();
             // One may have been taken and not been told of.
             let known = left.len() + taken.len();
             assert!((255..=256).contains(&known), "{known} are known");

@@ -44,7 +44,7 @@ fn produce(to: Sender<Numbered>, who: u32, count: u32) {
 
 #[process]
 fn consume(from: Receiver<Numbered>) -> Vec<Numbered> {
-    from.into_iter().collect()
+    from.into_iter().collect::<Result<_, _>>().unwrap()
 }
 
 #[test]
@@ -228,14 +228,15 @@ fn what_was_sent_before_the_end_is_received() {
     }
     drop(sender);
     assert_eq!(
-        receiver.iter().collect::<Vec<i32>>(),
+        receiver.iter().collect::<Result<Vec<i32>, _>>().unwrap(),
         [0, 1, 2, 3, 4, 5, 6, 7]
     );
 }
 
 #[process]
 fn write_to(pipes: Receiver<(String, Fd<PipeWriter>)>) {
-    for (text, mut pipe) in pipes.into_iter().take(100) {
+    for message in pipes.into_iter().take(100) {
+        let (text, mut pipe) = message.unwrap();
         pipe.write_all(text.as_bytes()).unwrap();
     }
 }

@@ -9,6 +9,7 @@
 
 #[macro_use]
 mod step;
+mod bundle;
 mod carrier;
 mod connection;
 mod end;

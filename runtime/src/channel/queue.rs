@@ -3,7 +3,7 @@
 use super::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
     carrier::Carrier,
-    end::{End, Parts, Unreceived, Unsent},
+    end::{End, Parts, Receiving, Sending, Unreceived, Unsent},
     ring::{self, Ring},
 };
 use crate::{
@@ -46,6 +46,7 @@ use std::{
 /// #[process]
 /// fn square(jobs: Receiver<u64>, results: &Sender<u64>) {
 ///     for job in jobs {
+///         let job = job.expect("it can be decoded");
 ///         results.send(job * job).expect("somebody wants it");
 ///     }
 /// }
@@ -61,7 +62,7 @@ use std::{
 ///     jobs.send(n)?;
 /// }
 /// drop(jobs); // which ends the work
-/// assert_eq!(results.iter().sum::<u64>(), 385);
+/// assert_eq!(results.iter().sum::<Result<u64, _>>()?, 385);
 /// for worker in workers {
 ///     worker.join()?;
 /// }
@@ -82,9 +83,12 @@ pub fn queue<T>(capacity: usize) -> Result<(Sender<T>, Receiver<T>)> {
     let unmade = |source| Error::os("a queue cannot be made", source);
     let ring = Arc::new(Ring::create(capacity).map_err(unmade)?);
     let (senders, receivers) = Carrier::pair().map_err(unmade)?;
-    let sender = Sender(Arc::new(End::new(Arc::clone(&ring), senders)), PhantomData);
-    let receiver = Receiver(Arc::new(End::new(ring, receivers)), PhantomData);
-    Ok((sender, receiver))
+    let sender = End::new(Arc::clone(&ring), senders).map_err(unmade)?;
+    let receiver = End::new(ring, receivers).map_err(unmade)?;
+    Ok((
+        Sender(Arc::new(sender), PhantomData),
+        Receiver(Arc::new(receiver), PhantomData),
+    ))
 }
 
 /// The end of a [`queue`] where messages are put in.
@@ -105,7 +109,7 @@ pub fn queue<T>(capacity: usize) -> Result<(Sender<T>, Receiver<T>)> {
 /// assert_eq!(receiver.recv()?, "first");
 /// # Ok::<(), procession::Error>(())
 /// ```
-pub struct Sender<T>(Arc<End>, PhantomData<fn(T)>);
+pub struct Sender<T>(Arc<End<Sending>>, PhantomData<fn(T)>);
 
 /// The end of a [`queue`] where messages are taken out.
 ///
@@ -125,11 +129,11 @@ pub struct Sender<T>(Arc<End>, PhantomData<fn(T)>);
 /// sender.send(1)?;
 /// sender.send(2)?;
 /// drop(sender);
-/// assert_eq!(receiver.iter().collect::<Vec<i32>>(), [1, 2]);
+/// assert_eq!(receiver.iter().collect::<Result<Vec<i32>, _>>()?, [1, 2]);
 /// assert!(matches!(receiver.recv(), Err(RecvError::Disconnected)));
 /// # Ok::<(), procession::Error>(())
 /// ```
-pub struct Receiver<T>(Arc<End>, PhantomData<fn() -> T>);
+pub struct Receiver<T>(Arc<End<Receiving>>, PhantomData<fn() -> T>);
 
 #[cfg(test)]
 impl<T> Sender<T> {
@@ -252,20 +256,28 @@ impl<T> Receiver<T> {
             })
     }
 
-    /// Returns an iterator over the messages, which waits for each and ends when nobody is left to send one, or one cannot be received.
-    pub fn iter<Via>(&self) -> impl Iterator<Item = T>
+    /// Returns an iterator over the messages, which waits for each, and ends when the queue is empty and nobody is left to send.
+    ///
+    /// Any other error is an item: a message that cannot be decoded is told and the next one follows.
+    pub fn iter<Via>(&self) -> impl Iterator<Item = Result<T, RecvError>>
     where
         T: Transfer<Via>,
     {
-        std::iter::from_fn(|| self.recv().ok())
+        std::iter::from_fn(|| item(self.recv()))
     }
 
-    /// Returns an iterator over the messages that are there, which waits for none.
-    pub fn try_iter<Via>(&self) -> impl Iterator<Item = T>
+    /// Returns an iterator over the messages that are there, which waits for none. Errors are items, as those of [`iter`](Self::iter).
+    pub fn try_iter<Via>(&self) -> impl Iterator<Item = Result<T, RecvError>>
     where
         T: Transfer<Via>,
     {
-        std::iter::from_fn(|| self.try_recv().ok())
+        std::iter::from_fn(|| {
+            item(self.try_recv().map_err(|error| match error {
+                TryRecvError::Empty | TryRecvError::Disconnected => RecvError::Disconnected,
+                TryRecvError::Truncated => RecvError::Truncated,
+                TryRecvError::Failed(error) => RecvError::Failed(error),
+            }))
+        })
     }
 
     fn receive<Via>(&self, deadline: Option<Instant>) -> Result<T, Unreceived>
@@ -280,33 +292,39 @@ impl<T> Receiver<T> {
 
 impl<T> AsFd for Receiver<T> {
     /// Returns a descriptor that is readable while there is a message, or nobody is left to send one.
-    ///
-    /// # Panics
-    ///
-    /// When the system has no descriptor to give for it.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.readiness().expect("there are descriptors left")
+        self.0.readiness()
     }
 }
 
-/// An iterator over the messages of a [`Receiver`], which waits for each and ends when nobody is left to send one.
+/// An iterator over the messages of a [`Receiver`], which waits for each, and ends when the queue is empty and nobody is left to send.
+///
+/// Any other error is an item.
 #[derive(Debug)]
 pub struct IntoIter<T>(Receiver<T>);
 
 impl<T: Transfer> Iterator for IntoIter<T> {
-    type Item = T;
+    type Item = Result<T, RecvError>;
 
-    fn next(&mut self) -> Option<T> {
-        self.0.recv().ok()
+    fn next(&mut self) -> Option<Self::Item> {
+        item(self.0.recv())
     }
 }
 
 impl<T: Transfer> IntoIterator for Receiver<T> {
-    type Item = T;
+    type Item = Result<T, RecvError>;
     type IntoIter = IntoIter<T>;
 
     fn into_iter(self) -> IntoIter<T> {
         IntoIter(self)
+    }
+}
+
+/// What was received, as an item of an iterator.
+fn item<T>(received: Result<T, RecvError>) -> Option<Result<T, RecvError>> {
+    match received {
+        Err(RecvError::Disconnected) => None,
+        received => Some(received),
     }
 }
 
