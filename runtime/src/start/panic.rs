@@ -145,7 +145,11 @@ fn notice(info: &PanicHookInfo<'_>) {
     let fatal = match before {
         Some(before) if is_last_word(&seen.message) => before,
         _ if cfg!(panic = "abort") => seen,
-        _ => return drop(LAST.replace(Some(seen))),
+        _ => {
+            // The same holds here.
+            let _ = LAST.try_with(|last| last.replace(Some(seen)));
+            return;
+        }
     };
     // Nobody is left to be told if the parent does not listen.
     let _ = child::line().map(|line| reply::send_panicked(&line, &fatal.resolve()));
@@ -164,7 +168,9 @@ fn is_last_word(message: &str) -> bool {
 pub(super) fn caught(payload: &(dyn Any + Send)) -> Panic {
     let message = message(payload);
     // A hook of the program's own may have taken the place of ours, which then has seen another panic or none.
-    let last = LAST.take().filter(|seen| seen.message == message);
+    // A copy of a process that was made at the very end of a thread has no such place any more.
+    let last = LAST.try_with(RefCell::take).unwrap_or_default();
+    let last = last.filter(|seen| seen.message == message);
     last.map_or(
         Panic {
             message,
