@@ -289,6 +289,11 @@ impl Scene {
         if self.watched && self.receiver.is_empty() {
             assert!(matches!(self.receiver.try_recv(), Err(TryRecvError::Empty)));
             assert!(!self.is_ready(), "nothing is there, and it stays readable");
+        } else if self.watched {
+            assert!(
+                self.is_ready(),
+                "something is there, and it is not readable"
+            );
         }
         // What was given free is written over, and nothing that was not.
         self.fill();
@@ -381,6 +386,7 @@ fn kill_at_each_point(act: Act, waiting: &[Kind], watched: bool, least: u64) {
             scene.fill();
         }
         let outcome = killed(scene.start(act, point, Signal::SIGKILL));
+        scene.watched |= act == Act::Watch;
         let (sends, receives) = (matches!(act, Act::Send(_)), matches!(act, Act::Receive));
         let of_victim = scene.check(u64::from(receives));
         assert!(of_victim <= u64::from(sends), "it came twice");
@@ -557,6 +563,8 @@ fn sleeping_receiver_is_woken_whoever_was_killed() {
             });
             until(|| scene.sender.is_waited_for().0);
             let outcome = killed(scene.start(act, point, Signal::SIGKILL));
+            // If it has sent a message, that one is enough.
+            until(|| scene.receiver.is_empty());
             scene.send(Kind::Short);
             assert_eq!(asleep.join().unwrap(), scene.due);
             scene.due += 1;
@@ -572,14 +580,15 @@ fn sleeping_sender_is_woken_whoever_was_killed() {
         each_point(3, |point| {
             let mut scene = Scene::new(false);
             scene.fill();
-            let (sender, next) = (scene.sender.clone(), scene.next);
+            let (sender, next, full) = (scene.sender.clone(), scene.next, scene.sender.len());
             let asleep = thread::spawn(move || {
                 let message = Message::new(Who::Survivor, next, Kind::Short);
                 sender.send_timeout(message, SOON).unwrap();
             });
             until(|| scene.sender.is_waited_for().1);
             let outcome = killed(scene.start(act, point, Signal::SIGKILL));
-            // Room for whatever the first was.
+            // If it has received a message, that one is enough.
+            until(|| scene.sender.len() == full);
             drop(scene.receiver.recv_timeout(SOON).unwrap());
             asleep.join().unwrap();
             drop(scene.receiver.try_iter().collect::<Vec<_>>());
