@@ -81,8 +81,8 @@ fn wait(to: Sender<Message>, from: Receiver<Message>, who: u32) {
     }
 }
 
-fn torture(least: u64, victim: impl Fn(&Sender<Message>, &Receiver<Message>, u32) -> Child<()>) {
-    let (begun_all, time) = (Instant::now(), torture_time());
+fn torture(rounds: u64, victim: impl Fn(&Sender<Message>, &Receiver<Message>, u32) -> Child<()>) {
+    let (start, time) = (Instant::now(), torture_time());
     let before = (descriptors(), child_ids());
     let (sender, receiver) = queue(8).unwrap();
     let random = RandomState::new();
@@ -93,7 +93,7 @@ fn torture(least: u64, victim: impl Fn(&Sender<Message>, &Receiver<Message>, u32
         let last = last.insert(message.who, message.number);
         assert!(last.is_none_or(|last| last < message.number));
     };
-    for round in (0..).take_while(|round| *round < least || begun_all.elapsed() < time) {
+    for round in (0..).take_while(|round| *round < rounds || start.elapsed() < time) {
         let victims = [0, 1].map(|which| {
             let who = u32::try_from(1 + 2 * round + which).unwrap();
             victim(&sender, &receiver, who)
@@ -380,11 +380,11 @@ fn nobody_is_told_anything_wrong_when_others_are_killed() {
             count += receiver.join().unwrap();
         }
         assert!(count > 0);
-        let (sent, received) = (books.sent[0].load(Relaxed), books.received[0].load(Relaxed));
-        eprintln!("{kills} kills, {sent} sent, {received} received");
+        let [sent, arrived] = [&books.sent, &books.received].map(|count| count[0].load(Relaxed));
+        eprintln!("{kills} kills, {sent} sent, {arrived} received");
         // A killed receiver has taken along one at most; a killed sender may have sent one of which it did not tell.
-        assert!(sent <= received + kills, "{sent} sent, {received} received");
-        assert!(received <= sent + kills, "{sent} sent, {received} received");
+        assert!(sent <= arrived + kills, "{sent} sent, {arrived} received");
+        assert!(arrived <= sent + kills, "{sent} sent, {arrived} received");
         drop((books, over));
         assert_eq!((descriptors(), child_ids()), before);
     });

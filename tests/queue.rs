@@ -429,7 +429,7 @@ fn count_files(from: Receiver<(Vec<Fd<File>>, Vec<u8>)>) -> Vec<usize> {
     let received = from.iter().map(Result::unwrap);
     let look = |(files, bytes): (Vec<Fd<File>>, Vec<u8>)| {
         assert!(files.iter().all(|file| file.metadata().is_ok()));
-        assert!(bytes.is_empty() || bytes == [7; 1_000_000]);
+        assert!(bytes.is_empty() || bytes == vec![7; 1_000_000]);
         files.len()
     };
     received.map(look).collect()
@@ -530,8 +530,8 @@ fn without_descriptors_there_are_errors_and_no_panics() {
         spawn(method, send_without_descriptors::new(sender))
             .join()
             .unwrap();
-        let received: Vec<_> = receiver.iter().map(Result::unwrap).collect();
-        assert_eq!(received, [[1; 10], [2; 10]]);
+        let sent: Vec<_> = receiver.iter().map(Result::unwrap).collect();
+        assert_eq!(sent, [[1; 10], [2; 10]]);
     });
 }
 

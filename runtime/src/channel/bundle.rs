@@ -15,7 +15,7 @@ use std::{
 pub(super) const MOST: usize = MAX_FDS;
 
 /// Ties descriptors into bundles, no more than go with one packet.
-pub(super) fn tie(fds: Vec<OwnedFd>) -> io::Result<Vec<OwnedFd>> {
+pub(super) fn tie(fds: &[OwnedFd]) -> io::Result<Vec<OwnedFd>> {
     let mut bundles = Vec::new();
     let mut open: Option<OwnedFd> = None;
     for packet in fds.chunks(MAX_FDS) {

@@ -324,8 +324,8 @@ impl End<Receiving> {
     /// Removes what one who died while it sent may have left in a queue that is empty.
     fn tidy(&self) -> io::Result<()> {
         let is_rung = || wait::readable(self.ring.arrival(), Some(Instant::now()));
-        let is_tidy = !self.ring.may_have_strays() && !(self.ring.is_watched() && is_rung()?);
-        if is_tidy {
+        let is_untidy = self.ring.may_have_strays() || self.ring.is_watched() && is_rung()?;
+        if !is_untidy {
             return Ok(());
         }
         // Its holder, if it is stopped, keeps what it is about to send, and everybody from looking more often than this.

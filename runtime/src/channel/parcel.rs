@@ -72,7 +72,7 @@ impl Parcel {
         let form = Form { spilled, bundled };
         let fds = if bundled {
             let count = fds.len();
-            bundle::tie(fds).map_err(|source| {
+            bundle::tie(&fds).map_err(|source| {
                 let what = format!("a message with {count} descriptors cannot be sent");
                 Error::os(what, source)
             })?

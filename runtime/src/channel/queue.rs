@@ -30,9 +30,12 @@ use std::{
 /// descriptors go with it. A message of more than a quarter of that memory (256 bytes for each of the `capacity`, but 64 KiB to 16 MiB)
 /// goes through a memory of its own.
 ///
-/// A process that is killed takes along the message that it was sending or receiving, and no other; nobody waits for it. Who
-/// shares a queue trusts the others with its memory: what they write there can be wrong, but does no harm beyond wrong messages, errors
-/// and waits.
+/// A message can have any number of descriptors.
+///
+/// A process that is killed takes along the message that it was sending or receiving, and no other; nobody waits for it, and nobody
+/// else gets an error. A process that is stopped in the middle keeps the others waiting as long as it is stopped, but not longer than
+/// their timeouts, and an attempt that does not wait not longer than a fraction of a second. Those who share a queue trust each other
+/// with its memory: what they write there can be wrong, but does no harm beyond wrong messages, errors and waits.
 ///
 /// # Errors
 ///
@@ -117,7 +120,9 @@ pub struct Sender<T>(Arc<End<Sending>>, PhantomData<fn(T)>);
 /// what is in the queue is lost.
 ///
 /// Its [`AsFd`] is readable while there is a message, or nobody is left to send one, so that it can be waited for together with others:
-/// see [`wait`](super::wait). That makes sending a little dearer from then on.
+/// see [`wait`](super::wait). That makes sending a little dearer from then on. It can be readable, and nothing is there: another
+/// receiver was faster, or a process that sent or received was killed in the middle. So receive by [`try_recv`](Self::try_recv) then.
+/// An attempt that finds nothing makes it unreadable again.
 ///
 /// # Examples
 ///
@@ -292,6 +297,8 @@ impl<T> Receiver<T> {
 
 impl<T> AsFd for Receiver<T> {
     /// Returns a descriptor that is readable while there is a message, or nobody is left to send one.
+    ///
+    /// It is there from the beginning, so that this cannot fail.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.readiness()
     }

@@ -10,6 +10,9 @@ macro_rules! step {
 }
 
 #[cfg(test)]
+pub(super) use armed::{arm, disarm, reach};
+
+#[cfg(test)]
 mod armed {
     use nix::sys::signal::{Signal, raise};
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -41,6 +44,3 @@ mod armed {
         }
     }
 }
-
-#[cfg(test)]
-pub(super) use armed::{arm, disarm, reach};
