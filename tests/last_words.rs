@@ -2,7 +2,7 @@
 
 #![allow(missing_docs, reason = "a test")]
 
-use procession_tests::{with_each_method, with_method};
+use procession_tests::{DEADLINE, with_each_method, with_method, within};
 use std::process::Command;
 
 #[test]
@@ -28,4 +28,15 @@ fn last_words_of_threads_and_programs_arrive() {
             assert_eq!(said, expected.concat(), "{how}");
         });
     }
+}
+
+#[test]
+fn channels_work_when_the_main_thread_has_ended() {
+    within(DEADLINE, || {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_last_words"));
+        let output = program.arg("main thread").output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {errors}", output.status);
+        assert_eq!(output.stdout, b"queue: alone\npipe: alone\n");
+    });
 }

@@ -1,8 +1,9 @@
-//! Sends, receives and starts processes at the very end: of a thread, when its thread-locals are dropped, and of the program.
+//! Sends, receives and starts processes at the very end: of a thread, when its thread-locals are dropped, and of the program; and
+//! sends and receives when the main thread has ended.
 
 use procession::{
     Builder, ErrorKind, Fd,
-    channel::{pipe, queue},
+    channel::{Tasks, pipe, queue},
     process,
 };
 use std::{cell::Cell, fs::File, thread};
@@ -80,6 +81,26 @@ fn main() {
             // SAFETY: the function lives as long as the program.
             assert_eq!(unsafe { nix::libc::atexit(at_exit) }, 0);
             talk("hello");
+        }
+        Some("main thread") => {
+            thread::spawn(|| {
+                procession_tests::eventually("the main thread ends", || {
+                    procession_tests::state(std::process::id()) == Some('Z')
+                });
+                talk("alone");
+                let (sender, receiver) = queue(4).expect("there is memory");
+                sender
+                    .send(queue::<u8>(1).expect("there is memory"))
+                    .expect("it is sent");
+                let (inner, _) = receiver.recv().expect("it was sent");
+                inner.send(7).expect("there is a receiver");
+                let tasks = Tasks::new().expect("there are descriptors");
+                drop(tasks.start().expect("there are descriptors"));
+                assert!(tasks.are_done());
+                std::process::exit(0);
+            });
+            // SAFETY: the call takes an integer, and ends this thread without a look at its stack.
+            unsafe { nix::libc::syscall(nix::libc::SYS_exit, 0) };
         }
         _ => panic!("how?"),
     }

@@ -28,7 +28,11 @@ pub(super) fn tie(fds: &[OwnedFd]) -> io::Result<Vec<OwnedFd>> {
             }
         }
         let (end, bundle) = socket::packet_pair()?;
-        send(&end, packet)?;
+        send(&end, packet).map_err(|error| match error.kind() {
+            // A socket that has no room for anything.
+            io::ErrorKind::WouldBlock => Errno::ENOBUFS.into(),
+            _ => error,
+        })?;
         bundles.push(bundle);
         open = Some(end);
     }
