@@ -78,6 +78,9 @@ compile_error!(
     "procession supports Linux on x86-64 and aarch64, with glibc or musl, and nothing else yet"
 );
 
+#[cfg(test)]
+extern crate self as procession;
+
 pub mod channel;
 mod error;
 #[cfg(any(test, fuzzing))]

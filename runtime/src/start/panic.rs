@@ -204,7 +204,11 @@ fn notice(info: &PanicHookInfo<'_>) {
     let fatal = match before {
         Some(before) if is_last_word(&seen.panic.message) => before,
         _ if cfg!(panic = "abort") => seen,
-        _ => return drop(LAST.replace(Some(seen))),
+        _ => {
+            // The same holds here.
+            let _ = LAST.try_with(|last| last.replace(Some(seen)));
+            return;
+        }
     };
     if let Some(line) = child::line() {
         fatal.tell(&line);
@@ -224,7 +228,8 @@ fn is_last_word(message: &str) -> bool {
 pub(super) fn caught(payload: &(dyn Any + Send)) -> Seen {
     let message = message(payload);
     // A hook of the program's own may have taken the place of ours, which then has seen another panic or none.
-    let last = LAST.try_with(RefCell::take).ok().flatten();
+    // A copy of a process that was made at the very end of a thread has no such place any more.
+    let last = LAST.try_with(RefCell::take).unwrap_or_default();
     last.filter(|seen| seen.panic.message == message)
         .unwrap_or(Seen {
             panic: Panic {

@@ -22,7 +22,8 @@ pub(crate) fn replace(number: RawFd, fd: BorrowedFd<'_>) -> io::Result<()> {
 /// Opens the other end of a pipe, of which the descriptor is the end to read from
 /// ([proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_fd.5.html)).
 pub(crate) fn open_to_write(pipe: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
+    // The process's own directory is empty once its main thread has ended.
+    let path = format!("/proc/thread-self/fd/{}", pipe.as_raw_fd());
     // Of something else than a pipe, which a peer may have sent, this could wait.
     let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     Ok(open(path.as_str(), flags, Mode::empty())?)
