@@ -111,10 +111,10 @@ impl Builder {
         self
     }
 
-    /// Kills the process when its value is not there in time. By default it may take for ever.
+    /// Kills the process if it still runs after this time. By default it may run for ever.
     ///
     /// The time counts from the call of [`spawn`](Self::spawn), so starting the process and decoding the arguments are part of it.
-    /// Zero is over at once, and [`Duration::MAX`] is never. The kernel sends SIGKILL, so neither a busy loop nor blocked
+    /// A value that was sent before is not lost. Zero is over at once, and [`Duration::MAX`] is never. The kernel sends SIGKILL, so neither a busy loop nor blocked
     /// signals help against it; joining gives [`JoinErrorKind::TimedOut`](crate::JoinErrorKind::TimedOut), also where the process
     /// had not reached its function. A process that execs has left the timer behind: it is killed a second later, if this process
     /// waits for it.
