@@ -2,7 +2,14 @@
 
 use super::{StartMethod, Stdio, heritage::Variable, identity::AuthKey};
 use crate::error::{Error, ErrorKind, Result};
-use std::{ffi::OsString, os::unix::ffi::OsStrExt, path::PathBuf, time::Duration};
+use std::{
+    collections::HashMap,
+    env,
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStrExt,
+    path::PathBuf,
+    time::Duration,
+};
 
 /// The settings of a [`Builder`](crate::Builder): what is none is left to the attribute, then to the default.
 #[derive(Debug, Default)]
@@ -13,7 +20,7 @@ pub(crate) struct Settings {
     pub(crate) timeout: Option<Duration>,
     pub(crate) authkey: Option<AuthKey>,
     pub(crate) env_clear: bool,
-    /// Changes in the order they were asked for; none removes.
+    /// Changes in the order in which they were asked for; `None` removes the variable.
     pub(crate) env: Vec<(OsString, Option<OsString>)>,
     pub(crate) current_dir: Option<PathBuf>,
     pub(crate) stdin: Option<Stdio>,
@@ -63,22 +70,33 @@ impl Settings {
         self.env_clear || !self.env.is_empty()
     }
 
-    /// Returns what these settings make of an environment.
-    pub(super) fn environment(&self, inherited: &[Variable]) -> Vec<Variable> {
-        let mut environment = if self.env_clear {
-            Vec::new()
-        } else {
-            inherited.to_vec()
-        };
-        for (name, value) in &self.env {
-            let place = environment.iter().position(|(other, _)| other == name);
-            match (place, value) {
-                (Some(place), Some(value)) => environment[place].1.clone_from(value),
-                (Some(place), None) => drop(environment.remove(place)),
-                (None, Some(value)) => environment.push((name.clone(), value.clone())),
-                (None, None) => {}
+    /// Returns the environment of this process as these settings change it.
+    ///
+    /// The last word on a variable counts. One that is replaced stays in its place; those that are new come last. An environment
+    /// may have a variable twice, though not through these settings.
+    pub(super) fn environment(&self) -> Vec<Variable> {
+        if !self.changes_environment() {
+            return env::vars_os().collect();
+        }
+        let words = self.env.iter().enumerate();
+        let words = words.map(|(place, (name, value))| (name.as_os_str(), (place, value.as_ref())));
+        let last: HashMap<&OsStr, _> = words.collect();
+        let mut left = last.clone();
+        let mut environment = Vec::new();
+        if !self.env_clear {
+            for (name, value) in env::vars_os() {
+                if !last.contains_key(name.as_os_str()) {
+                    environment.push((name, value));
+                } else if let Some((_, Some(value))) = left.remove(name.as_os_str()) {
+                    environment.push((name, value.clone()));
+                }
             }
         }
+        let mut new: Vec<_> = left.into_iter().collect();
+        new.sort_unstable_by_key(|(_, (place, _))| *place);
+        let new = new.into_iter();
+        environment
+            .extend(new.filter_map(|(name, (_, value))| Some((name.to_owned(), value?.clone()))));
         environment
     }
 
