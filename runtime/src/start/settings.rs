@@ -71,32 +71,37 @@ impl Settings {
     }
 
     /// Returns the environment of this process as these settings change it.
-    ///
-    /// The last word on a variable counts. One that is replaced stays in its place; those that are new come last. An environment
-    /// may have a variable twice, though not through these settings.
     pub(super) fn environment(&self) -> Vec<Variable> {
-        if !self.changes_environment() {
-            return env::vars_os().collect();
+        let inherited = env::vars_os();
+        if self.changes_environment() {
+            self.changed(inherited)
+        } else {
+            inherited.collect()
         }
-        let words = self.env.iter().enumerate();
-        let words = words.map(|(place, (name, value))| (name.as_os_str(), (place, value.as_ref())));
-        let last: HashMap<&OsStr, _> = words.collect();
-        let mut left = last.clone();
+    }
+
+    /// Changes an environment. One that is replaced stays in its place, and new ones come last. An environment may have a variable
+    /// twice, though not through these settings.
+    fn changed(&self, inherited: impl Iterator<Item = Variable>) -> Vec<Variable> {
+        // The last word on a variable counts.
+        let mut words: HashMap<&OsStr, (usize, Option<&OsString>)> = HashMap::new();
+        for (place, (name, value)) in self.env.iter().enumerate() {
+            words.entry(name).or_insert((place, None)).1 = value.as_ref();
+        }
+        let mut left = words.clone();
         let mut environment = Vec::new();
-        if !self.env_clear {
-            for (name, value) in env::vars_os() {
-                if !last.contains_key(name.as_os_str()) {
-                    environment.push((name, value));
-                } else if let Some((_, Some(value))) = left.remove(name.as_os_str()) {
-                    environment.push((name, value.clone()));
-                }
+        for (name, value) in inherited.filter(|_| !self.env_clear) {
+            if !words.contains_key(name.as_os_str()) {
+                environment.push((name, value));
+            } else if let Some((_, Some(value))) = left.remove(name.as_os_str()) {
+                environment.push((name, value.clone()));
             }
         }
         let mut new: Vec<_> = left.into_iter().collect();
         new.sort_unstable_by_key(|(_, (place, _))| *place);
-        let new = new.into_iter();
-        environment
-            .extend(new.filter_map(|(name, (_, value))| Some((name.to_owned(), value?.clone()))));
+        for (name, (_, value)) in new {
+            environment.extend(value.map(|value| (name.to_owned(), value.clone())));
+        }
         environment
     }
 
@@ -123,5 +128,42 @@ impl Settings {
                 affinity: self.limits.affinity.or(defaults.limits.affinity),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Settings, Variable};
+
+    fn variables(text: &str) -> Vec<Variable> {
+        let words = text.split_whitespace();
+        let pairs = words.filter_map(|word| word.split_once('='));
+        pairs
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect()
+    }
+
+    #[test]
+    fn last_word_on_a_variable_counts() {
+        let inherited = || variables("A=1 B=2 A=3 C=4 D=5").into_iter();
+        let mut settings = Settings::default();
+        assert_eq!(
+            settings.changed(inherited()),
+            inherited().collect::<Vec<_>>()
+        );
+        for (name, value) in [
+            ("E", Some("6")),
+            ("A", None),
+            ("A", Some("7")),
+            ("C", Some("8")),
+        ] {
+            settings.env.push((name.into(), value.map(Into::into)));
+        }
+        settings.env.push(("C".into(), None));
+        assert_eq!(settings.changed(inherited()), variables("A=7 B=2 D=5 E=6"));
+        settings.env.push(("A".into(), None));
+        assert_eq!(settings.changed(inherited()), variables("B=2 D=5 E=6"));
+        settings.env_clear = true;
+        assert_eq!(settings.changed(inherited()), variables("E=6"));
     }
 }
