@@ -319,9 +319,13 @@ fn helper_holds_nothing_of_its_owner() {
         open.sort();
         let (null, others) = open.split_at(3);
         assert!(null.iter().all(|path| path == "/dev/null"), "{open:?}");
-        // Where it is asked, and what tells of its owner's end.
+        // Its own threads, what tells of its owner's end, and where it is asked.
+        let [threads, owner, requests] = others else {
+            panic!("{open:?}")
+        };
+        assert_eq!(*threads, format!("/proc/{helper}/task"));
         assert!(
-            others.len() == 2 && others[0].contains("pidfd") && others[1].starts_with("socket:"),
+            owner.contains("pidfd") && requests.starts_with("socket:"),
             "{open:?}"
         );
     });

@@ -44,6 +44,8 @@ pub(super) const FAILED: i32 = 1;
 /// The exit status of a child whose function panicked: that of a Rust program whose `main` did.
 const PANICKED: i32 = 101;
 
+const NO_NULL: &str = "/dev/null cannot be opened for its standard streams";
+
 /// How long the parent is waited for without going to sleep: as long as it takes for what it has to find out.
 const SOON: Duration = Duration::from_micros(100);
 
@@ -94,14 +96,16 @@ fn prepare(entered: Entered) -> Result<()> {
     }
     abort::watch().map_err(setting("its aborts cannot be watched"))?;
     panic::watch();
-    stdio::close_inherited().map_err(setting("what it inherited cannot be closed"))
+    stdio::replace_input_by_null().map_err(setting(NO_NULL))
 }
 
 /// Lives as the child, from its birth on.
 fn begin(socket: OwnedFd, birth: Option<Frame>, entered: Entered) -> ! {
-    profile::begin();
     let line = line_on(hold(socket));
-    let status = match arrive(&line, birth, entered) {
+    let arrived = arrive(&line, birth, entered);
+    // By now it has its environment, which says where the profile goes.
+    profile::begin();
+    let status = match arrived {
         Ok((entry, arguments)) => run(&line, entry, arguments),
         Err(error) => fail(&line, &error),
     };
@@ -143,19 +147,19 @@ pub(super) fn live_copied(socket: OwnedFd, known: Known<'_>) -> i32 {
 fn become_child(known: Known<'_>) -> Result<(Entry, Incoming)> {
     panic::watch();
     abort::watch().map_err(setting("its aborts cannot be watched"))?;
-    let no_streams = || setting("its standard streams cannot be opened");
+    let no_streams = || setting("its standard streams cannot be set");
     let above = |fds: Vec<OwnedFd>| -> Result<Vec<OwnedFd>> {
         let moved: io::Result<_> = fds.into_iter().map(stdio::above_standard).collect();
         moved.map_err(no_streams())
     };
     let (gifts, argument_fds) = (above(known.gifts)?, above(known.arguments.fds)?);
     // The parent's are not its own, but where it was given them.
-    stdio::replace_all_by_null().map_err(no_streams())?;
+    stdio::replace_all_by_null().map_err(setting(NO_NULL))?;
     for (role, fd) in known.roles.into_iter().zip(gifts) {
         accept(role, fd)?;
     }
     if let Some(environment) = known.environment {
-        heritage::set_environment(&environment)?;
+        heritage::set_environment(&environment);
     }
     overflow::say(overflow_message(&known.birth.name));
     settle(known.birth)?;
@@ -208,7 +212,9 @@ pub(super) fn rehearse(name: &str, entered: Entered) -> Result<()> {
     let root = stdio::working_directory().map_err(unsaid)?;
     ours.send(kind::BIRTH, &birth, &[null()?, null()?])
         .map_err(unsaid)?;
-    ours.send(kind::HERITAGE, &[], &[root]).map_err(unsaid)?;
+    let unchanged = Changes::default().encode()?;
+    ours.send(kind::HERITAGE, &unchanged, &[root])
+        .map_err(unsaid)?;
     let (_, mut arguments) = arrive(&theirs, None, entered)?;
     drop(arguments.take::<String>()?);
     reply::send_reached(&theirs).map_err(unsaid)?;
@@ -233,7 +239,7 @@ fn arrive(line: &Line<'_>, birth: Option<Frame>, entered: Entered) -> Result<(En
         wait::spin(line.socket, SOON);
         another_stack = inherit(next(line, "what its parent is like")?)?;
     } else {
-        stdio::fill_gaps().map_err(setting("its standard streams cannot be opened"))?;
+        stdio::fill_gaps().map_err(setting(NO_NULL))?;
     }
     let has_arguments = birth.has_arguments;
     let entry = settle(birth)?.ok_or_else(|| {
@@ -253,15 +259,13 @@ fn arrive(line: &Line<'_>, birth: Option<Frame>, entered: Entered) -> Result<(En
     Ok((entry, arguments.when_ready(reached)))
 }
 
-/// Takes on what the parent is like by now, where that is not what the helper was like; returns whether the stack has another limit.
+/// Takes on the environment of the parent, and what else is not as it was when the helper was started; returns whether the stack
+/// has another limit.
 fn inherit(Frame { bytes, fds, .. }: Frame) -> Result<bool> {
     for directory in fds {
         stdio::set_working_directory(directory.as_fd()).map_err(setting(
             "its working directory cannot be that of its parent",
         ))?;
-    }
-    if bytes.is_empty() {
-        return Ok(false);
     }
     let changes: Changes = wire::decode(&bytes).map_err(|source| {
         Error::new(ErrorKind::Decode, "what it inherits cannot be decoded").because(source)
@@ -344,6 +348,7 @@ fn settle(birth: Birth) -> Result<Option<Entry>> {
             daemon,
             start_method,
             parent,
+            before: None,
         },
         birth.authkey,
     );

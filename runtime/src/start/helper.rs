@@ -21,6 +21,7 @@ use crate::{
     wire::Line,
 };
 use std::{
+    env,
     io::{self, IoSlice},
     os::fd::{AsFd, OwnedFd},
     process,
@@ -74,16 +75,17 @@ fn state() -> MutexGuard<'static, State> {
 }
 
 impl State {
-    /// Returns the helper, started if there is none.
-    fn begin(&mut self) -> Result<&mut Current> {
+    /// Returns the helper, started if there is none; `None` where it could not do its work as things are.
+    fn begin(&mut self) -> Result<Option<&mut Current>> {
         let current = match self.current.take() {
             Some(current) => current,
+            None if standing::has_children_elsewhere() => return Ok(None),
             None => Current {
                 helper: Arc::new(Helper::start()?),
                 spares: Vec::new(),
             },
         };
-        Ok(self.current.insert(current))
+        Ok(Some(self.current.insert(current)))
     }
 
     fn target(&self) -> usize {
@@ -113,6 +115,8 @@ pub(super) struct Helper {
     /// What its owner was when it was started, and therefore what it is.
     standing: Standing,
     heritage: Heritage,
+    /// Whether its owner could look at it.
+    was_visible: bool,
 }
 
 /// One request to a helper: where the id of the child comes to stand.
@@ -167,11 +171,13 @@ pub(super) fn inheritance(helper: &Helper, settings: &Settings) -> Result<Inheri
     let (standing, dispositions) = standing::read().map_err(|_| Unfit::Unknown)?;
     let directory = stdio::working_directory().map_err(|_| Unfit::Unknown)?;
     let heritage = Heritage::now(dispositions).map_err(Unfit::Failed)?;
-    if standing != helper.standing || heritage.exceeds(&helper.heritage) {
+    let is_visible = || standing::may_look_at(helper.process.sentinel().id());
+    let same = standing == helper.standing && (!helper.was_visible || is_visible());
+    if !same || heritage.exceeds(&helper.heritage) {
         return Err(Unfit::Stale);
     }
     Ok(Inheritance {
-        changes: heritage.since(&helper.heritage, settings),
+        changes: heritage.since(&helper.heritage, &settings.environment()),
         directory,
     })
 }
@@ -192,7 +198,9 @@ fn current() -> Result<Option<(Arc<Helper>, Option<Newborn>)>> {
         return Ok(None);
     }
     state.starts = state.starts.saturating_add(1);
-    let current = state.begin()?;
+    let Some(current) = state.begin()? else {
+        return Ok(None);
+    };
     let ended = current.ended_spares();
     let helper = Arc::clone(&current.helper);
     // The one that was asked for first is the readiest.
@@ -347,8 +355,12 @@ impl Helper {
         let (requests, served) = socket::packet_pair().map_err(no_socket)?;
         let (board, file) =
             Board::create().map_err(|source| Error::os("no memory for the helper", source))?;
-        let child = spawn::launch_helper(&heritage.environment, theirs)?;
-        let process = Ward::new(child.id(), None)?;
+        // The loader and the libraries are to find what they would find in this process.
+        let variables: Vec<_> = env::vars_os().collect();
+        let id = spawn::launch(&variables, &theirs, None, None)?;
+        drop(theirs);
+        let process = Ward::new(id, None)?;
+        let was_visible = standing::may_look_at(id);
         let fds = [served, OwnedFd::from(file)];
         let line = Line {
             peer: Some(process.sentinel().as_fd()),
@@ -364,6 +376,7 @@ impl Helper {
             free: Mutex::new((0..).take(Board::LENGTH).collect()),
             standing,
             heritage,
+            was_visible,
         })
     }
 

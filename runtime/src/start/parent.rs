@@ -8,6 +8,7 @@ use super::{
     identity, lifeline,
     newborn::{Newborn, Unborn, Ward},
     reply::{self, Reply},
+    server,
     settings::Settings,
     spawn,
     stdio::{Opened, Stdio, Stream},
@@ -22,7 +23,7 @@ use crate::{
     wire::Outgoing,
 };
 use std::{
-    env, io,
+    io,
     os::{fd::OwnedFd, unix::ffi::OsStringExt},
     process::{ChildStderr, ChildStdin, ChildStdout},
     time::{Duration, Instant},
@@ -147,7 +148,7 @@ pub(crate) fn start(order: Order<'_>) -> Result<Started> {
     let mut newborn = if start_method == StartMethod::Fork {
         let environment = settings
             .changes_environment()
-            .then(|| settings.environment(&env::vars_os().collect::<Vec<_>>()));
+            .then(|| settings.environment());
         birth.timeout = left(deadline);
         let known = Known {
             birth,
@@ -249,9 +250,9 @@ fn by_spawn(settings: &Settings, gifts: &mut Gifts, pipe: Option<OwnedFd>) -> Re
         socket::pair().map_err(|source| Error::os("no socket to be had", source))?;
     // They are given by the exec.
     let (output, error) = (gifts.take(Role::Output), gifts.take(Role::Error));
-    let child = spawn::launch(settings, theirs, output, error)?;
-    // std's handle does nothing when it is dropped.
-    let ward = Ward::new(child.id(), pipe)?;
+    let variables = settings.environment();
+    let id = spawn::launch(&variables, &theirs, output.as_ref(), error.as_ref())?;
+    let ward = Ward::new(id, pipe)?;
     Ok(Newborn::made(ward, ours))
 }
 
@@ -286,6 +287,10 @@ fn by_helper(
                 if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) =>
             {
                 helper::give_up();
+                return Ok(None);
+            }
+            // Or more threads than one, of which only the first would be in the copy.
+            Err(Unborn::Refused(error)) if error.raw_os_error() == Some(server::MORE_THREADS) => {
                 return Ok(None);
             }
             Err(Unborn::Unknown) => return Ok(None),

@@ -126,21 +126,26 @@ impl Image {
     }
 }
 
-/// Returns by which path the running executable can be run again.
+/// Returns the path by which the running executable can be run again.
 ///
 /// This is a link that is right even when the file was deleted or replaced
-/// ([proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_exe.5.html)). A program that runs others by itself, as valgrind does, answers
-/// for that name when it is read, but not when it is run: there it has to be the path that is read from it. Such a program does
-/// not answer for the same name in another spelling, which tells.
+/// ([proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_exe.5.html)), and when the main thread has ended. A program that runs
+/// others by itself, as valgrind does, answers for `/proc/self/exe` when that is read, but not when it is run: there it has to be
+/// the path that is read from it. Such a program does not answer for the link of the thread, which tells.
 pub(crate) fn executable() -> &'static Path {
-    const LINK: &str = "/proc/self/exe";
+    const LINK: &str = "/proc/thread-self/exe";
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(
-        || match (fs::read_link(LINK), fs::read_link("/proc/./self/exe")) {
+        || match (fs::read_link("/proc/self/exe"), fs::read_link(LINK)) {
             (Ok(answered), Ok(real)) if answered != real => answered,
             _ => LINK.into(),
         },
     )
+}
+
+/// Returns whether a function is part of the main executable, rather than of a library.
+pub(crate) fn contains(function: fn()) -> io::Result<bool> {
+    Ok(Image::main()?.has_code_at(function as usize))
 }
 
 /// Returns whether the file that would be run anew is the program in memory: a dynamic loader that is run by name loads another

@@ -23,6 +23,7 @@ pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod gate;
 pub(crate) mod image;
+pub(crate) mod launch;
 pub(crate) mod lifeline;
 pub(crate) mod limits;
 pub(crate) mod mapping;

@@ -124,7 +124,8 @@ fn start_time(id: u32) -> io::Result<Option<u64>> {
 fn namespaces() -> u32 {
     let number = |name| fs::metadata(name).map_or(0, |file| file.ino());
     // A kernel may be without time namespaces.
-    let both = number("/proc/self/ns/pid") ^ number("/proc/self/ns/time").rotate_left(16);
+    let both =
+        number("/proc/thread-self/ns/pid") ^ number("/proc/thread-self/ns/time").rotate_left(16);
     #[allow(
         clippy::cast_possible_truncation,
         reason = "the numbers are of 32 bits"
