@@ -123,7 +123,7 @@ thread_local! {
 }
 
 impl Seen {
-    fn new(info: &PanicHookInfo<'_>) -> Self {
+    fn new(info: &PanicHookInfo<'_>, has_room: bool) -> Self {
         let location = info.location().map(|location| Location {
             file: location.file().to_owned(),
             line: location.line(),
@@ -135,7 +135,7 @@ impl Seen {
                 location,
                 backtrace: None,
             },
-            backtrace: backtrace::capture(),
+            backtrace: has_room.then(backtrace::capture).flatten(),
         }
     }
 
@@ -175,11 +175,13 @@ pub(super) fn watch() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         let _fuse = fuse();
-        notice(info);
-        if room::is_limited() && backtrace::is_printed() && !room::is_there_for_a_backtrace() {
-            print(info);
-        } else {
+        // Capturing one takes memory, and a lock that std takes again when there is none.
+        let has_room = !room::is_limited() || room::is_there_for_a_backtrace();
+        notice(info, has_room);
+        if has_room || !backtrace::is_printed() {
             before(info);
+        } else {
+            print(info);
         }
     }));
 }
@@ -195,8 +197,8 @@ fn print(info: &PanicHookInfo<'_>) {
     );
 }
 
-fn notice(info: &PanicHookInfo<'_>) {
-    let seen = Seen::new(info);
+fn notice(info: &PanicHookInfo<'_>, has_room: bool) {
+    let seen = Seen::new(info, has_room);
     // A thread that is being torn down has no such place any more, and no panic of it ends the process.
     let Ok(before) = LAST.try_with(RefCell::take) else {
         return;

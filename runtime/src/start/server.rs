@@ -167,8 +167,10 @@ fn await_birth(socket: &OwnedFd, owner: &OwnedFd, patience: Wait, entered: Enter
         deadline = wait::deadline(IDLE);
         // It would be taken for the helper else. The name is shown and no more.
         let _ = limits::set_name(IDLE_NAME);
-        // There is time: what is touched now is there later.
-        let _ = child::rehearse(IDLE_NAME, entered);
+        // If there is time, what is touched now is there later.
+        if !socket::has_something(socket.as_fd()) {
+            let _ = child::rehearse(IDLE_NAME, entered);
+        }
     }
     let waiting = [
         (socket.as_fd(), For::Reading),
