@@ -9,7 +9,7 @@ use nix::{
 };
 use procession::{Builder, ErrorKind, JoinError, JoinErrorKind, Ran, StartMethod, Stdio, process};
 use procession_tests::{
-    alone, child_ids, descriptors, eventually, state, threads, under_each_method,
+    alone, change, child_ids, descriptors, eventually, state, threads, under_each_method,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use std::{
@@ -124,6 +124,24 @@ fn process_killed_by_somebody_else_has_not_timed_out() {
         }
         let error = child.join().unwrap_err();
         assert_eq!(seen(&error), (JoinErrorKind::TimedOut, Ran::Maybe));
+    });
+}
+
+#[test]
+fn timeout_is_told_where_the_kernel_reaps() {
+    #[process]
+    fn ignore_and_join(method: StartMethod) {
+        change::children_ignored();
+        let builder = Builder::new().start_method(method).timeout(SECOND / 5);
+        let error = builder.spawn(hang::new()).unwrap().join().unwrap_err();
+        assert_eq!(error.kind(), JoinErrorKind::TimedOut);
+        let builder = Builder::new().start_method(method).timeout(Duration::MAX);
+        assert_eq!(builder.spawn(one::new()).unwrap().join().unwrap(), 1);
+    }
+    under_each_method(|method| {
+        let builder = Builder::new().start_method(method);
+        let child = builder.spawn(ignore_and_join::new(method)).unwrap();
+        child.join().unwrap();
     });
 }
 

@@ -297,6 +297,12 @@ pub mod change {
         unsafe { libc::signal(libc::SIGHUP, action) };
     }
 
+    /// Has the kernel reap the children of this process, which then has no statuses.
+    pub fn children_ignored() {
+        // SAFETY: the action is no handler that could do anything wrong.
+        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    }
+
     /// Sets the nice value.
     ///
     /// # Panics
