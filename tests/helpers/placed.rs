@@ -319,6 +319,9 @@ mod inherited {
     use nix::libc::{self, c_long};
 
     const FORBIDDEN: libc::c_ulong = 0;
+    // `prctl.h`; missing from the libc crate for some targets.
+    const PR_GET_SPECULATION_CTRL: libc::c_int = 52;
+    const PR_SET_SPECULATION_CTRL: libc::c_int = 53;
 
     /// Returns what each is.
     pub(crate) fn look() -> Vec<(String, c_long)> {
@@ -333,7 +336,9 @@ mod inherited {
                 unsafe { libc::personality(0xffff_ffff) }.into(),
             ),
             // SAFETY: the call takes an integer.
-            ("scheduler", unsafe { libc::sched_getscheduler(0) }.into()),
+            ("scheduler", unsafe {
+                libc::syscall(libc::SYS_sched_getscheduler, 0)
+            }),
             // SAFETY: the call takes integers.
             ("keyring", unsafe {
                 libc::syscall(libc::SYS_keyctl, 0, -3, 0)
@@ -342,7 +347,7 @@ mod inherited {
             ("huge pages", ask(libc::PR_GET_THP_DISABLE, 0)),
             ("machine checks", ask(libc::PR_MCE_KILL_GET, 0)),
             ("secure bits", ask(libc::PR_GET_SECUREBITS, 0)),
-            ("speculation", ask(libc::PR_GET_SPECULATION_CTRL, 0)),
+            ("speculation", ask(PR_GET_SPECULATION_CTRL, 0)),
         ];
         let (mut policy, address) = (0_i32, std::ptr::null::<libc::c_void>());
         // SAFETY: the result is a valid place to write to.
@@ -369,19 +374,26 @@ mod inherited {
             // SAFETY: these options take integers.
             unsafe { libc::prctl(option, first, second, FORBIDDEN, FORBIDDEN) };
         };
-        let nobody = libc::sched_param { sched_priority: 0 };
+        let priority = 0_i32;
         match number {
             // SAFETY: the call takes an integer.
             0 => drop(unsafe { libc::personality(0x004_0000) }),
             // SAFETY: the parameter is valid to read.
-            1 => drop(unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const nobody) }),
+            1 => drop(unsafe {
+                libc::syscall(
+                    libc::SYS_sched_setscheduler,
+                    0,
+                    libc::SCHED_BATCH,
+                    &raw const priority,
+                )
+            }),
             // SAFETY: a null name makes a new keyring.
             2 => drop(unsafe { libc::syscall(libc::SYS_keyctl, 1, std::ptr::null::<u8>()) }),
             3 => set(libc::PR_SET_TIMERSLACK, 123_456, 0),
             4 => set(libc::PR_SET_THP_DISABLE, 1, 0),
             5 => set(libc::PR_MCE_KILL, 1, 1),
             6 => set(libc::PR_SET_SECUREBITS, 1 << 2, 0),
-            7 => set(libc::PR_SET_SPECULATION_CTRL, 0, 1 << 2),
+            7 => set(PR_SET_SPECULATION_CTRL, 0, 1 << 2),
             // SAFETY: the policy of this number takes no nodes.
             _ => drop(unsafe {
                 libc::syscall(libc::SYS_set_mempolicy, 4, std::ptr::null::<u8>(), 0)

@@ -222,9 +222,10 @@ fn attributes() -> [c_long; ATTRIBUTES] {
         // SAFETY: each of these options takes nothing, tells by the value that it returns and changes nothing.
         (unsafe { libc::prctl(option, 0_u64, 0_u64, 0_u64, 0_u64) }).into()
     };
-    let mut priority = libc::sched_param { sched_priority: 0 };
+    // musl's functions for these two refuse, and its struct is larger than the kernel's.
+    let mut priority: c_int = 0;
     // SAFETY: the result is a valid place to write to; a pid of zero is this thread.
-    unsafe { libc::sched_getparam(0, &raw mut priority) };
+    unsafe { libc::syscall(libc::SYS_sched_getparam, 0, &raw mut priority) };
     [
         // SAFETY: this value asks and changes nothing.
         unsafe { libc::personality(ASK) }.into(),
@@ -238,8 +239,8 @@ fn attributes() -> [c_long; ATTRIBUTES] {
             )
         },
         // SAFETY: the call takes an integer; a pid of zero is this thread.
-        unsafe { libc::sched_getscheduler(0) }.into(),
-        priority.sched_priority.into(),
+        unsafe { libc::syscall(libc::SYS_sched_getscheduler, 0) },
+        priority.into(),
         state(libc::PR_GET_SECUREBITS),
         state(libc::PR_GET_THP_DISABLE),
         state(libc::PR_MCE_KILL_GET),
