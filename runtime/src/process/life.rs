@@ -24,6 +24,8 @@ const MARGIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Life {
+    /// A number that no other child of this process has, and an earlier child a lower one.
+    pub(super) serial: u64,
     pub(super) name: String,
     pub(super) daemon: bool,
     pub(super) start_method: StartMethod,
@@ -60,9 +62,12 @@ impl Life {
         timeout: Option<Timeout>,
         (sentinel, lifeline): (Sentinel, Option<OwnedFd>),
     ) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let serial = NEXT.fetch_add(1, Ordering::Relaxed);
         let state = Mutex::new(State::Running { lifeline });
         let (sent, detached) = (AtomicU64::new(0), AtomicBool::new(false));
         Self {
+            serial,
             name,
             daemon,
             start_method,
