@@ -131,7 +131,7 @@ fn process_killed_by_somebody_else_has_not_timed_out() {
 fn timeout_is_told_where_the_kernel_reaps() {
     #[process]
     fn ignore_and_join(method: StartMethod) {
-        change::children_ignored();
+        change::ends_ignored(true);
         let builder = Builder::new().start_method(method).timeout(SECOND / 5);
         let error = builder.spawn(hang::new()).unwrap().join().unwrap_err();
         assert_eq!(error.kind(), JoinErrorKind::TimedOut);

@@ -2,9 +2,17 @@
 
 #![allow(missing_docs, reason = "a test")]
 
+use nix::{
+    sched::{CloneFlags, unshare},
+    sys::resource::{Resource, getrlimit, setrlimit},
+};
 use procession::{Builder, StartMethod, process};
-use procession_tests::{alone, child_ids, descriptors, read_to_end, under_each_method};
+use procession_tests::{
+    DEADLINE, alone, change, child_ids, descriptors, eventually, read_to_end, state,
+    under_each_method, within,
+};
 use std::{
+    fs,
     io::{self, PipeWriter, Read, Write},
     process::{Command, Stdio},
     thread,
@@ -62,4 +70,146 @@ fn nobody_is_left_of_a_tree() {
         }
     });
     assert_eq!((descriptors(), child_ids()), before);
+}
+
+fn park() -> ! {
+    loop {
+        thread::park();
+    }
+}
+
+/// Goes on in another thread than the main one, which ends: `/proc` shows the state of a zombie.
+#[process]
+fn go_on_without_main_thread(held: PipeWriter) {
+    thread::spawn(move || {
+        (&held).write_all(&[0]).unwrap();
+        park();
+    });
+    change::end_this_thread();
+}
+
+/// Has a name that is not UTF-8, and that looks like the fields which follow a name.
+#[process]
+fn go_on_with_an_odd_name(held: PipeWriter) {
+    fs::write("/proc/thread-self/comm", b"a) Z 1 \xff\xfe(").unwrap();
+    (&held).write_all(&[0]).unwrap();
+    park();
+}
+
+#[process]
+fn have_a_child(held: PipeWriter, without_main_thread: bool, method: StartMethod) {
+    let builder = Builder::new().start_method(method);
+    let child = if without_main_thread {
+        builder.spawn(go_on_without_main_thread::new(held))
+    } else {
+        builder.spawn(go_on_with_an_odd_name::new(held))
+    };
+    child.unwrap().detach();
+    park();
+}
+
+#[test]
+fn descendants_that_look_odd_are_ended_as_well() {
+    let _alone = alone();
+    under_each_method(|method| {
+        for without_main_thread in [false, true] {
+            let (mut reader, writer) = io::pipe().unwrap();
+            let builder = Builder::new().start_method(method);
+            let parent = have_a_child::new(writer, without_main_thread, method);
+            let child = builder.spawn(parent).unwrap();
+            reader.read_exact(&mut [0]).unwrap();
+            child.handle().kill_tree().unwrap();
+            child.join().unwrap_err();
+            assert_eq!(read_to_end(&reader), "");
+        }
+    });
+}
+
+#[process]
+fn pass_on(mut from: io::PipeReader, mut to: PipeWriter) {
+    io::copy(&mut from, &mut to).unwrap();
+}
+
+/// A process that is not stopped passes on what it is given.
+#[test]
+fn error_leaves_the_process_as_it_was() {
+    let _alone = alone();
+    under_each_method(|method| {
+        let (from, mut to_child) = io::pipe().unwrap();
+        let (mut from_child, to) = io::pipe().unwrap();
+        let builder = Builder::new().start_method(method);
+        let child = builder.spawn(pass_on::new(from, to)).unwrap();
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, 3, hard).unwrap();
+        let refused = child.handle().kill_tree();
+        setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
+        refused.unwrap_err();
+        to_child.write_all(&[1]).unwrap();
+        from_child.read_exact(&mut [0]).unwrap();
+
+        // A process that somebody else has stopped is left so.
+        child.signal(nix::libc::SIGSTOP).unwrap();
+        eventually("it is stopped", || state(child.id()) == Some('T'));
+        setrlimit(Resource::RLIMIT_NOFILE, 3, hard).unwrap();
+        let refused = child.handle().kill_tree();
+        setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
+        refused.unwrap_err();
+        assert_eq!(state(child.id()), Some('T'));
+        child.handle().kill_tree().unwrap();
+        drop(to_child);
+    });
+}
+
+#[process]
+fn wait_for_end(mut held: io::PipeReader) {
+    let _ = held.read(&mut [0]);
+}
+
+/// Where `/proc` tells of the processes of another pid namespace, nobody knows from it who is whose descendant.
+#[process]
+fn try_with_foreign_proc() -> String {
+    let (reader, writer) = io::pipe().unwrap();
+    let start = || {
+        let builder = Builder::new().start_method(StartMethod::Spawn);
+        builder
+            .spawn(wait_for_end::new(reader.try_clone().unwrap()))
+            .unwrap()
+    };
+    let others: Vec<_> = (0..4).map(|_| start()).collect();
+    let child = start();
+    let error = child.handle().kill_tree().unwrap_err();
+    assert!(child.is_alive() && others.iter().all(procession::Child::is_alive));
+    // None of them is stopped.
+    drop(writer);
+    for child in others {
+        child.join().unwrap();
+    }
+    child.join().unwrap();
+    std::error::Error::source(&error).unwrap().to_string()
+}
+
+#[process]
+fn enter_namespace() -> Option<String> {
+    // It takes a right that not every machine gives.
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID).ok()?;
+    let builder = Builder::new().start_method(StartMethod::Spawn);
+    let child = builder.spawn(try_with_foreign_proc::new()).unwrap();
+    Some(child.join().unwrap())
+}
+
+#[test]
+fn nobody_is_ended_by_the_proc_of_another_namespace() {
+    let _alone = alone();
+    within(DEADLINE, || {
+        let apart = Builder::new()
+            .start_method(StartMethod::Spawn)
+            .timeout(DEADLINE);
+        match apart.spawn(enter_namespace::new()).unwrap().join().unwrap() {
+            Some(said) => assert_eq!(
+                said,
+                "/proc is not that of the pid namespace of this process"
+            ),
+            None => eprintln!("there are no pid namespaces here: nothing is tested"),
+        }
+    });
 }

@@ -297,10 +297,22 @@ pub mod change {
         unsafe { libc::signal(libc::SIGHUP, action) };
     }
 
-    /// Has the kernel reap the children of this process, which then has no statuses.
-    pub fn children_ignored() {
-        // SAFETY: the action is no handler that could do anything wrong.
-        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    /// Ends this thread and no other, without unwinding it.
+    pub fn end_this_thread() -> ! {
+        // SAFETY: the call takes an integer. What is on this stack stays there for ever, so no other thread loses anything by it.
+        unsafe { libc::syscall(libc::SYS_exit, 0) };
+        unreachable!("a thread that has ended does not go on")
+    }
+
+    /// Has SIGCHLD ignored, or not: where it is, the kernel reaps.
+    pub fn ends_ignored(ignored: bool) {
+        let action = if ignored {
+            libc::SIG_IGN
+        } else {
+            libc::SIG_DFL
+        };
+        // SAFETY: neither action is a handler that could do anything wrong.
+        unsafe { libc::signal(libc::SIGCHLD, action) };
     }
 
     /// Sets the nice value.

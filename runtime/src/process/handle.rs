@@ -4,10 +4,12 @@ use super::life::Life;
 use crate::{
     error::{Error, Result},
     start::StartMethod,
-    sys::{family, sentinel, wait},
+    sys::{
+        family::{self, Family},
+        wait,
+    },
 };
 use std::{
-    collections::BTreeMap,
     io,
     os::fd::{AsFd, BorrowedFd},
     process::ExitStatus,
@@ -15,8 +17,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a process that was killed may take to end.
-const LAST_BREATH: Duration = Duration::from_secs(5);
+/// How long what was killed may take to end.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A handle to a child: it can be cloned and sent to other threads, and can signal while another thread joins.
 ///
@@ -107,15 +109,17 @@ impl Handle {
 
     /// Ends the process and all of its descendants, with SIGKILL, and returns how the process ended.
     ///
-    /// They are stopped first, so that they start no others meanwhile. A descendant whose own parent has ended before is one no more, as
-    /// far as the system tells: started with [`Builder::subreaper`](crate::Builder::subreaper), the process keeps those too, and then
-    /// none is left when this returns. If the process itself has ended already, its descendants are no longer known, and live on.
+    /// They are stopped first, so that they start no others meanwhile. A descendant whose own parent has ended before is no descendant
+    /// any more, as far as the system shows: with [`Builder::subreaper`](crate::Builder::subreaper) the process keeps those too, and
+    /// then none is left when this returns. A descendant that `/proc` hides from this process (its mount option `hidepid`) is not
+    /// found. If the process itself has ended already, its descendants are not known any more, and live on.
     ///
     /// # Errors
     ///
-    /// When a descendant may not be signalled, having changed its user, or does not end within five seconds, as one that waits in the
-    /// kernel for a broken disk; when this process has not enough descriptors, one for each descendant. The process itself is
-    /// stopped then, or has ended.
+    /// When a descendant may not be signalled, having changed its user; when they, or the process, have not ended after ten seconds,
+    /// as one that waits in the kernel for a broken disk; when this process has not enough descriptors, one for each descendant; when
+    /// `/proc` is not mounted, or shows another pid namespace. Those that have not been killed by then go on: nothing stays stopped
+    /// that was not stopped before.
     ///
     /// # Examples
     ///
@@ -140,38 +144,53 @@ impl Handle {
     /// # Ok::<(), procession::Error>(())
     /// ```
     pub fn kill_tree(&self) -> Result<ExitStatus> {
+        if !self.is_alive() {
+            return self.wait();
+        }
+        let deadline = wait::deadline(PATIENCE);
+        let cannot = |source| self.refused("has descendants that cannot be ended", source);
+        family::check_proc().map_err(cannot)?;
+        let was_stopped = family::is_stopped(self.id());
         // It starts nothing more, and is there for orphans to come to, until nobody else is left.
         self.life
             .signal(libc::SIGSTOP)
             .map_err(|source| self.refused("cannot be stopped", source))?;
-        self.kill_descendants()
-            .map_err(|source| self.refused("has descendants that cannot be ended", source))?;
+        let mut family = Family::default();
+        if let Err(source) = self.kill_descendants(&mut family, deadline) {
+            family.resume();
+            if !was_stopped {
+                // It was signalled before, so it can be again, unless it has ended.
+                let _ = self.life.signal(libc::SIGCONT);
+            }
+            return Err(cannot(source));
+        }
         self.kill()?;
-        self.wait()
+        self.end_by(deadline)
     }
 
-    fn kill_descendants(&self) -> io::Result<()> {
+    fn kill_descendants(&self, family: &mut Family, deadline: Option<Instant>) -> io::Result<()> {
+        let in_time = || match deadline {
+            Some(deadline) if deadline <= Instant::now() => Err(io::ErrorKind::TimedOut),
+            _ => Ok(()),
+        };
         while self.is_alive() {
-            let mut found = BTreeMap::new();
+            // Those that are stopped start no more, so at some time there are no new ones.
             loop {
-                let mut new = family::living_descendants(self.id())?;
-                new.retain(|(who, _)| !found.contains_key(who));
+                in_time()?;
+                let new = family.grow(self.id(), || self.is_alive())?;
                 if new.is_empty() {
                     break;
                 }
-                for (_, pidfd) in &new {
-                    sentinel::signal(pidfd, libc::SIGSTOP)?;
+                for id in new {
+                    family.signal(id, libc::SIGSTOP)?;
                 }
-                found.extend(new);
             }
-            if found.is_empty() {
-                return Ok(());
+            if family.is_empty() {
+                break;
             }
-            for pidfd in found.values() {
-                sentinel::signal(pidfd, libc::SIGKILL)?;
-            }
-            for pidfd in found.values() {
-                if !wait::readable(pidfd.as_fd(), wait::deadline(LAST_BREATH))? {
+            family.signal_all(libc::SIGKILL)?;
+            for pidfd in family.pidfds() {
+                if !wait::readable(pidfd, deadline)? {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
             }
@@ -196,14 +215,21 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// When the process may not be signalled, or somebody else has reaped it.
+    /// When the process may not be signalled; when it has not ended ten seconds after SIGKILL, as one that waits in the kernel for
+    /// a broken disk, or that a debugger holds; when somebody else has reaped it, see [`wait`](Self::wait).
     pub fn shutdown(&self, grace: Duration) -> Result<ExitStatus> {
         self.terminate()?;
         if let Some(status) = self.wait_until(wait::deadline(grace))? {
             return Ok(status);
         }
         self.kill()?;
-        self.wait()
+        self.end_by(wait::deadline(PATIENCE))
+    }
+
+    /// Waits for a process that was killed.
+    fn end_by(&self, deadline: Option<Instant>) -> Result<ExitStatus> {
+        let late = || self.refused("does not end", io::ErrorKind::TimedOut.into());
+        self.wait_until(deadline)?.ok_or_else(late)
     }
 
     /// Waits for the process to end, for as long as that takes, and returns how it did. The value stays with the
@@ -211,7 +237,8 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// When somebody else has reaped the process: a `waitpid` for any child, or the kernel, where SIGCHLD is ignored.
+    /// When somebody else has reaped the process, and the kernel does not tell how it ended, as it does from Linux 6.15 on: a
+    /// `waitpid` for any child did, or the kernel itself, where SIGCHLD is ignored.
     pub fn wait(&self) -> Result<ExitStatus> {
         loop {
             if let Some(status) = self.wait_until(None)? {

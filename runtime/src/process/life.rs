@@ -22,6 +22,8 @@ use std::{
 
 #[derive(Debug)]
 pub(super) struct Life {
+    /// A number that no other child of this process has, and an earlier child a lower one.
+    pub(super) serial: u64,
     pub(super) name: String,
     pub(super) daemon: bool,
     pub(super) start_method: StartMethod,
@@ -108,9 +110,12 @@ impl Life {
         if let Some(timeout) = &timeout {
             timeout.watch(&sentinel);
         }
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let serial = NEXT.fetch_add(1, Ordering::Relaxed);
         let state = Mutex::new(State::Running { lifeline });
         let (sent, detached) = (AtomicU64::new(0), AtomicBool::new(false));
         Self {
+            serial,
             name,
             daemon,
             start_method,

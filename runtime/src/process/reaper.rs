@@ -2,14 +2,13 @@
 //!
 //! A child whose [`Child`](super::Child) was dropped while it ran would be a zombie from its end to ours. A thread waits for such
 //! children, and ends with the last of them: a program that joins its children never has it.
+//!
+//! The end of one costs the same however many there are: an epoll tells which has ended, and no other is looked at.
 
 use super::life::Life;
-use crate::sys::{
-    signal,
-    wait::{self, For},
-};
-use nix::sys::eventfd::{EfdFlags, EventFd};
+use crate::sys::{signal, watch::Watch};
 use std::{
+    collections::BTreeMap,
     io,
     os::fd::AsFd,
     process,
@@ -19,77 +18,307 @@ use std::{
 
 static REAPER: Mutex<Reaper> = Mutex::new(Reaper {
     owner: 0,
-    adopted: Vec::new(),
-    wake: None,
+    has_thread: false,
+    orphans: Orphans::new(),
 });
 
 struct Reaper {
     /// The process whose thread it is: a copy made by a bare `fork` has none.
     owner: u32,
-    adopted: Vec<Arc<Life>>,
-    /// Tells the thread that there is another one; none while there is no thread.
-    wake: Option<Arc<EventFd>>,
+    has_thread: bool,
+    orphans: Orphans<Arc<Life>>,
 }
 
 fn reaper() -> MutexGuard<'static, Reaper> {
-    REAPER.lock().unwrap_or_else(PoisonError::into_inner)
+    let mut reaper = REAPER.lock().unwrap_or_else(PoisonError::into_inner);
+    let this = process::id();
+    if reaper.owner != this {
+        // The epoll is the parent's as well: the copy closes its descriptor, and changes nothing in it.
+        *reaper = Reaper {
+            owner: this,
+            has_thread: false,
+            orphans: Orphans::new(),
+        };
+    }
+    reaper
+}
+
+/// Gives up the parent's children, in a copy of it.
+pub(super) fn disown() {
+    drop(reaper());
 }
 
 /// Has the child reaped when it ends.
 ///
-/// Where no thread can be had for it, it stays a zombie until the next child is adopted, or until the end.
+/// Where no thread or no descriptor can be had for that, it stays a zombie until later children are adopted, or until the end, which
+/// waits for it as well.
 pub(super) fn adopt(life: Arc<Life>) {
     let mut reaper = reaper();
-    let this = process::id();
-    if reaper.owner != this {
-        *reaper = Reaper {
-            owner: this,
-            adopted: Vec::new(),
-            wake: None,
-        };
+    reaper.orphans.adopt(life);
+    let Some(watch) = reaper.orphans.watch.clone() else {
+        return;
+    };
+    if !reaper.has_thread {
+        reaper.has_thread = in_thread(move || reap(&watch)).is_ok();
     }
-    reaper.adopted.push(life);
-    match &reaper.wake {
-        // A counter that cannot be raised further has been raised.
-        Some(wake) => drop(wake.write(1)),
-        None => reaper.wake = start().ok(),
+    if !reaper.has_thread {
+        let ended = reaper.orphans.take_ready();
+        drop(reaper);
+        reap_all(ended);
     }
 }
 
-fn start() -> io::Result<Arc<EventFd>> {
-    let wake = Arc::new(EventFd::from_flags(
-        EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK,
-    )?);
-    let ours = Arc::clone(&wake);
-    thread::Builder::new()
-        .name("procession-reap".into())
-        .spawn(move || reap(&ours))?;
-    Ok(wake)
+fn in_thread(act: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let thread = thread::Builder::new().name("procession-reap".into());
+    thread.spawn(act).map(drop)
 }
 
-fn reap(wake: &EventFd) {
-    // The program's signal handlers are no business of this thread. It works with them as well.
+/// Reaps as long as there is somebody to reap.
+fn reap(watch: &Watch) {
+    // The program's signal handlers are not to run in this thread. It works with them as well.
     let _ = signal::set_mask(signal::Mask::MAX);
     loop {
-        // A counter that nobody has raised has nothing to say.
-        let _ = wake.read();
-        let adopted = {
-            let mut reaper = reaper();
-            reaper.adopted.retain(|life| life.is_alive());
-            if reaper.adopted.is_empty() {
-                reaper.wake = None;
-                return;
-            }
-            reaper.adopted.clone()
+        let keys = watch.wait();
+        let mut reaper = reaper();
+        let Ok(keys) = keys else {
+            reaper.has_thread = false;
+            return;
         };
-        let pidfds = adopted.iter().map(|life| (life.as_fd(), For::Reading));
-        let fds: Vec<_> = [(wake.as_fd(), For::Reading)]
-            .into_iter()
-            .chain(pidfds)
-            .collect();
-        if wait::until_ready(&fds, None).is_err() {
-            reaper().wake = None;
+        let ended = reaper.orphans.take(&keys);
+        drop(reaper);
+        reap_all(ended);
+        let mut reaper = self::reaper();
+        if reaper.orphans.rest() {
+            reaper.has_thread = false;
             return;
         }
+    }
+}
+
+fn reap_all(ended: Vec<Arc<Life>>) {
+    for life in ended.into_iter().filter(Orphan::is_alive) {
+        // A debugger holds it, and no descriptor tells when it lets go.
+        let (ours, waiting) = (Arc::clone(&life), Arc::clone(&life));
+        if in_thread(move || drop(waiting.wait(None))).is_err() {
+            reaper().orphans.put_aside(ours);
+        }
+    }
+}
+
+/// What is to be reaped.
+trait Orphan {
+    /// A descriptor that is readable when it has ended.
+    fn sentinel(&self) -> impl AsFd;
+
+    /// Whether it has still to be reaped. One that can be is reaped by this.
+    fn is_alive(&self) -> bool;
+}
+
+impl Orphan for Arc<Life> {
+    fn sentinel(&self) -> impl AsFd {
+        (**self).as_fd()
+    }
+
+    fn is_alive(&self) -> bool {
+        Life::is_alive(self)
+    }
+}
+
+/// What is to be reaped, with what tells of its end.
+struct Orphans<O> {
+    begin: fn() -> io::Result<Watch>,
+    /// None while there is nothing to watch, or where there is no descriptor for it.
+    watch: Option<Arc<Watch>>,
+    watched: BTreeMap<u64, O>,
+    next_key: u64,
+    /// Those that cannot be watched. They are looked at now and then.
+    aside: Vec<O>,
+    /// How many aside are enough to look at them again.
+    enough: usize,
+}
+
+impl<O: Orphan> Orphans<O> {
+    fn adopt(&mut self, orphan: O) {
+        if let Err(orphan) = self.try_watch(orphan) {
+            self.put_aside(orphan);
+        }
+    }
+
+    fn try_watch(&mut self, orphan: O) -> Result<(), O> {
+        if self.watch.is_none() {
+            self.watch = (self.begin)().ok().map(Arc::new);
+        }
+        let Some(watch) = &self.watch else {
+            return Err(orphan);
+        };
+        let key = self.next_key;
+        if watch.add_once(orphan.sentinel().as_fd(), key).is_err() {
+            return Err(orphan);
+        }
+        self.next_key += 1;
+        self.watched.insert(key, orphan);
+        Ok(())
+    }
+
+    /// Keeps one that cannot be watched.
+    fn put_aside(&mut self, orphan: O) {
+        self.aside.push(orphan);
+        if self.aside.len() >= self.enough {
+            self.look_aside();
+        }
+    }
+
+    /// Reaps of those aside who has ended, and watches the others if that can be done by now.
+    fn look_aside(&mut self) {
+        for orphan in std::mem::take(&mut self.aside) {
+            if orphan.is_alive()
+                && let Err(orphan) = self.try_watch(orphan)
+            {
+                self.aside.push(orphan);
+            }
+        }
+        // Twice as many as are left: each costs two looks on average, however many there are.
+        self.enough = 2 * self.aside.len() + 1;
+    }
+
+    /// Takes out those that have ended.
+    fn take(&mut self, keys: &[u64]) -> Vec<O> {
+        let Some(watch) = &self.watch else {
+            return Vec::new();
+        };
+        let ended = keys.iter().filter_map(|key| self.watched.remove(key));
+        ended
+            .inspect(|orphan| watch.remove(orphan.sentinel().as_fd()))
+            .collect()
+    }
+
+    /// Takes out those that are found to have ended.
+    fn take_ready(&mut self) -> Vec<O> {
+        let mut ended = Vec::new();
+        while let Some(watch) = &self.watch
+            && let Ok(keys) = watch.ready()
+            && !keys.is_empty()
+        {
+            ended.extend(self.take(&keys));
+        }
+        ended
+    }
+
+    /// Gives back what tells of ends, if there is nothing to wait for. Returns whether that is so.
+    fn rest(&mut self) -> bool {
+        if self.watched.is_empty() {
+            // It may watch some of them.
+            self.look_aside();
+        }
+        if self.watched.is_empty() {
+            self.watch = None;
+        }
+        self.watch.is_none()
+    }
+}
+
+impl<O> Orphans<O> {
+    const fn new() -> Self {
+        Self {
+            begin: Watch::new,
+            watch: None,
+            watched: BTreeMap::new(),
+            next_key: 0,
+            aside: Vec::new(),
+            enough: 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Orphan, Orphans};
+    use crate::sys::{sentinel, watch::Watch};
+    use std::{
+        cell::Cell,
+        io::{self, PipeReader, PipeWriter},
+        os::fd::AsFd,
+        rc::Rc,
+    };
+
+    /// Lives as long as somebody holds the other end of the pipe.
+    struct Fake {
+        sentinel: PipeReader,
+        looks: Rc<Cell<usize>>,
+    }
+
+    impl Orphan for Fake {
+        fn sentinel(&self) -> impl AsFd {
+            &self.sentinel
+        }
+
+        fn is_alive(&self) -> bool {
+            self.looks.set(self.looks.get() + 1);
+            !sentinel::has_ended(self.sentinel.as_fd())
+        }
+    }
+
+    fn fakes(count: usize) -> (Vec<Fake>, Vec<PipeWriter>, Rc<Cell<usize>>) {
+        let looks = Rc::new(Cell::new(0));
+        let pairs = (0..count).map(|_| io::pipe().unwrap());
+        let (sentinels, lives): (Vec<_>, Vec<_>) = pairs.unzip();
+        let fakes = sentinels.into_iter().map(|sentinel| Fake {
+            sentinel,
+            looks: Rc::clone(&looks),
+        });
+        (fakes.collect(), lives, looks)
+    }
+
+    #[test]
+    fn end_of_one_costs_no_look_at_the_others() {
+        let (fakes, lives, looks) = fakes(200);
+        let mut orphans = Orphans::new();
+        for fake in fakes {
+            orphans.adopt(fake);
+        }
+        let count = lives.len();
+        for life in lives {
+            assert!(!orphans.rest());
+            drop(life);
+            let keys = orphans.watch.as_ref().unwrap().wait().unwrap();
+            let ended = orphans.take(&keys);
+            assert_eq!(ended.iter().filter(|fake| !fake.is_alive()).count(), 1);
+        }
+        assert_eq!(looks.get(), count);
+        assert!(orphans.rest() && orphans.watched.is_empty());
+    }
+
+    #[test]
+    fn those_that_have_ended_are_found_without_a_thread() {
+        let (fakes, mut lives, _) = fakes(100);
+        let mut orphans = Orphans::new();
+        for fake in fakes {
+            orphans.adopt(fake);
+        }
+        assert_eq!(orphans.take_ready().len(), 0);
+        lives.truncate(10);
+        assert_eq!(orphans.take_ready().len(), 90);
+        assert_eq!(orphans.take_ready().len(), 0);
+        drop(lives);
+        assert_eq!(orphans.take_ready().len(), 10);
+        assert!(orphans.rest());
+    }
+
+    #[test]
+    fn those_that_cannot_be_watched_are_looked_at_now_and_then() {
+        let (fakes, lives, looks) = fakes(100);
+        let mut orphans = Orphans::new();
+        orphans.begin = || Err(io::ErrorKind::OutOfMemory.into());
+        for fake in fakes {
+            orphans.adopt(fake);
+        }
+        assert_eq!(orphans.aside.len(), 100);
+        assert!(looks.get() <= 200, "{} looks", looks.get());
+        // Later there is a descriptor again.
+        orphans.begin = Watch::new;
+        assert!(!orphans.rest());
+        assert!(orphans.aside.is_empty());
+        drop(lives);
+        assert_eq!(orphans.take_ready().len(), 100);
     }
 }

@@ -1,12 +1,13 @@
-//! The descendants of a process, as [proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html) tells of them, and who takes
-//! over orphans.
+//! The descendants of a process, as [proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html) shows them, and the process
+//! that takes over orphans.
 
 use super::sentinel;
 use nix::sys::prctl;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, btree_map::Entry},
     fs, io,
-    os::fd::OwnedFd,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    process,
 };
 
 /// Has this process become the parent of those of its descendants whose own parent ends, so that they are found below it.
@@ -14,65 +15,188 @@ pub(crate) fn keep_orphans() -> io::Result<()> {
     Ok(prctl::set_child_subreaper(true)?)
 }
 
-/// What is told of one process.
+/// The fields of `/proc/<id>/stat` that are used here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stat {
+    state: u8,
     parent: u32,
-    state: char,
-    start: u64,
 }
 
 fn stat(id: u32) -> Option<Stat> {
-    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    // The name, which may hold anything, ends with the last parenthesis.
-    let (_, fields) = stat.rsplit_once(") ")?;
-    let mut fields = fields.split(' ');
+    parse(&fs::read(format!("/proc/{id}/stat")).ok()?)
+}
+
+/// The name of a process can hold any byte, so that the line need not be text. The name ends with the last parenthesis.
+fn parse(stat: &[u8]) -> Option<Stat> {
+    let name_end = stat.iter().rposition(|byte| *byte == b')')?;
+    let fields = stat.get(name_end + 1..)?.strip_prefix(b" ")?;
+    let mut fields = fields.split(|byte| *byte == b' ');
     Some(Stat {
-        state: fields.next()?.chars().next()?,
-        parent: fields.next()?.parse().ok()?,
-        start: fields.nth(17)?.parse().ok()?,
+        state: *fields.next()?.first()?,
+        parent: str::from_utf8(fields.next()?).ok()?.parse().ok()?,
     })
 }
 
-/// Returns every descendant of a process that has not ended: its id and the time of its start, which are its alone, and a pidfd.
-pub(crate) fn living_descendants(root: u32) -> io::Result<Vec<((u32, u64), OwnedFd)>> {
-    let mut stats = BTreeMap::new();
+/// Whether a process is stopped by a signal or a debugger.
+pub(crate) fn is_stopped(id: u32) -> bool {
+    stat(id).is_some_and(|stat| matches!(stat.state, b'T' | b't'))
+}
+
+/// Fails where `/proc` does not show the processes by the ids that they have for this process.
+pub(crate) fn check_proc() -> io::Result<()> {
+    let foreign = || {
+        io::Error::new(
+            io::ErrorKind::Unsupported,
+            "/proc is not that of the pid namespace of this process",
+        )
+    };
+    // There is no such entry where the mounted namespace does not contain this process.
+    let status = fs::read("/proc/thread-self/status").map_err(|_| foreign())?;
+    let field = |name: &str| {
+        let mut lines = status.split(|byte| *byte == b'\n');
+        let line = lines.find_map(|line| line.strip_prefix(name.as_bytes()))?;
+        str::from_utf8(line).ok()
+    };
+    let id = process::id().to_string();
+    let is_own_id = field("Tgid:").is_some_and(|field| field.trim() == id);
+    // One id for each namespace from the mounted one down to that of the process.
+    let is_own_namespace = field("NSpid:").is_some_and(|ids| ids.split_whitespace().count() == 1);
+    if is_own_id && is_own_namespace {
+        Ok(())
+    } else {
+        Err(foreign())
+    }
+}
+
+/// Descendants of a process. Each is held by a pidfd, so that none is taken for another one that got its id later.
+#[derive(Debug, Default)]
+pub(crate) struct Family(BTreeMap<u32, Member>);
+
+#[derive(Debug)]
+struct Member {
+    pidfd: OwnedFd,
+    /// Whether somebody else had stopped it before it was found.
+    was_stopped: bool,
+}
+
+impl Family {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn pidfds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.0.values().map(|member| member.pidfd.as_fd())
+    }
+
+    /// Adds the descendants of a process that live and are not in it yet, and returns their ids. Those that have ended are removed.
+    ///
+    /// `root_lives` tells whether the process still has its id.
+    pub(crate) fn grow(
+        &mut self,
+        root: u32,
+        root_lives: impl Fn() -> bool,
+    ) -> io::Result<Vec<u32>> {
+        self.0
+            .retain(|_, member| !sentinel::has_ended(member.pidfd.as_fd()));
+        let children = children_by_parent()?;
+        let mut parents: Vec<u32> = self.0.keys().copied().chain([root]).collect();
+        let mut new = Vec::new();
+        while let Some(parent) = parents.pop() {
+            for id in children.get(&parent).into_iter().flatten() {
+                let Entry::Vacant(place) = self.0.entry(*id) else {
+                    continue;
+                };
+                let pidfd = match sentinel::open_pidfd(*id) {
+                    Ok(pidfd) => pidfd,
+                    // It has ended meanwhile.
+                    Err(error) if error.raw_os_error() == Some(libc::ESRCH) => continue,
+                    Err(error) => return Err(error),
+                };
+                // The order matters. While a process lives, its id is not another's: neither its own, of which the parent is read
+                // when the pidfd is there, nor that of the parent, which has to live after that.
+                let Some(stat) = stat(*id).filter(|stat| stat.parent == parent) else {
+                    continue;
+                };
+                // The state does not tell whether it lives: where the main thread has ended before others, it is that of a zombie.
+                if sentinel::has_ended(pidfd.as_fd()) {
+                    continue;
+                }
+                place.insert(Member {
+                    pidfd,
+                    was_stopped: matches!(stat.state, b'T' | b't'),
+                });
+                let parent_lives = match self.0.get(&parent) {
+                    Some(member) => !sentinel::has_ended(member.pidfd.as_fd()),
+                    None => root_lives(),
+                };
+                if parent_lives {
+                    new.push(*id);
+                    parents.push(*id);
+                } else {
+                    self.0.remove(id);
+                }
+            }
+        }
+        Ok(new)
+    }
+
+    /// Sends a signal to one of them, if it is still there to get it.
+    pub(crate) fn signal(&self, id: u32, number: i32) -> io::Result<()> {
+        let member = self.0.get(&id);
+        member.map_or(Ok(()), |member| sentinel::signal(&member.pidfd, number))
+    }
+
+    /// Sends a signal to all of them, also when one may not be signalled; the error is that of the first such one.
+    pub(crate) fn signal_all(&self, number: i32) -> io::Result<()> {
+        let members = self.0.values();
+        let sent = members.map(|member| sentinel::signal(&member.pidfd, number));
+        sent.fold(Ok(()), Result::and)
+    }
+
+    /// Lets those go on that were not stopped before they were found.
+    pub(crate) fn resume(&self) {
+        for member in self.0.values().filter(|member| !member.was_stopped) {
+            // One that may not be signalled was not stopped either.
+            let _ = sentinel::signal(&member.pidfd, libc::SIGCONT);
+        }
+    }
+}
+
+/// Returns the ids of all processes, by the id of the parent.
+fn children_by_parent() -> io::Result<BTreeMap<u32, Vec<u32>>> {
+    let mut children = BTreeMap::<_, Vec<_>>::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
         let id = name.to_str().and_then(|name| name.parse().ok());
-        // One that has ended meanwhile is no matter.
+        // One that has ended meanwhile is of no interest.
         if let Some((id, stat)) = id.and_then(|id| Some((id, stat(id)?))) {
-            stats.insert(id, stat);
+            children.entry(stat.parent).or_default().push(id);
         }
     }
-    let mut found = BTreeSet::from([root]);
-    loop {
-        let before = found.len();
-        let below = stats
-            .iter()
-            .filter(|(_, stat)| found.contains(&stat.parent));
-        let below: Vec<u32> = below.map(|(id, _)| *id).collect();
-        found.extend(below);
-        if found.len() == before {
-            break;
+    Ok(children)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Stat, check_proc, parse};
+
+    #[test]
+    fn any_name_can_stand_in_a_stat() {
+        for name in [&b"sh"[..], b"a) Z 1 (", b"\xd0\xd0)", b"", b") "] {
+            let line = [b"12 (", name, b") S 7 12 12 0"].concat();
+            let expected = Stat {
+                state: b'S',
+                parent: 7,
+            };
+            assert_eq!(parse(&line), Some(expected), "{name:?}");
+        }
+        for line in [&b""[..], b"12 (sh)", b"12 (sh) S", b"12 (sh) S x 1", b"12"] {
+            assert_eq!(parse(line), None, "{line:?}");
         }
     }
-    found.remove(&root);
-    let mut pidfds = Vec::new();
-    for id in found {
-        let seen = stats
-            .get(&id)
-            .filter(|seen| !matches!(seen.state, 'Z' | 'X'));
-        let Some(seen) = seen else { continue };
-        let pidfd = match sentinel::open_pidfd(id) {
-            Ok(pidfd) => pidfd,
-            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => continue,
-            Err(error) => return Err(error),
-        };
-        // Opened first, and looked at then: it is not another process that was given the id.
-        if stat(id).is_some_and(|stat| stat.start == seen.start) {
-            pidfds.push(((id, seen.start), pidfd));
-        }
+
+    #[test]
+    fn own_proc_is_known() {
+        check_proc().unwrap();
     }
-    Ok(pidfds)
 }

@@ -2,9 +2,9 @@
 //!
 //! [pidfd_open(2)](https://man7.org/linux/man-pages/man2/pidfd_open.2.html) is older than every kernel this crate supports, but
 //! valgrind and some container sandboxes do not know it. There the child holds the write end of a pipe, which its end closes, and
-//! is known by its id: which is as good, because nobody else's process can have the id of a child that has not been reaped. Only a
-//! child that closes descriptors it does not own, or hands them on by a bare `fork`, could not be told apart from one that ended,
-//! or that lives.
+//! is known by its id: nobody else's process can have the id of a child that has not been reaped, and before it is used, it is
+//! checked that there is such a child. Only a child that closes descriptors it does not own, or hands them on by a bare `fork`, could
+//! not be told apart from one that ended, or that lives.
 
 use super::wait;
 use nix::{errno::Errno, sys::wait::WaitPidFlag};
@@ -51,7 +51,8 @@ pub(crate) enum Reaped {
     Running,
     /// It ended so.
     Ended(ExitStatus),
-    /// Somebody else has reaped it: a `waitpid(-1)` of the user's, or the kernel, where SIGCHLD is ignored.
+    /// Somebody else has reaped it, and the kernel does not tell how it ended: a `waitpid(-1)` of the user's, or the kernel, where
+    /// SIGCHLD is ignored.
     Elsewhere,
 }
 
@@ -88,6 +89,79 @@ fn unless_gone<T>(sent: nix::Result<T>) -> io::Result<()> {
     }
 }
 
+/// Sends a signal to a child of ours by its id. Does nothing where no child has that id: somebody else has reaped it, and the id may
+/// be another process's.
+fn kill_child(id: u32, number: i32) -> io::Result<()> {
+    if look(libc::P_PID, id) == Err(Errno::ECHILD) {
+        return Ok(());
+    }
+    // SAFETY: the call takes two integers.
+    unless_gone(Errno::result(unsafe {
+        libc::kill(id.cast_signed(), number)
+    }))
+}
+
+/// Asks for the end of a child, without waiting for it and without reaping. It is `ECHILD` where there is no such child.
+fn look(kind: libc::idtype_t, id: u32) -> nix::Result<()> {
+    let options = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
+    // SAFETY: a null result is allowed, and nothing is written then.
+    Errno::result(unsafe { libc::waitid(kind, id, std::ptr::null_mut(), options.bits()) }).map(drop)
+}
+
+/// `struct pidfd_info` of the kernel's `linux/pidfd.h`, in its first version.
+#[repr(C)]
+#[derive(Debug, Default)]
+struct Info {
+    mask: u64,
+    cgroup: u64,
+    /// Ids of the process, of its parent and of its users.
+    ids: [u32; 11],
+    exit_code: i32,
+}
+
+/// `PIDFD_GET_INFO`: `_IOWR(0xff, 11, struct pidfd_info)`.
+const GET_INFO: u32 = 0xc040_ff0b;
+const _: () = assert!(size_of::<Info>() == 0x40);
+/// `PIDFD_INFO_EXIT`: the status, which is there when the process has been reaped.
+const EXIT: u64 = 1 << 3;
+
+/// What the kernel has kept of a process that somebody has reaped. Linux 6.15 and later keep the status.
+fn info_of_reaped(pidfd: &OwnedFd) -> nix::Result<Option<ExitStatus>> {
+    let mut info = Info {
+        mask: EXIT,
+        ..Info::default()
+    };
+    // SAFETY: the request is for a structure of this form and size, which is ours to write to.
+    Errno::result(unsafe {
+        libc::syscall(libc::SYS_ioctl, pidfd.as_raw_fd(), GET_INFO, &raw mut info)
+    })?;
+    let is_known = info.mask & EXIT != 0;
+    Ok(is_known.then(|| ExitStatus::from_raw(info.exit_code)))
+}
+
+/// How long the kernel may take from telling of an end to having reaped, where it does that itself: one moment.
+const MOMENT: Duration = Duration::from_secs(1);
+
+/// Returns how a process ended that somebody else has reaped, where the kernel knows.
+fn status_of_reaped(pidfd: &OwnedFd) -> Option<ExitStatus> {
+    match info_of_reaped(pidfd) {
+        Ok(Some(status)) => Some(status),
+        Ok(None) => {
+            // The hang-up comes when it has been reaped.
+            let reaped = [(pidfd.as_fd(), wait::For::End)];
+            wait::until_ready(&reaped, wait::deadline(MOMENT)).ok()?;
+            info_of_reaped(pidfd).ok()?
+        }
+        // Linux before 6.13 knows no such request.
+        Err(_) => None,
+    }
+}
+
+/// Whether the process of a pidfd, or of the pipe that stands for one, has ended: all of its threads.
+pub(crate) fn has_ended(fd: BorrowedFd<'_>) -> bool {
+    wait::readable(fd, Some(Instant::now())).unwrap_or(false)
+}
+
 /// Whether there are pidfds here.
 pub(crate) fn has_pidfds() -> bool {
     static HAS: OnceLock<bool> = OnceLock::new();
@@ -97,10 +171,10 @@ pub(crate) fn has_pidfds() -> bool {
     })
 }
 
-/// Kills and reaps a child of ours that no descriptor is to be had for.
+/// Kills and reaps a child of ours that there is no descriptor for.
 pub(crate) fn put_down(id: u32) {
-    // SAFETY: the call takes two integers. The process is a child that has not been reaped, so the id is its own.
-    unsafe { libc::kill(id.cast_signed(), libc::SIGKILL) };
+    // Failing, it leaves the child to its own end.
+    let _ = kill_child(id, libc::SIGKILL);
     loop {
         // SAFETY: a null result is allowed, and nothing is written then.
         let reaped = unsafe { libc::waitid(libc::P_PID, id, std::ptr::null_mut(), libc::WEXITED) };
@@ -108,6 +182,12 @@ pub(crate) fn put_down(id: u32) {
             return;
         }
     }
+}
+
+/// Whether this is the pidfd of a process that lives and is no child of ours.
+fn is_stranger(pidfd: &OwnedFd) -> bool {
+    let child = look(libc::P_PIDFD, pidfd.as_raw_fd().cast_unsigned());
+    child == Err(Errno::ECHILD) && !has_ended(pidfd.as_fd())
 }
 
 impl Sentinel {
@@ -121,21 +201,27 @@ impl Sentinel {
                 usage: OnceLock::new(),
             },
             None => match open_pidfd(id) {
+                // Another process has got its id.
+                Ok(fd) if is_stranger(&fd) => Self::of_nobody(id)?,
                 Ok(fd) => Self {
                     id,
                     fd,
                     kind: Kind::Pidfd,
                     usage: OnceLock::new(),
                 },
-                // It has ended, and somebody else has reaped it: a pipe without a writer says the same.
-                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Self {
-                    id,
-                    fd: io::pipe()?.0.into(),
-                    kind: Kind::Pipe,
-                    usage: OnceLock::new(),
-                },
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Self::of_nobody(id)?,
                 Err(error) => return Err(error),
             },
+        })
+    }
+
+    /// The sentinel of a child that has ended and was reaped by somebody else: a pipe without a writer says that it has ended.
+    fn of_nobody(id: u32) -> io::Result<Self> {
+        Ok(Self {
+            usage: OnceLock::new(),
+            id,
+            fd: io::pipe()?.0.into(),
+            kind: Kind::Pipe,
         })
     }
 
@@ -146,19 +232,16 @@ impl Sentinel {
 
     /// Whether the process has ended.
     pub(crate) fn has_ended(&self) -> bool {
-        wait::readable(self.fd.as_fd(), Some(Instant::now())).unwrap_or(false)
+        has_ended(self.fd.as_fd())
     }
 
-    /// Sends a signal to the process, if it is there to get it. It must not have been reaped.
+    /// Sends a signal to the process, if it is there to get it. It must not be reaped meanwhile from here.
     pub(crate) fn signal(&self, number: i32) -> io::Result<()> {
         match self.kind {
             Kind::Pidfd => signal(&self.fd, number),
-            Kind::Pipe => {
-                // SAFETY: the call takes two integers.
-                unless_gone(Errno::result(unsafe {
-                    libc::kill(self.id.cast_signed(), number)
-                }))
-            }
+            // Where somebody else has reaped it, the id may be another process's, even another child's.
+            Kind::Pipe if self.has_ended() => Ok(()),
+            Kind::Pipe => kill_child(self.id, number),
         }
     }
 
@@ -170,7 +253,7 @@ impl Sentinel {
             Kind::Pipe => WaitPidFlag::empty(),
         };
         let (info, usage) = match self.waitid(WaitPidFlag::WEXITED | now) {
-            Err(Errno::ECHILD) => return Ok(Reaped::Elsewhere),
+            Err(Errno::ECHILD) => return Ok(self.reaped_elsewhere()),
             result => result?,
         };
         // SAFETY: waitid has succeeded, so it has either filled in the fields of a child or left them zero.
@@ -195,6 +278,15 @@ impl Sentinel {
         // SAFETY: waitid has succeeded, so it has either filled in the fields of a child or left them zero.
         self.waitid(now)
             .is_ok_and(|(info, _)| unsafe { info.si_pid() } != 0)
+    }
+
+    /// What is known of a process that somebody else has reaped.
+    fn reaped_elsewhere(&self) -> Reaped {
+        let status = match self.kind {
+            Kind::Pidfd => status_of_reaped(&self.fd),
+            Kind::Pipe => None,
+        };
+        status.map_or(Reaped::Elsewhere, Reaped::Ended)
     }
 
     /// Waits until the process can be reaped, and leaves that to the next call.

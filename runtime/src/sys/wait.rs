@@ -8,7 +8,7 @@ use nix::{
 };
 use std::{
     hint, io,
-    os::fd::BorrowedFd,
+    os::fd::{AsRawFd, BorrowedFd},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -50,7 +50,61 @@ pub(crate) fn until_ready(
         match ppoll(&mut polled, left, None) {
             Ok(_) => return Ok(polled.iter().map(|fd| fd.any().unwrap_or(true)).collect()),
             Err(Errno::EINTR) => {}
+            // More than this process may have by now, which it may have opened before its limit was lowered.
+            Err(Errno::EINVAL) => return select(fds, deadline),
             Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+/// As [`until_ready`], for any number of descriptors, but not for [`For::End`]: the limit of a process is nothing to
+/// [select(2)](https://man7.org/linux/man-pages/man2/select.2.html).
+fn select(fds: &[(BorrowedFd<'_>, For)], deadline: Option<Instant>) -> io::Result<Vec<bool>> {
+    const BITS: usize = u64::BITS as usize;
+    // They are not negative.
+    let number = |fd: &BorrowedFd<'_>| fd.as_raw_fd().cast_unsigned() as usize;
+    let end = fds.iter().map(|(fd, _)| number(fd) + 1).max().unwrap_or(0);
+    if fds.iter().any(|(_, what)| *what == For::End) {
+        return Err(Errno::EINVAL.into());
+    }
+    loop {
+        let mut sets = [(); 2].map(|()| vec![0_u64; end.div_ceil(BITS)]);
+        for (fd, what) in fds {
+            let number = number(fd);
+            sets[usize::from(*what == For::Writing)][number / BITS] |= 1 << (number % BITS);
+        }
+        let mut left = deadline.map(|deadline| {
+            TimeSpec::from_duration(deadline.saturating_duration_since(Instant::now()))
+        });
+        let left = left
+            .as_mut()
+            .map_or(std::ptr::null_mut(), std::ptr::from_mut);
+        let [reading, writing] = &mut sets;
+        // Not the C library's function, whose sets have 1024 places.
+        // SAFETY: both sets have a place for each descriptor below `end`, and are ours to write to. The time has the form of the
+        // kernel's. It is a copy of ours, which the kernel may change. The two null pointers say that nothing more is given.
+        let ready = Errno::result(unsafe {
+            libc::syscall(
+                libc::SYS_pselect6,
+                end,
+                reading.as_mut_ptr(),
+                writing.as_mut_ptr(),
+                std::ptr::null_mut::<u64>(),
+                left,
+                std::ptr::null::<u64>(),
+            )
+        });
+        match ready {
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+            Ok(_) => {
+                let is_ready = |(fd, what): &(BorrowedFd<'_>, For)| {
+                    let number = number(fd);
+                    let set = &sets[usize::from(*what == For::Writing)];
+                    set[number / BITS] & 1 << (number % BITS) != 0
+                };
+                return Ok(fds.iter().map(is_ready).collect());
+            }
         }
     }
 }
@@ -128,4 +182,40 @@ impl Patience {
 /// The moment after `duration`, or none if that is further than the clock reaches: for ever.
 pub(crate) fn deadline(duration: Duration) -> Option<Instant> {
     Instant::now().checked_add(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{For, deadline, select, until_ready};
+    use std::{
+        io::{self, Write},
+        os::{fd::AsFd, unix::net::UnixStream},
+        time::{Duration, Instant},
+    };
+
+    #[test]
+    fn select_tells_what_poll_tells() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let (ended, _) = io::pipe().unwrap();
+        let (socket, _peer) = UnixStream::pair().unwrap();
+        let fds = [
+            (reader.as_fd(), For::Reading),
+            (ended.as_fd(), For::Reading),
+            (socket.as_fd(), For::Reading),
+            (socket.as_fd(), For::Writing),
+        ];
+        let both = |deadline| {
+            let ready = select(&fds, deadline).unwrap();
+            assert_eq!(ready, until_ready(&fds, deadline).unwrap());
+            ready
+        };
+        assert_eq!(both(None), [false, true, false, true]);
+        writer.write_all(&[0]).unwrap();
+        assert_eq!(both(None), [true, true, false, true]);
+        assert_eq!(select(&fds[2..3], Some(Instant::now())).unwrap(), [false]);
+        let soon = deadline(Duration::from_millis(1));
+        assert_eq!(select(&fds[2..3], soon).unwrap(), [false]);
+        assert_eq!(select(&[], Some(Instant::now())).unwrap(), []);
+        select(&[(reader.as_fd(), For::End)], None).unwrap_err();
+    }
 }

@@ -1,0 +1,74 @@
+//! A word to the person at the terminal, from where nothing may be waited for.
+
+use super::signal;
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    unistd::write,
+};
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd},
+};
+
+/// The longest text that a pipe with any room at all takes without waiting: `PIPE_BUF`.
+const LONGEST: usize = 4096;
+
+/// Writes a text to the standard error, if that takes it at once. Neither a lock nor a buffer of std's is used.
+pub(crate) fn say(text: &str) {
+    say_to(io::stderr().as_fd(), text);
+}
+
+fn say_to(place: BorrowedFd<'_>, text: &str) {
+    let text = &text[..boundary(text, LONGEST)];
+    let mut polled = [PollFd::new(place, PollFlags::POLLOUT)];
+    let polled_at_all = poll(&mut polled, PollTimeout::ZERO);
+    if polled_at_all != Ok(1) || polled[0].revents() != Some(PollFlags::POLLOUT) {
+        return;
+    }
+    // A terminal may stop a process in the background that writes to it, unless the process blocks the signal for that.
+    let mask = signal::mask();
+    if let Ok(mask) = mask {
+        let _ = signal::set_mask(mask | 1 << (libc::SIGTTOU - 1));
+    }
+    // There is nobody to be told that nobody could be told.
+    let _ = write(place, text.as_bytes());
+    if let Ok(mask) = mask {
+        let _ = signal::set_mask(mask);
+    }
+}
+
+/// The last place up to `index` where the text can be cut.
+fn boundary(text: &str, index: usize) -> usize {
+    let mut places = (0..=index.min(text.len())).rev();
+    places
+        .find(|place| text.is_char_boundary(*place))
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LONGEST, say_to};
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    use std::{
+        io::{self, Read, Write},
+        os::fd::AsFd,
+    };
+
+    #[test]
+    fn nobody_is_waited_for_to_read_it() {
+        let (mut reader, mut writer) = io::pipe().unwrap();
+        // In the middle of a character there is no place to cut it.
+        say_to(writer.as_fd(), &format!("a{}", "ä".repeat(LONGEST)));
+        let mut said = vec![0; LONGEST];
+        let count = reader.read(&mut said).unwrap();
+        assert_eq!(str::from_utf8(&said[..count]).unwrap().len(), LONGEST - 1);
+
+        fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+        while writer.write(&[0; LONGEST]).is_ok() {}
+        fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+        say_to(writer.as_fd(), "full");
+        drop(reader);
+        say_to(writer.as_fd(), "nobody");
+        say_to(io::pipe().unwrap().0.as_fd(), "not for writing");
+    }
+}
