@@ -107,11 +107,11 @@ impl Life {
         (timeout, bounds, reached): (Option<Timeout>, Bounds, bool),
         (sentinel, lifeline): (Sentinel, Option<OwnedFd>),
     ) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let serial = NEXT.fetch_add(1, Ordering::Relaxed);
         if let Some(timeout) = &timeout {
             timeout.watch(&sentinel);
         }
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let serial = NEXT.fetch_add(1, Ordering::Relaxed);
         let state = Mutex::new(State::Running { lifeline });
         let (sent, detached) = (AtomicU64::new(0), AtomicBool::new(false));
         Self {
