@@ -37,6 +37,6 @@ fn channels_work_when_the_main_thread_has_ended() {
         let output = program.arg("main thread").output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}: {errors}", output.status);
-        assert_eq!(output.stdout, b"queue: alone\npipe: alone\n");
+        assert_eq!(output.stdout, b"queue: alone\npipe: alone\ntasks: done\n");
     });
 }

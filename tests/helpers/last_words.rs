@@ -92,11 +92,12 @@ fn main() {
                 sender
                     .send(queue::<u8>(1).expect("there is memory"))
                     .expect("it is sent");
-                let (inner, _) = receiver.recv().expect("it was sent");
+                let (inner, _there) = receiver.recv().expect("it was sent");
                 inner.send(7).expect("there is a receiver");
                 let tasks = Tasks::new().expect("there are descriptors");
                 drop(tasks.start().expect("there are descriptors"));
                 assert!(tasks.are_done());
+                println!("tasks: done");
                 std::process::exit(0);
             });
             // SAFETY: the call takes an integer, and ends this thread without a look at its stack.

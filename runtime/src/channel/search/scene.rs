@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     fs::File,
     os::fd::AsFd,
+    sync::OnceLock,
     thread,
     time::{Duration, Instant},
 };
@@ -43,9 +44,17 @@ pub(super) enum Kind {
     Large,
     /// It has a descriptor.
     Carried,
+    /// It has more descriptors than a packet.
+    Many,
 }
 
-pub(super) const KINDS: [Kind; 4] = [Kind::Short, Kind::Middle, Kind::Large, Kind::Carried];
+pub(super) const KINDS: [Kind; 5] = [
+    Kind::Short,
+    Kind::Middle,
+    Kind::Large,
+    Kind::Carried,
+    Kind::Many,
+];
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Message {
@@ -70,15 +79,28 @@ impl Message {
             Kind::Middle => (9_000, 0),
             Kind::Large => (100_000, 0),
             Kind::Carried => (500, 1),
+            Kind::Many => (100_000, 300),
         };
-        let seed = number.wrapping_mul(31).wrapping_add(who as u64);
-        let body = (0..length).map(|at: u64| at.wrapping_mul(seed | 1).to_le_bytes()[1]);
+        // A part of a pattern that does not repeat.
+        static PATTERN: OnceLock<Vec<u8>> = OnceLock::new();
+        let mut state = 1_u64;
+        let pattern = PATTERN.get_or_init(|| {
+            let next = || {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                state.to_be_bytes()[0]
+            };
+            std::iter::repeat_with(next).take(200_000).collect()
+        });
+        let start = (number * 131 + who as u64 * 77) % 99_991;
+        let start = usize::try_from(start).unwrap();
         let null = || Fd(File::open("/dev/null").unwrap());
         Self {
             who,
             number,
             kind,
-            body: body.collect(),
+            body: pattern[start..start + length].to_vec(),
             files: (0..files).map(|_| null()).collect(),
             task: None,
         }
