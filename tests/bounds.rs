@@ -99,6 +99,16 @@ fn timeout_counts_the_decoding_of_arguments() {
     });
 }
 
+/// Waits until this moment, which is what the test is about.
+fn wait_until(moment: Instant) {
+    loop {
+        match moment.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => return,
+            left => thread::park_timeout(left),
+        }
+    }
+}
+
 #[test]
 fn process_killed_by_somebody_else_has_not_timed_out() {
     under_each_method(|method| {
@@ -111,17 +121,13 @@ fn process_killed_by_somebody_else_has_not_timed_out() {
         let child = start();
         let id = Pid::from_raw(child.id().cast_signed());
         kill(id, Signal::SIGKILL).unwrap();
-        while begun.elapsed() < SECOND / 4 {
-            thread::park_timeout(SECOND / 4 - begun.elapsed());
-        }
+        wait_until(begun + SECOND / 4);
         let error = child.join().unwrap_err();
         assert_eq!(seen(&error), (JoinErrorKind::Signalled, Ran::Maybe));
         // And one that nobody killed, joined as late.
         let begun = Instant::now();
         let child = start();
-        while begun.elapsed() < SECOND / 4 {
-            thread::park_timeout(SECOND / 4 - begun.elapsed());
-        }
+        wait_until(begun + SECOND / 4);
         let error = child.join().unwrap_err();
         assert_eq!(seen(&error), (JoinErrorKind::TimedOut, Ran::Maybe));
     });
