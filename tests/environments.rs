@@ -131,6 +131,34 @@ fn missing_null_device_is_named() {
 }
 
 #[test]
+fn foreign_proc_is_told() {
+    let expected = "cannot start process `c`: the executable cannot be found, since /proc is that of another PID namespace\n";
+    assert_said(&ANEW, &["foreign proc"], expected);
+}
+
+#[test]
+fn children_start_in_a_pid_namespace_with_the_proc_of_another() {
+    for method in METHODS {
+        let mut command = Command::new("unshare");
+        command.args(["--pid", "--fork", PLACED, "method"]);
+        let output = within(DEADLINE, || with_method(&mut command, method).output());
+        match output {
+            Ok(output) if !output.stdout.is_empty() => {
+                let said = String::from_utf8(output.stdout).unwrap();
+                // musl's block of a thread may hold a number as small as those ids there a second time.
+                let is_spawn = cfg!(target_env = "musl") && said == "spawn true\n";
+                assert!(is_spawn || said == format!("{method} true\n"), "{said}");
+            }
+            Ok(output) if String::from_utf8_lossy(&output.stderr).starts_with("unshare:") => {
+                eprintln!("skipped: this user may not make such namespaces");
+            }
+            Ok(output) => panic!("{output:?}"),
+            Err(_) => eprintln!("skipped: there is no `unshare` here"),
+        }
+    }
+}
+
+#[test]
 fn long_name_is_cut_between_characters() {
     assert_said(&METHODS, &["name"], "Ok(Ok(\"обработ\\n\"))\n");
 }

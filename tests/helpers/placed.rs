@@ -1,5 +1,10 @@
 //! A program that is put somewhere, or changes what it is after its first start, and prints what its children make of that.
 
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "a process owns its arguments"
+)]
+
 use nix::{
     errno::Errno,
     libc,
@@ -11,7 +16,11 @@ use nix::{
 use procession::{Builder, Child, Process, StartMethod, prewarm, process, stop_helper};
 use procession_tests::{eventually, state};
 use std::{
-    env, fs, io, os::unix::fs::FileExt, os::unix::process::parent_id, path::PathBuf, thread,
+    env, fs, io,
+    os::unix::fs::FileExt,
+    os::unix::process::parent_id,
+    path::{Path, PathBuf},
+    thread,
 };
 
 #[process]
@@ -198,7 +207,11 @@ fn change_root(root: &str) {
     let all = MsFlags::MS_BIND | MsFlags::MS_REC;
     mount(Some("/"), root, None::<&str>, all, None::<&str>).expect("it may be mounted");
     mount_empty(&format!("{root}/mnt"));
-    fs::write(format!("{root}/mnt/marker"), "").expect("it may be written");
+    if fs::write(format!("{root}/mnt/marker"), "").is_err() {
+        // A user that is nobody in a user namespace of its own.
+        println!("not permitted");
+        return;
+    }
     println!(
         "{} {}",
         sees(marker.clone()),
@@ -222,6 +235,21 @@ fn without_null() {
         let error = error.expect_err("it cannot start");
         println!("{error}: {:?}", error.raw_os_error());
     }
+}
+
+/// Has the `/proc` of a PID namespace that it is no part of.
+fn with_foreign_proc() {
+    if !has_own_mounts() {
+        return;
+    }
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--pid", "--fork", "mount", "-t", "proc", "none", "/proc"]);
+    if !command.status().is_ok_and(|status| status.success()) {
+        println!("not permitted");
+        return;
+    }
+    let error = Builder::new().name("c").spawn(nothing::new());
+    println!("{}", error.expect_err("it cannot start"));
 }
 
 fn read_only() {
@@ -261,7 +289,7 @@ fn refused(path: PathBuf) -> bool {
 
 /// Keeps this thread from reading anything in one folder of the root directory; whether the kernel can do that.
 #[allow(unsafe_code, reason = "each is one call")]
-fn landlock(hidden: &str) -> bool {
+fn landlock(hidden: &Path) -> bool {
     const READ_FILE: u64 = 1 << 2;
     #[repr(C)]
     struct Ruleset {
@@ -281,7 +309,7 @@ fn landlock(hidden: &str) -> bool {
     };
     for folder in fs::read_dir("/").expect("it may be read") {
         let path = folder.expect("it may be read").path();
-        if path != PathBuf::from(hidden)
+        if path.as_path() != hidden
             && let Ok(parent) = fs::File::open(&path)
             && path.is_dir()
         {
@@ -306,7 +334,7 @@ fn sandbox() {
         refused(secret.clone()),
         run(refused::new(secret.clone()))
     );
-    if !landlock("/etc") {
+    if !landlock(Path::new("/etc")) {
         println!("not permitted");
         return;
     }
@@ -329,12 +357,10 @@ mod inherited {
             // SAFETY: these options take integers and change nothing.
             unsafe { libc::prctl(option, argument, FORBIDDEN, FORBIDDEN, FORBIDDEN) }.into()
         };
+        // SAFETY: this value asks.
+        let personality = unsafe { libc::personality(0xffff_ffff) };
         let mut found = vec![
-            // SAFETY: this value asks.
-            (
-                "personality",
-                unsafe { libc::personality(0xffff_ffff) }.into(),
-            ),
+            ("personality", personality.into()),
             // SAFETY: the call takes an integer.
             ("scheduler", unsafe {
                 libc::syscall(libc::SYS_sched_getscheduler, 0)
@@ -504,6 +530,7 @@ fn main() {
         ["variables"] => variables(),
         ["root", root] => change_root(root),
         ["null"] => without_null(),
+        ["foreign proc"] => with_foreign_proc(),
         ["read-only"] => read_only(),
         ["hidden"] => hide(),
         ["sandbox"] => sandbox(),

@@ -22,11 +22,11 @@ pub(super) struct Heritage {
     dispositions: Dispositions,
     limits: Vec<limits::Limit>,
     nice: i32,
-    /// None where there are more CPUs than can be told.
-    affinity: Option<Vec<usize>>,
+    /// `None` where there are more CPUs than can be told.
+    affinity: Option<limits::Cpus>,
 }
 
-/// The environment, and in what one heritage differs from another: such a field is none, or empty, where it does not.
+/// The environment, and in what one heritage differs from another: a field is `None`, or empty, where nothing differs.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Changes {
     /// As [`block`] has it.
@@ -73,7 +73,8 @@ impl Heritage {
                 .filter(|(number, limit)| other.limits.get(usize::from(*number)) != Some(limit))
                 .collect(),
             nice: changed(self.nice != other.nice).map(|()| self.nice),
-            affinity: changed(self.affinity != other.affinity).and(self.affinity.clone()),
+            affinity: changed(self.affinity != other.affinity)
+                .and(self.affinity.as_ref().map(limits::Cpus::numbers)),
         }
     }
 }

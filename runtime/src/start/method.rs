@@ -40,7 +40,7 @@ pub enum StartMethod {
     /// calling thread has become another: its user or group, capabilities, secure bits, filters, namespaces, root directory,
     /// Landlock domain, the label that a security module has given it, session, process group, control group, session keyring,
     /// personality, scheduling policy, timer slack, mitigations of speculation, or policies for memory, huge pages and machine
-    /// checks.
+    /// checks. Where no other helper can be started, as after a `chroot` to a directory without `/proc`, no child can be either.
     ///
     /// A few things cannot be seen, or not at a reasonable cost. When one of them changes, children have it as it was when the
     /// helper was started, until [`stop_helper`](crate::stop_helper) is called:

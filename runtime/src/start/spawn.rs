@@ -20,7 +20,7 @@ use std::{
 };
 
 /// Starts the executable with the arguments of this process, with these variables, and with one end of the socket as its standard
-/// input, which the child puts in its place. A stream that is none is `/dev/null`. Returns the id of the new process.
+/// input, which the child puts in its place. An output of `None` is `/dev/null`. Returns the id of the new process.
 pub(super) fn launch(
     variables: &[heritage::Variable],
     socket: &OwnedFd,

@@ -51,12 +51,21 @@ pub(crate) fn nice() -> io::Result<i32> {
     }
 }
 
+/// The CPUs that a thread may run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cpus(CpuSet);
+
+impl Cpus {
+    /// Returns their numbers, counted from zero.
+    pub(crate) fn numbers(&self) -> Vec<usize> {
+        let is_set = |cpu: &usize| self.0.is_set(*cpu).unwrap_or(false);
+        (0..CpuSet::count()).filter(is_set).collect()
+    }
+}
+
 /// Returns the CPUs that this thread may run on.
-pub(crate) fn affinity() -> io::Result<Vec<usize>> {
-    let set = sched_getaffinity(Pid::from_raw(0))?;
-    Ok((0..CpuSet::count())
-        .filter(|cpu| set.is_set(*cpu).unwrap_or(false))
-        .collect())
+pub(crate) fn affinity() -> io::Result<Cpus> {
+    Ok(Cpus(sched_getaffinity(Pid::from_raw(0))?))
 }
 
 /// Whether there is only one CPU that this thread may run on.
