@@ -1,7 +1,7 @@
 //! The descendants of a process, as [proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html) tells of them, and who takes
 //! over orphans.
 
-use super::{sentinel, stat::Stat};
+use super::sentinel;
 use nix::sys::prctl;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,6 +14,26 @@ pub(crate) fn keep_orphans() -> io::Result<()> {
     Ok(prctl::set_child_subreaper(true)?)
 }
 
+/// What is told of one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stat {
+    parent: u32,
+    state: char,
+    start: u64,
+}
+
+fn stat(id: u32) -> Option<Stat> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // The name, which may hold anything, ends with the last parenthesis.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let mut fields = fields.split(' ');
+    Some(Stat {
+        state: fields.next()?.chars().next()?,
+        parent: fields.next()?.parse().ok()?,
+        start: fields.nth(17)?.parse().ok()?,
+    })
+}
+
 /// Returns every descendant of a process that has not ended: its id and the time of its start, which are its alone, and a pidfd.
 pub(crate) fn living_descendants(root: u32) -> io::Result<Vec<((u32, u64), OwnedFd)>> {
     let mut stats = BTreeMap::new();
@@ -21,7 +41,7 @@ pub(crate) fn living_descendants(root: u32) -> io::Result<Vec<((u32, u64), Owned
         let name = entry?.file_name();
         let id = name.to_str().and_then(|name| name.parse().ok());
         // One that has ended meanwhile is no matter.
-        if let Some((id, stat)) = id.and_then(|id| Some((id, Stat::of(id).ok()?))) {
+        if let Some((id, stat)) = id.and_then(|id| Some((id, stat(id)?))) {
             stats.insert(id, stat);
         }
     }
@@ -42,7 +62,7 @@ pub(crate) fn living_descendants(root: u32) -> io::Result<Vec<((u32, u64), Owned
     for id in found {
         let seen = stats
             .get(&id)
-            .filter(|seen| !matches!(seen.state, b'Z' | b'X'));
+            .filter(|seen| !matches!(seen.state, 'Z' | 'X'));
         let Some(seen) = seen else { continue };
         let pidfd = match sentinel::open_pidfd(id) {
             Ok(pidfd) => pidfd,
@@ -50,7 +70,7 @@ pub(crate) fn living_descendants(root: u32) -> io::Result<Vec<((u32, u64), Owned
             Err(error) => return Err(error),
         };
         // Opened first, and looked at then: it is not another process that was given the id.
-        if Stat::of(id).is_ok_and(|stat| stat.start == seen.start) {
+        if stat(id).is_some_and(|stat| stat.start == seen.start) {
             pidfds.push(((id, seen.start), pidfd));
         }
     }

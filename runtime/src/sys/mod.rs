@@ -27,6 +27,7 @@ pub(crate) mod mapping;
 pub(crate) mod memfd;
 pub(crate) mod name;
 pub(crate) mod overflow;
+pub(crate) mod own;
 pub(crate) mod peer;
 pub(crate) mod plain;
 pub(crate) mod pod;
