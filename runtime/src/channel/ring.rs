@@ -183,8 +183,8 @@ impl Ring {
             return Err(damaged());
         }
         Ok(Self {
-            senders: Robust::open(&mapping, word::SENDERS),
-            receivers: Robust::open(&mapping, word::RECEIVERS),
+            senders: Robust::open(&mapping, word::SENDERS)?,
+            receivers: Robust::open(&mapping, word::RECEIVERS)?,
             arrival: Bell::open(arrival)?,
             room: Bell::open(room)?,
             capacity,
