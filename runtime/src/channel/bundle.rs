@@ -16,9 +16,13 @@ pub(super) const MOST: usize = MAX_FDS;
 
 /// Ties descriptors into bundles, no more than go with one packet.
 pub(super) fn tie(fds: &[OwnedFd]) -> io::Result<Vec<OwnedFd>> {
+    tie_by(MAX_FDS, fds)
+}
+
+fn tie_by(count: usize, fds: &[OwnedFd]) -> io::Result<Vec<OwnedFd>> {
     let mut bundles = Vec::new();
     let mut open: Option<OwnedFd> = None;
-    for packet in fds.chunks(MAX_FDS) {
+    for packet in fds.chunks(count) {
         if let Some(end) = &open {
             match send(end, packet) {
                 Ok(()) => continue,
@@ -69,4 +73,48 @@ pub(super) fn untie(bundles: Vec<OwnedFd>) -> io::Result<Vec<OwnedFd>> {
         }
     }
     Ok(fds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{tie, tie_by, untie};
+    use std::{
+        fs::File,
+        io::ErrorKind,
+        os::{
+            fd::{AsFd, OwnedFd},
+            unix::fs::MetadataExt,
+        },
+    };
+
+    fn device(fd: OwnedFd) -> u64 {
+        File::from(fd).metadata().unwrap().rdev()
+    }
+
+    #[test]
+    fn what_is_tied_comes_out_in_order() {
+        let files = ["/dev/null", "/dev/zero"].map(|name| File::open(name).unwrap());
+        let devices = files.each_ref().map(|file| file.metadata().unwrap().rdev());
+        // More packets than one socket has room for.
+        for (count, packet) in [(0, 253), (1, 253), (600, 253), (800, 1)] {
+            let places = || (0..count).map(|place| place / 3 % 2);
+            let fds: Vec<_> = places()
+                .map(|place: usize| files[place].as_fd().try_clone_to_owned().unwrap())
+                .collect();
+            let bundles = tie_by(packet, &fds).unwrap();
+            assert!(bundles.len() > usize::from(packet == 1) || count == 0);
+            let arrived = untie(bundles).unwrap().into_iter().map(device);
+            assert!(arrived.eq(places().map(|place| devices[place])));
+        }
+    }
+
+    #[test]
+    fn only_a_bundle_is_untied() {
+        let null = File::open("/dev/null").unwrap();
+        let error = untie(vec![null.into()]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        let (one, _other) = crate::sys::socket::packet_pair().unwrap();
+        assert_eq!(untie(vec![one]).unwrap_err().kind(), ErrorKind::InvalidData);
+        assert!(tie(&[]).unwrap().is_empty());
+    }
 }

@@ -28,7 +28,7 @@ use std::{
 ///
 /// The messages are in memory that the processes share, and sending or receiving one is no system call unless somebody sleeps or
 /// descriptors go with it. A message of more than a quarter of that memory (256 bytes for each of the `capacity`, but 64 KiB to 16 MiB)
-/// goes through a memory of its own.
+/// goes through a memory of its own. A queue in which all of it is taken is full, though it may hold fewer messages.
 ///
 /// A message can have any number of descriptors.
 ///

@@ -72,6 +72,21 @@ pub(super) enum Who {
     Survivor,
 }
 
+/// Bytes that do not repeat: each message has another part of them.
+fn pattern() -> &'static [u8] {
+    static PATTERN: OnceLock<Vec<u8>> = OnceLock::new();
+    let mut state = 1_u64;
+    PATTERN.get_or_init(|| {
+        let next = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            state.to_be_bytes()[0]
+        };
+        std::iter::repeat_with(next).take(200_000).collect()
+    })
+}
+
 impl Message {
     pub(super) fn new(who: Who, number: u64, kind: Kind) -> Self {
         let (length, files) = match kind {
@@ -81,18 +96,6 @@ impl Message {
             Kind::Carried => (500, 1),
             Kind::Many => (100_000, 300),
         };
-        // A part of a pattern that does not repeat.
-        static PATTERN: OnceLock<Vec<u8>> = OnceLock::new();
-        let mut state = 1_u64;
-        let pattern = PATTERN.get_or_init(|| {
-            let next = || {
-                state = state
-                    .wrapping_mul(6_364_136_223_846_793_005)
-                    .wrapping_add(1);
-                state.to_be_bytes()[0]
-            };
-            std::iter::repeat_with(next).take(200_000).collect()
-        });
         let start = (number * 131 + who as u64 * 77) % 99_991;
         let start = usize::try_from(start).unwrap();
         let null = || Fd(File::open("/dev/null").unwrap());
@@ -100,7 +103,7 @@ impl Message {
             who,
             number,
             kind,
-            body: pattern[start..start + length].to_vec(),
+            body: pattern()[start..start + length].to_vec(),
             files: (0..files).map(|_| null()).collect(),
             task: None,
         }
