@@ -113,6 +113,39 @@ fn lines_of_a_child_count_for_coverage() {
     }
 }
 
+/// Whether the standard library is installed for a target.
+fn has_target(target: &str) -> bool {
+    let mut command = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    command.args(["--print", "target-libdir", "--target", target]);
+    let output = command.stderr(Stdio::null()).output().unwrap();
+    let path = String::from_utf8(output.stdout).unwrap();
+    output.status.success() && Path::new(path.trim()).exists()
+}
+
+#[test]
+fn static_programs_find_their_functions() {
+    // A program at a fixed place, and one that is moved and does not say where its headers are.
+    for (library, model) in [("gnu", "static"), ("musl", "pic")] {
+        let target = format!("{}-unknown-linux-{library}", env::consts::ARCH);
+        if !has_target(&target) {
+            eprintln!("skipped: there is no standard library for {target} here");
+            continue;
+        }
+        let flags = format!("-C target-feature=+crt-static -C relocation-model={model}");
+        let name = format!("static-{library}");
+        build(&name, &["--target", &target], &flags);
+        let programs = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(name)
+            .join(&target);
+        for program in ["plain", "deferred"].map(|name| programs.join("debug").join(name)) {
+            for method in ["forkserver", "spawn", "fork"] {
+                let variables = [("TEST_START_METHOD", method)];
+                assert_eq!(said(&program, "value", &variables), "main\nOk(3)\n");
+            }
+        }
+    }
+}
+
 /// Copies a folder and what is in it, but for what was built there.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -196,7 +229,8 @@ fn two_versions_in_one_program_start_each_their_own() {
     let workspace = "[workspace]\nmembers = [\"one\", \"two\", \"both\"]\n\
                      exclude = [\"this\", \"another\"]\nresolver = \"3\"\n";
     fs::write(sources.join("Cargo.toml"), workspace).unwrap();
-    // With the dependencies that are at hand, but without these crates themselves, which would be taken for the other version.
+    // With the dependencies that are at hand, but without these crates themselves, which would be
+    // taken for the other version.
     let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap();
     let packages = lock.split("[[package]]\n");
     let packages = packages.filter(|package| !package.starts_with("name = \"procession"));

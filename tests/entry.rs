@@ -15,12 +15,14 @@ use std::{
 
 const VARIABLE: &str = "PROCESSION_CHILD";
 
-/// The value of the variable by which this process was told that it is a child, read before it was wiped.
+/// The value of the variable by which this process was told that it is a child, read before it was
+/// wiped.
 static MARK: OnceLock<Option<String>> = OnceLock::new();
 
 #[allow(unsafe_code, reason = "naming a section is unsafe")]
 #[used]
-// SAFETY: this section holds pointers to functions that may ignore their arguments, as this one does.
+// SAFETY: this section holds pointers to functions that may ignore their arguments, as this one
+// does.
 #[unsafe(link_section = ".init_array.00001")]
 static REMEMBER: extern "C" fn() = {
     extern "C" fn remember() {
@@ -34,7 +36,8 @@ fn told() -> Option<String> {
     MARK.get().cloned().flatten()
 }
 
-/// What a parent sets the variable to, the same in every program that is linked with the same copy of the crate.
+/// What a parent sets the variable to, the same in every program that is linked with the same copy
+/// of the crate.
 fn mark() -> &'static str {
     static TOLD: OnceLock<String> = OnceLock::new();
     TOLD.get_or_init(|| {

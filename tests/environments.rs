@@ -1,4 +1,5 @@
-//! Where a program may find itself, and what it may become after its first start: its children go along, or it is told why not.
+//! Where a program may find itself, and what it may become after its first start: its children go
+//! along, or it is told why not.
 
 #![allow(missing_docs, reason = "a test")]
 
@@ -6,8 +7,10 @@ use procession::StartMethod;
 use procession_tests::{DEADLINE, METHODS, with_method, within};
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::OnceLock,
 };
 
 const PLACED: &str = env!("CARGO_BIN_EXE_placed");
@@ -48,7 +51,8 @@ fn assert_said(methods: &[StartMethod], act: &[&str], expected: &str) {
 fn removed_variable_is_nowhere() {
     let mut command = placed(StartMethod::ForkServer, &["secret"]);
     let said = said(command.env("TOKEN", "canary-8d1f6b")).unwrap();
-    // A child of the helper has it in memory only, from its parent; one that was run anew shows what it was run with.
+    // A child of the helper has it in memory only, from its parent; one that was run anew shows
+    // what it was run with.
     let expected = "first Ok((false, true))\n\
         first Ok((true, true))\n\
         helper (false, false)\n\
@@ -145,7 +149,8 @@ fn children_start_in_a_pid_namespace_with_the_proc_of_another() {
         match output {
             Ok(output) if !output.stdout.is_empty() => {
                 let said = String::from_utf8(output.stdout).unwrap();
-                // musl's block of a thread may hold a number as small as those ids there a second time.
+                // musl's block of a thread may hold a number as small as those ids there a second
+                // time.
                 let is_spawn = cfg!(target_env = "musl") && said == "spawn true\n";
                 assert!(is_spawn || said == format!("{method} true\n"), "{said}");
             }
@@ -180,7 +185,8 @@ fn children_start_without_standard_streams() {
     }
 }
 
-/// What a library does before the program begins: it opens a file and leaves it open for whatever is run, or starts a thread.
+/// What a library does before the program begins: it opens a file and leaves it open for whatever
+/// is run, or starts a thread.
 const LIBRARY: &str = r#"
     #include <fcntl.h>
     #include <pthread.h>
@@ -205,29 +211,30 @@ const LIBRARY: &str = r#"
 
 /// Compiles the library; `None` where there is no compiler.
 fn library() -> Option<PathBuf> {
-    static LIBRARY_PATH: std::sync::OnceLock<Option<PathBuf>> = std::sync::OnceLock::new();
-    let compile = || {
-        if cfg!(target_feature = "crt-static") {
-            eprintln!("skipped: nothing is preloaded into a static program");
-            return None;
-        }
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let name = format!("preloaded-{}", std::process::id());
-        let (source, library) = (
-            folder.join(format!("{name}.c")),
-            folder.join(format!("{name}.so")),
-        );
-        fs::write(&source, LIBRARY).unwrap();
-        let mut compiler = Command::new("cc");
-        compiler.args(["-shared", "-fPIC", "-pthread", "-o"]);
-        let Ok(status) = compiler.arg(&library).arg(&source).status() else {
-            eprintln!("skipped: there is no C compiler here");
-            return None;
-        };
-        assert!(status.success());
-        Some(library)
+    static COMPILED: OnceLock<Option<PathBuf>> = OnceLock::new();
+    COMPILED.get_or_init(compile).clone()
+}
+
+fn compile() -> Option<PathBuf> {
+    if cfg!(target_feature = "crt-static") {
+        eprintln!("skipped: nothing is preloaded into a static program");
+        return None;
+    }
+    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("preloaded.so");
+    // Another run of this test may be using it.
+    let fresh = library.with_extension(std::process::id().to_string());
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-pthread", "-x", "c", "-", "-o"]);
+    let Ok(mut child) = compiler.arg(&fresh).stdin(Stdio::piped()).spawn() else {
+        eprintln!("skipped: there is no C compiler here");
+        return None;
     };
-    LIBRARY_PATH.get_or_init(compile).clone()
+    let mut source = child.stdin.take().unwrap();
+    source.write_all(LIBRARY.as_bytes()).unwrap();
+    drop(source);
+    assert!(child.wait().unwrap().success());
+    fs::rename(fresh, &library).unwrap();
+    Some(library)
 }
 
 #[test]

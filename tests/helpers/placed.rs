@@ -1,4 +1,5 @@
-//! A program that is put somewhere, or changes what it is after its first start, and prints what its children make of that.
+//! A program that is put somewhere, or changes what it is after its first start, and prints what
+//! its children make of that.
 
 #![allow(
     clippy::needless_pass_by_value,
@@ -69,8 +70,8 @@ fn kept(name: &str) -> u32 {
     find().expect("it was there a moment ago")
 }
 
-/// Where a process has a secret: in its environment as others see it, and in its memory. The secret is given with every byte
-/// increased by one, so that looking for it does not put it there.
+/// Where a process has a secret: in its environment as others see it, and in its memory. The secret
+/// is given with every byte increased by one, so that looking for it does not put it there.
 fn places(id: u32, hidden: &[u8]) -> (bool, bool) {
     let contains = |bytes: &[u8]| {
         let is_it = |window: &[u8]| {
@@ -91,7 +92,8 @@ fn places(id: u32, hidden: &[u8]) -> (bool, bool) {
             [start, end].map(|address| u64::from_str_radix(address, 16).expect("it is a number"));
         let length = usize::try_from(end - start).expect("it is mapped");
         let mut bytes = vec![0; length];
-        // What a library has mapped without a right to it has no secrets, and what the kernel adds cannot be read.
+        // What a library has mapped without a right to it has no secrets, and what the kernel adds
+        // cannot be read.
         rest.starts_with("rw")
             && memory.read_exact_at(&mut bytes, start).is_ok()
             && contains(&bytes)
@@ -287,7 +289,8 @@ fn refused(path: PathBuf) -> bool {
     fs::read(path).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
-/// Keeps this thread from reading anything in one folder of the root directory; whether the kernel can do that.
+/// Keeps this thread from reading anything in one folder of the root directory; whether the kernel
+/// can do that.
 #[allow(unsafe_code, reason = "each is one call")]
 fn landlock(hidden: &Path) -> bool {
     const READ_FILE: u64 = 1 << 2;

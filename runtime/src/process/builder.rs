@@ -57,9 +57,9 @@ impl Builder {
     /// grace, SIGKILL); when it ends in any other way, by SIGKILL even, the kernel kills them. A daemon may not start
     /// processes of its own.
     ///
-    /// One daemon the kernel does not kill: one that changes its user inside a user namespace, so that neither its real nor its
-    /// saved user ID is what it was. It outlives a parent that does not end normally. The root of the machine may change the user
-    /// of a daemon.
+    /// The kernel does not kill a daemon that has changed its user inside a user namespace, so that
+    /// neither its real nor its saved user ID is what it was: such a daemon outlives a parent that
+    /// does not end normally. Outside of user namespaces a daemon may change its user.
     pub fn daemon(mut self, daemon: bool) -> Self {
         self.settings.daemon = Some(daemon);
         self

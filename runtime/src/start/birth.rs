@@ -11,7 +11,8 @@ use std::time::Duration;
 
 /// The first message to a child.
 ///
-/// A child of the helper is told next what its parent is like by now, with the working directory beside it. Then come the arguments, unless they are at the end of this one.
+/// A child of the helper is told next what its parent is like by now, with the working directory
+/// beside it. Then come the arguments, unless they are at the end of this one.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Birth {
     pub(super) name: String,

@@ -259,8 +259,8 @@ fn arrive(line: &Line<'_>, birth: Option<Frame>, entered: Entered) -> Result<(En
     Ok((entry, arguments.when_ready(reached)))
 }
 
-/// Takes on the environment of the parent, and what else is not as it was when the helper was started; returns whether the stack
-/// has another limit.
+/// Takes on the environment of the parent, and what else is not as it was when the helper was
+/// started; returns whether the stack has another limit.
 fn inherit(Frame { bytes, fds, .. }: Frame) -> Result<bool> {
     for directory in fds {
         stdio::set_working_directory(directory.as_fd()).map_err(setting(

@@ -1,8 +1,9 @@
 //! How a child is recognised before `main`.
 //!
-//! The parent says so in the environment, and for which copy of this crate: a program may be linked with several versions. But an
-//! environment proves nothing: what stands on the standard input must be a socket that the kernel says was made by our parent, as
-//! our user. Everything else is told over that socket.
+//! The parent says so in the environment, and for which copy of this crate: a program may be linked
+//! with several versions. But an environment proves nothing: what stands on the standard input must
+//! be a socket that the kernel says was made by our parent, as our user. Everything else is told
+//! over that socket.
 
 use super::child;
 use crate::{
@@ -23,7 +24,8 @@ use std::{
 /// A child's function: from the arguments to the value, both encoded. The value is handed on while it is there to be borrowed from.
 pub(crate) type Entry = fn(&mut Incoming, &mut dyn FnMut(Outgoing<'_>)) -> Result<()>;
 
-/// The variable by which a parent tells a new process to look at its standard input. Its value is the [`mark`].
+/// The variable by which a parent tells a new process to look at its standard input. Its value is
+/// the [`mark`].
 pub(super) const VARIABLE: &CStr = c"PROCESSION_CHILD";
 
 /// Whether the child is entered by `main` instead of before it.
@@ -32,10 +34,12 @@ static DEFERRED: AtomicBool = AtomicBool::new(false);
 /// Whether this process is a child that `main` has to enter.
 static WAITING: AtomicBool = AtomicBool::new(false);
 
-/// Returns what distinguishes this copy of the crate from every other in this program, and is the same each time that it runs.
+/// Returns what distinguishes this copy of the crate from every other in this program, and is the
+/// same each time that it runs.
 ///
-/// The compiler gives no two crates that it links into one program the same type ids: other versions of this one have others. A
-/// copy in a preloaded library may be built of the very same crate.
+/// The compiler gives no two crates that it links into one program the same type ids: other
+/// versions of this one have others. A copy in a preloaded library may be built of the very same
+/// crate.
 pub(super) fn mark() -> Result<String> {
     struct Copy;
     let is_main = image::contains(at_load)

@@ -75,7 +75,8 @@ fn state() -> MutexGuard<'static, State> {
 }
 
 impl State {
-    /// Returns the helper, started if there is none; `None` where it could not do its work as things are.
+    /// Returns the helper, started if there is none; `None` where it could not do its work as
+    /// things are.
     fn begin(&mut self) -> Result<Option<&mut Current>> {
         let current = match self.current.take() {
             Some(current) => current,
@@ -165,7 +166,8 @@ pub(super) fn make() -> Result<Option<Made>> {
     Ok(None)
 }
 
-/// Returns what a child of this helper has to be told, to be as a child of this thread would be by now.
+/// Returns what a child of this helper has to be told, to be as a child of this thread would be by
+/// now.
 pub(super) fn inheritance(helper: &Helper, settings: &Settings) -> Result<Inheritance, Unfit> {
     // Without /proc there is no helper either, and running the executable anew tells why.
     let (standing, dispositions) = standing::read().map_err(|_| Unfit::Unknown)?;
@@ -258,8 +260,9 @@ pub(super) fn give_up() {
 /// Ends the helper process that the [`ForkServer`](crate::StartMethod::ForkServer) start method keeps, and its spares; the next start of
 /// that method begins another one.
 ///
-/// Call it after a change of this process that the next children are to have and that the start method does not notice, such as
-/// another I/O priority: [`ForkServer`](crate::StartMethod::ForkServer) lists them.
+/// Call it after a change of this process that the next children are to have and that the start
+/// method does not notice, such as another I/O priority:
+/// [`ForkServer`](crate::StartMethod::ForkServer) lists them.
 ///
 /// The helper is a child of this process, though not among its [`children`](crate::children): a loop around `waitpid(-1)` that goes
 /// on until there is no child left would wait for it. It ends with this process in any case.

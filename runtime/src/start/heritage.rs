@@ -1,5 +1,6 @@
-//! What a process inherits from the one that starts it. The helper has what its owner had when the helper was started, so its
-//! children are sent what has changed since, and the whole environment, which the helper does not keep.
+//! What a process inherits from the one that starts it. The helper has what its owner had when the
+//! helper was started, so its children are sent what has changed since, and the whole environment,
+//! which the helper does not keep.
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -26,7 +27,8 @@ pub(super) struct Heritage {
     affinity: Option<limits::Cpus>,
 }
 
-/// The environment, and in what one heritage differs from another: a field is `None`, or empty, where nothing differs.
+/// The environment, and in what one heritage differs from another: a field is `None`, or empty,
+/// where nothing differs.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Changes {
     /// As [`block`] has it.
@@ -84,7 +86,8 @@ pub(super) fn set_environment(variables: &[Variable]) {
     environment::replace_before_main(block(variables));
 }
 
-/// The variables as the environment has them: entries such as `NAME=value`, each with a NUL behind it.
+/// The variables as the environment has them: entries such as `NAME=value`, each with a NUL behind
+/// it.
 fn block(variables: &[Variable]) -> Vec<u8> {
     let lengths = variables.iter();
     let lengths = lengths.map(|(name, value)| name.len() + value.len() + 2);

@@ -22,7 +22,8 @@ pub(crate) struct Identity {
     pub(crate) daemon: bool,
     pub(crate) start_method: Option<StartMethod>,
     pub(crate) parent: Option<Parent>,
-    /// Who this process was before, if it was another. Somebody may still borrow from it, so it is kept.
+    /// Who this process was before, if it was another. Somebody may still borrow from it, so it is
+    /// kept.
     pub(super) before: Option<&'static Identity>,
 }
 

@@ -1,7 +1,8 @@
 //! The helper: a process of one thread that forks the children of its parent, and does nothing else.
 //!
-//! It holds no descriptor of its owner's but the socket on which it is asked, has `/` as its working directory, `/dev/null` as its
-//! standard streams and no environment: what the owner removes from its own is nowhere else. It ends with its owner.
+//! It holds no descriptor of its owner's but the socket on which it is asked, has `/` as its
+//! working directory, `/dev/null` as its standard streams and no environment: what the owner
+//! removes from its own is nowhere else. It ends with its owner.
 
 use super::child::{self, Entered};
 use crate::{
@@ -42,8 +43,8 @@ pub(super) enum Wait {
 const NAME: &str = "procession-fork";
 const IDLE_NAME: &str = "procession-idle";
 
-/// The errno by which it answers where it has more than one thread, which a library has started: a copy might never get a lock
-/// that another thread held.
+/// The errno by which it answers where it has more than one thread, which a library has started: a
+/// copy might never get a lock that another thread held.
 pub(super) const MORE_THREADS: i32 = libc::EDEADLK;
 
 /// How long a spare waits.

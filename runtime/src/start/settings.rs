@@ -82,8 +82,8 @@ impl Settings {
         }
     }
 
-    /// Changes an environment. One that is replaced stays in its place, and new ones come last. An environment may have a variable
-    /// twice, though not through these settings.
+    /// Changes an environment. One that is replaced stays in its place, and new ones come last. An
+    /// environment may have a variable twice, though not through these settings.
     fn changed(&self, inherited: impl Iterator<Item = Variable>) -> Vec<Variable> {
         // The last word on a variable counts.
         let mut words: HashMap<&OsStr, (usize, Option<&OsString>)> = HashMap::new();

@@ -19,8 +19,9 @@ use std::{
     },
 };
 
-/// Starts the executable with the arguments of this process, with these variables, and with one end of the socket as its standard
-/// input, which the child puts in its place. An output of `None` is `/dev/null`. Returns the id of the new process.
+/// Starts the executable with the arguments of this process, with these variables, and with one end
+/// of the socket as its standard input, which the child puts in its place. An output of `None` is
+/// `/dev/null`. Returns the id of the new process.
 pub(super) fn launch(
     variables: &[heritage::Variable],
     socket: &OwnedFd,
@@ -28,7 +29,8 @@ pub(super) fn launch(
     error: Option<&OwnedFd>,
 ) -> Result<u32> {
     refuse_privileges()?;
-    // Opened in any case: the child needs it too, and cannot tell that it has none before it has its streams.
+    // Opened in any case: the child needs it too, and cannot tell that it has none before it has
+    // its streams.
     let null = stdio::null().map_err(|source| Error::os("/dev/null cannot be opened", source))?;
     let (output, error) = (output.unwrap_or(&null), error.unwrap_or(&null));
     let streams = [socket.as_fd(), output.as_fd(), error.as_fd()];
@@ -47,7 +49,8 @@ pub(super) fn launch(
     launch::launch(&program[0], &arguments, &variables, streams).map_err(refused)
 }
 
-/// The environment as an exec takes it. The first entry is ours: from there on the helper forgets what it was started with.
+/// The environment as an exec takes it. The first entry is ours: from there on the helper forgets
+/// what it was started with.
 fn entries(variables: &[heritage::Variable]) -> Result<Vec<OsString>> {
     let own = entry::VARIABLE.to_bytes();
     let entry = |name: &[u8], value: &[u8]| OsString::from_vec([name, b"=", value].concat());

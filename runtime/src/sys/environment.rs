@@ -13,14 +13,16 @@ unsafe extern "C" {
     static mut environ: *const *const c_char;
 }
 
-/// The first string of the environment that the exec brought, once [`take_before_main`] has found it.
+/// The first string of the environment that the exec brought, once [`take_before_main`] has found
+/// it.
 static FIRST: AtomicPtr<c_char> = AtomicPtr::new(ptr::null_mut());
 
-/// The environment set last, which keeps those before it: C code may hold pointers into any of them, and a checker of leaks
-/// must find them.
+/// The environment set last, which keeps those before it: C code may hold pointers into any of
+/// them, and a checker of leaks must find them.
 static SET: AtomicPtr<Set> = AtomicPtr::new(ptr::null_mut());
 
-/// An environment that was set. It is never freed, and its fields are never read: C reads, and may change, what they point to.
+/// An environment that was set. It is never freed, and its fields are never read: C reads, and may
+/// change, what they point to.
 struct Set {
     _block: *const c_char,
     _entries: *const *const c_char,
@@ -31,7 +33,8 @@ struct Set {
 ///
 /// Only for the time before `main`, when no other thread of this process exists.
 pub(crate) fn get_before_main(name: &CStr) -> Option<Vec<u8>> {
-    // SAFETY: the name ends with a NUL, and nobody changes the environment meanwhile: there is one thread.
+    // SAFETY: the name ends with a NUL, and nobody changes the environment meanwhile: there is one
+    // thread.
     let value = unsafe { libc::getenv(name.as_ptr()) };
     if value.is_null() {
         return None;
@@ -40,7 +43,8 @@ pub(crate) fn get_before_main(name: &CStr) -> Option<Vec<u8>> {
     Some(unsafe { CStr::from_ptr(value) }.to_bytes().to_vec())
 }
 
-/// Removes a variable that stood first in the environment when this process was started, and wipes it: nothing shows it any more.
+/// Removes a variable that stood first in the environment when this process was started, and wipes
+/// it: nothing shows it any more.
 ///
 /// Only for the time before `main`, when no other thread of this process exists.
 pub(crate) fn take_before_main(name: &CStr) {
@@ -57,35 +61,39 @@ pub(crate) fn take_before_main(name: &CStr) {
     // SAFETY: constructors run one after the other in the only thread there is, so nobody reads the environment meanwhile.
     unsafe { env::remove_var(OsStr::from_bytes(name.to_bytes())) };
     if let Some(entry) = found {
-        // SAFETY: the entry ends with a NUL and is in this process's own memory, see `came_by_exec`. Nobody refers to it now.
+        // SAFETY: the entry ends with a NUL and is in this process's own memory, see
+        // `came_by_exec`. Nobody refers to it now.
         unsafe { wipe(entry) };
     }
 }
 
-/// Gives up the environment that the exec brought: this process has none afterwards, and neither its memory nor
-/// `/proc/PID/environ` shows what it was. What the dynamic loader reads again when it loads a library stays in memory.
+/// Gives up the environment that the exec brought: this process has none afterwards, and neither
+/// its memory nor `/proc/PID/environ` shows what it was. What the dynamic loader reads again when
+/// it loads a library stays in memory.
 ///
 /// Only for a process that runs no code but ours and has one thread.
 pub(crate) fn give_up() {
     static NONE: AtomicPtr<c_char> = AtomicPtr::new(ptr::null_mut());
     for entry in entries() {
         if came_by_exec(entry) {
-            // SAFETY: the entry is in this process's own memory, see `came_by_exec`, and ends with a NUL.
+            // SAFETY: the entry is in this process's own memory, see `came_by_exec`, and ends with
+            // a NUL.
             unsafe { wipe_unless_kept(entry) };
         }
     }
     // What a constructor has removed or replaced is still in the area.
     let (mut place, end) = (FIRST.load(Ordering::Relaxed), end_of_area());
     while !place.is_null() && place.cast_const() < end {
-        // SAFETY: from the first entry to the end of the area the kernel has put strings that end with a NUL, one after
-        // another.
+        // SAFETY: from the first entry to the end of the area the kernel has put strings that end
+        // with a NUL, one after another.
         let length = unsafe { CStr::from_ptr(place) }.count_bytes();
         // SAFETY: as above; it is the memory of this process alone, and not read-only.
         unsafe { wipe_unless_kept(place) };
         place = place.wrapping_add(length + 1);
     }
-    // SAFETY: nobody reads the environment meanwhile. An array of one null pointer is an empty environment, which the
-    // C library only reads: it copies what it did not make before it adds to it.
+    // SAFETY: nobody reads the environment meanwhile. An array of one null pointer is an empty
+    // environment, which the C library only reads: it copies what it did not make before it adds to
+    // it.
     unsafe { environ = NONE.as_ptr().cast_const().cast() };
 }
 
@@ -100,12 +108,13 @@ pub(crate) fn replace_before_main(block: Vec<u8>) {
         _before: SET.load(Ordering::Relaxed),
     };
     SET.store(Box::into_raw(Box::new(set)), Ordering::Relaxed);
-    // SAFETY: nobody else reads the environment meanwhile. The array ends with a null pointer, every entry with a NUL, and
-    // none of them is ever freed.
+    // SAFETY: nobody else reads the environment meanwhile. The array ends with a null pointer,
+    // every entry with a NUL, and none of them is ever freed.
     unsafe { environ = entries };
 }
 
-/// Leaks entries that have a NUL behind each, and returns them with the array of pointers that C wants.
+/// Leaks entries that have a NUL behind each, and returns them with the array of pointers that C
+/// wants.
 fn split(block: Vec<u8>) -> (*const c_char, *const *const c_char) {
     let block: &'static mut [u8] = block.leak();
     let start: *mut c_char = block.as_mut_ptr().cast();
@@ -138,8 +147,9 @@ fn entries() -> Vec<*mut c_char> {
     found
 }
 
-/// Whether an address is in what the exec has put on the stack of the main thread, rather than somewhere else where a library
-/// has put a variable of its own. That memory can be written to, and lives as long as the process.
+/// Whether an address is in what the exec has put on the stack of the main thread, rather than
+/// somewhere else where a library has put a variable of its own. That memory can be written to, and
+/// lives as long as the process.
 fn came_by_exec(entry: *const c_char) -> bool {
     let frame = 0_u8;
     let frame: *const u8 = hint::black_box(&raw const frame);

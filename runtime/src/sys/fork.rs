@@ -41,7 +41,8 @@ pub(crate) fn flush() {
     unsafe { libc::fflush(std::ptr::null_mut()) };
 }
 
-/// Above the directory of this thread is that of all. (The main thread may have ended, and `/proc/self` is empty then.)
+/// Above the directory of this thread is that of all. (The main thread may have ended, and
+/// `/proc/self` is empty then.)
 const THREADS: &str = "/proc/thread-self/..";
 
 /// How many threads this process has.

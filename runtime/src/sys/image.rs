@@ -125,9 +125,10 @@ impl Image {
 /// Returns the path by which the running executable can be run again.
 ///
 /// This is a link that is right even when the file was deleted or replaced
-/// ([proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_exe.5.html)), and when the main thread has ended. A program that runs
-/// others by itself, as valgrind does, answers for `/proc/self/exe` when that is read, but not when it is run: there it has to be
-/// the path that is read from it. Such a program does not answer for the link of the thread, which tells.
+/// ([proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_exe.5.html)), and when the main thread
+/// has ended. A program that runs others by itself, as valgrind does, answers for `/proc/self/exe`
+/// when that is read, but not when it is run: there it has to be the path that is read from it.
+/// Such a program does not answer for the link of the thread, which tells.
 pub(crate) fn executable() -> &'static Path {
     const LINK: &str = "/proc/thread-self/exe";
     static PATH: OnceLock<PathBuf> = OnceLock::new();
@@ -189,8 +190,8 @@ fn headers() -> Option<&'static [Header]> {
     Some(unsafe { std::slice::from_raw_parts(table, address(count)) })
 }
 
-/// What was added to the addresses in the file: the table of program headers is itself at a known place in it, and what was added
-/// to that was added to everything.
+/// What was added to the addresses in the file: the table of program headers is itself at a known
+/// place in it, and what was added to that was added to everything.
 fn base(headers: &[Header]) -> Option<usize> {
     const SIZE: usize = size_of::<libc::Elf64_Ehdr>();
     let table = headers.as_ptr().addr();
@@ -198,7 +199,8 @@ fn base(headers: &[Header]) -> Option<usize> {
     if let Some(own) = own {
         return Some(table.wrapping_sub(address(own.p_vaddr)));
     }
-    // Some static executables do not say where the table is. It stands behind the header of the file, then.
+    // Some static executables do not say where the table is. It stands behind the header of the
+    // file, then.
     let first = headers
         .iter()
         .find(|header| header.p_type == libc::PT_LOAD && header.p_offset == 0)?;
@@ -209,8 +211,9 @@ fn base(headers: &[Header]) -> Option<usize> {
 }
 
 fn mapped(range: Range<usize>) -> &'static [u8] {
-    // SAFETY: the range is that of a segment of the main executable, or in the page of its program headers, which the loader has
-    // mapped readable for as long as the program runs, and neither notes nor headers are ever written to.
+    // SAFETY: the range is that of a segment of the main executable, or in the page of its program
+    // headers, which the loader has mapped readable for as long as the program runs, and neither
+    // notes nor headers are ever written to.
     unsafe { std::slice::from_raw_parts(range.start as *const u8, range.len()) }
 }
 

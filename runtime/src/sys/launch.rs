@@ -1,10 +1,11 @@
 //! Running an executable in a new process:
-//! [posix_spawn(3)](https://man7.org/linux/man-pages/man3/posix_spawn.3.html), whose cost does not grow with the memory of this
-//! process.
+//! [posix_spawn(3)](https://man7.org/linux/man-pages/man3/posix_spawn.3.html), whose cost does not
+//! grow with the memory of this process.
 //!
-//! std's `Command` does the same, but cannot keep the new process from inheriting a descriptor that some thread has opened
-//! without `CLOEXEC`. Here it is the C library that closes them, after the copy and before the exec, so that none slips through
-//! and the new program need not guess which descriptors it inherited and which its own libraries have opened.
+//! std's `Command` does the same, but cannot keep the new process from inheriting a descriptor that
+//! some thread has opened without `CLOEXEC`. Here it is the C library that closes them, after the
+//! copy and before the exec, so that none slips through and the new program need not guess which
+//! descriptors it inherited and which its own libraries have opened.
 
 use super::{stdio, weak::symbol};
 use nix::{
@@ -22,8 +23,9 @@ use std::{
 type Actions = libc::posix_spawn_file_actions_t;
 type CloseFrom = unsafe extern "C" fn(*mut Actions, c_int) -> c_int;
 
-/// Runs `program` with exactly these arguments, variables and standard streams, and with no other descriptor of this process;
-/// no signal is blocked, and SIGPIPE not ignored. Returns the id of the new process, which is a child of this one.
+/// Runs `program` with exactly these arguments, variables and standard streams, and with no other
+/// descriptor of this process; no signal is blocked, and SIGPIPE not ignored. Returns the id of the
+/// new process, which is a child of this one.
 pub(crate) fn launch(
     program: &CStr,
     arguments: &[CString],
@@ -42,8 +44,8 @@ pub(crate) fn launch(
     let attributes = Attributes::new()?;
     let (arguments, environment) = (pointers(arguments), pointers(environment));
     let mut id = 0;
-    // SAFETY: every string ends with a NUL and both arrays with a null pointer; actions and attributes have been initialised;
-    // all of them live until the call returns.
+    // SAFETY: every string ends with a NUL and both arrays with a null pointer; actions and
+    // attributes have been initialised; all of them live until the call returns.
     check(unsafe {
         libc::posix_spawn(
             &raw mut id,
@@ -83,7 +85,8 @@ impl FileActions {
     }
 
     fn duplicate(&mut self, fd: &OwnedFd, number: RawFd) -> io::Result<()> {
-        // SAFETY: the actions have been initialised, and the descriptor is open until they are used.
+        // SAFETY: the actions have been initialised, and the descriptor is open until they are
+        // used.
         check(unsafe {
             libc::posix_spawn_file_actions_adddup2(&raw mut self.0, fd.as_raw_fd(), number)
         })
@@ -119,7 +122,8 @@ fn inheritable() -> io::Result<Vec<RawFd>> {
         let Some(number) = name.to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
-        // SAFETY: the borrow is used once, to ask for flags, and a number that is closed by now is answered by an error.
+        // SAFETY: the borrow is used once, to ask for flags, and a number that is closed by now is
+        // answered by an error.
         let fd = unsafe { BorrowedFd::borrow_raw(number) };
         let flags = fcntl(fd.as_fd(), FcntlArg::F_GETFD);
         let is_inherited = |flags| !FdFlag::from_bits_retain(flags).contains(FdFlag::FD_CLOEXEC);
@@ -140,7 +144,8 @@ impl Attributes {
         check(unsafe { libc::posix_spawnattr_init(attributes.as_mut_ptr()) })?;
         // SAFETY: the call has succeeded and so initialised it.
         let mut attributes = Self(unsafe { attributes.assume_init() });
-        // SAFETY: `sigset_t` is a plain C struct, for which all zeros are a valid value, the empty set.
+        // SAFETY: `sigset_t` is a plain C struct, for which all zeros are a valid value, the empty
+        // set.
         let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
         // SAFETY: attributes and set have been initialised.
         check(unsafe { libc::posix_spawnattr_setsigmask(&raw mut attributes.0, &raw const set) })?;

@@ -124,8 +124,8 @@ pub(crate) fn set_affinity(cpus: &[usize]) -> io::Result<()> {
     Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }
 
-/// Gives this thread, and with it the process, the name that `ps` and `top` show. The kernel keeps 15 bytes of it; it is not cut
-/// within a character.
+/// Gives this thread, and with it the process, the name that `ps` and `top` show. The kernel keeps
+/// 15 bytes of it; it is not cut within a character.
 pub(crate) fn set_name(name: &str) -> io::Result<()> {
     prctl::set_name(&CString::new(shortened(name))?)?;
     Ok(())

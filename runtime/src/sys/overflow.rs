@@ -26,7 +26,8 @@ static MESSAGE: AtomicPtr<Message> = AtomicPtr::new(std::ptr::null_mut());
 
 struct Message {
     text: String,
-    /// The one before, which the handler may be reading: it is kept, and found by a checker of leaks.
+    /// The one before, which the handler may be reading: it is kept, and found by a checker of
+    /// leaks.
     _before: *mut Message,
 }
 

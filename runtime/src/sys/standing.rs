@@ -1,5 +1,6 @@
-//! What the kernel lets a process do, and where it belongs: credentials, filters, sandboxes, namespaces, root directory, session,
-//! control group, and what else a process inherits and one call tells.
+//! What the kernel lets a process do, and where it belongs: credentials, filters, sandboxes,
+//! namespaces, root directory, session, control group, and what else a process inherits and one
+//! call tells.
 
 use super::signal;
 use nix::{
@@ -117,16 +118,16 @@ pub(crate) fn read() -> io::Result<(Standing, Dispositions)> {
     Ok((standing, Dispositions { umask, ignored }))
 }
 
-/// Whether children of this process are born into another PID namespace than its own: a helper would be the first process
-/// there, and could make no siblings.
+/// Whether children of this process are born into another PID namespace than its own: a helper
+/// would be the first process there, and could make no siblings.
 pub(crate) fn has_children_elsewhere() -> bool {
     let link = |name| nix::fcntl::readlink(name).unwrap_or_default();
     link("/proc/thread-self/ns/pid") != link("/proc/thread-self/ns/pid_for_children")
 }
 
-/// Whether this thread may look at another process. Once it has entered a sandbox such as a Landlock domain it may not look at one
-/// outside of it, which is the only sign of some: `/proc` does not tell
-/// ([landlock(7)](https://man7.org/linux/man-pages/man7/landlock.7.html)).
+/// Whether this thread may look at another process. Once it has entered a sandbox such as a
+/// Landlock domain it may not look at one outside of it, which is the only sign of some: `/proc`
+/// does not tell ([landlock(7)](https://man7.org/linux/man-pages/man7/landlock.7.html)).
 pub(crate) fn may_look_at(process: u32) -> bool {
     let (mut list, mut size) = (std::ptr::null::<libc::c_void>(), 0_usize);
     // This call looks at no more than one address, and takes no file system.
@@ -171,7 +172,8 @@ fn label(thread: BorrowedFd<'_>) -> Vec<u8> {
     const LSM_ATTR_CURRENT: libc::c_uint = 100;
     let mut label = [0; 1024];
     let mut size = u32::try_from(label.len()).unwrap_or_default();
-    // SAFETY: both results are valid places to write to, and the first is as long as the second says.
+    // SAFETY: both results are valid places to write to, and the first is as long as the second
+    // says.
     let got = Errno::result(unsafe {
         libc::syscall(
             LSM_GET_SELF_ATTR,
@@ -195,7 +197,8 @@ type MemoryPolicy = (c_int, [c_ulong; 16]);
 fn memory_policy() -> MemoryPolicy {
     let mut policy: MemoryPolicy = (-1, [0; 16]);
     let address: *const libc::c_void = std::ptr::null();
-    // SAFETY: both results are valid places to write to, and the second is as long as said, in bits.
+    // SAFETY: both results are valid places to write to, and the second is as long as said, in
+    // bits.
     unsafe {
         libc::syscall(
             libc::SYS_get_mempolicy,
@@ -211,7 +214,8 @@ fn memory_policy() -> MemoryPolicy {
 
 const ATTRIBUTES: usize = 10;
 
-/// What else is inherited and told by one call; an error, where the kernel does not know a call, is the same each time.
+/// What else is inherited and told by one call; an error, where the kernel does not know a call, is
+/// the same each time.
 fn attributes() -> [c_long; ATTRIBUTES] {
     const PR_GET_MDWE: c_int = 66;
     const PR_GET_MEMORY_MERGE: c_int = 68;
@@ -219,7 +223,8 @@ fn attributes() -> [c_long; ATTRIBUTES] {
     const KEY_SPEC_SESSION_KEYRING: c_int = -3;
     const ASK: c_ulong = 0xffff_ffff;
     let state = |option: c_int| {
-        // SAFETY: each of these options takes nothing, tells by the value that it returns and changes nothing.
+        // SAFETY: each of these options takes nothing, tells by the value that it returns and
+        // changes nothing.
         (unsafe { libc::prctl(option, 0_u64, 0_u64, 0_u64, 0_u64) }).into()
     };
     // musl's functions for these two refuse, and its struct is larger than the kernel's.
@@ -229,7 +234,8 @@ fn attributes() -> [c_long; ATTRIBUTES] {
     [
         // SAFETY: this value asks and changes nothing.
         unsafe { libc::personality(ASK) }.into(),
-        // SAFETY: the call takes integers; without the last, a keyring that is not there is not made.
+        // SAFETY: the call takes integers; without the last, a keyring that is not there is not
+        // made.
         unsafe {
             libc::syscall(
                 libc::SYS_keyctl,
