@@ -41,6 +41,7 @@ pub(crate) mod sentinel;
 pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod standing;
+pub(crate) mod stat;
 pub(crate) mod stdio;
 pub(crate) mod value;
 pub(crate) mod wait;
