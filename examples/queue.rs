@@ -22,6 +22,7 @@ fn produce(jobs: &Sender<u64>, from: u64, to: u64) {
 #[process]
 fn consume(jobs: Receiver<u64>, results: &Sender<u64>) {
     for job in jobs {
+        let job = job.expect("it can be decoded");
         results.send(job * job).expect("somebody wants it");
     }
 }
@@ -35,7 +36,7 @@ pub(crate) fn main() -> io::Result<()> {
     }
     // Not kept here: who has a sender might send.
     drop((jobs, jobs_there, results_there));
-    let mut squares: Vec<u64> = results.into_iter().collect();
+    let mut squares = results.iter().collect::<Result<Vec<u64>, _>>()?;
     squares.sort_unstable();
     for joined in join_all(processes) {
         joined?;

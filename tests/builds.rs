@@ -112,3 +112,109 @@ fn lines_of_a_child_count_for_coverage() {
         assert!(sizes[0] == sizes[1] && sizes[0] > 1000, "{name}: {sizes:?}");
     }
 }
+
+/// Copies a folder and what is in it, but for what was built there.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+/// A library that starts processes by the version of this crate that it depends on.
+const USER: &str = r#"
+    use procession::{Builder, StartMethod, process};
+
+    #[process]
+    fn parent() -> (String, u32) {
+        let parent = procession::parent().expect("it is a child");
+        (procession::current().name().to_owned(), parent.id())
+    }
+
+    #[process]
+    fn start_another() -> String {
+        let error = parent::spawn().expect_err("a daemon has no children");
+        format!("{:?}", error.kind())
+    }
+
+    pub fn report() {
+        for method in [StartMethod::ForkServer, StartMethod::Spawn, StartMethod::Fork] {
+            let builder = || Builder::new().start_method(method);
+            let child = builder().name("c").spawn(parent::new()).expect("it starts");
+            let started = child.start_method();
+            let (name, parent) = child.join().expect("it returns");
+            let daemon = builder().daemon(true).spawn(start_another::new()).expect("it starts");
+            let refused = daemon.join().expect("it returns");
+            println!("{started} {name} {} {refused}", parent == std::process::id());
+        }
+    }
+"#;
+
+#[test]
+fn two_versions_in_one_program_start_each_their_own() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("versions");
+    let sources = folder.join("sources");
+    // Left by a run before. What was built is kept.
+    let _ = fs::remove_dir_all(&sources);
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let manifest = manifest.replace(r#", "tests", "examples""#, "");
+    let version = env!("CARGO_PKG_VERSION");
+    for (name, version_there) in [("this", version), ("another", "999.0.0")] {
+        let crates = sources.join(name);
+        for part in ["macros", "runtime"] {
+            copy(&root.join(part), &crates.join(part));
+        }
+        fs::copy(root.join("README.md"), crates.join("README.md")).unwrap();
+        let manifest = manifest.replace(version, version_there);
+        fs::write(crates.join("Cargo.toml"), manifest).unwrap();
+    }
+
+    let package = |name: &str, dependencies: &str, file: &str, source: &str| {
+        let folder = sources.join(name);
+        fs::create_dir_all(folder.join("src")).unwrap();
+        let manifest = format!(
+            "[package]\nname = \"{name}\"\nedition = \"2024\"\n\
+             [dependencies]\n{dependencies}\n"
+        );
+        fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+        fs::write(folder.join("src").join(file), source).unwrap();
+    };
+    for (name, version) in [("one", "this"), ("two", "another")] {
+        let dependency = format!("procession.path = \"../{version}/runtime\"");
+        package(name, &dependency, "lib.rs", USER);
+    }
+    let both = "one.path = \"../one\"\ntwo.path = \"../two\"";
+    let program = "fn main() { one::report(); two::report(); one::report(); }";
+    package("both", both, "main.rs", program);
+    let workspace = "[workspace]\nmembers = [\"one\", \"two\", \"both\"]\n\
+                     exclude = [\"this\", \"another\"]\nresolver = \"3\"\n";
+    fs::write(sources.join("Cargo.toml"), workspace).unwrap();
+    // With the dependencies that are at hand, but without these crates themselves, which would be taken for the other version.
+    let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap();
+    let packages = lock.split("[[package]]\n");
+    let packages = packages.filter(|package| !package.starts_with("name = \"procession"));
+    let lock = packages.collect::<Vec<_>>().join("[[package]]\n");
+    fs::write(sources.join("Cargo.lock"), lock).unwrap();
+
+    let target = folder.join("target");
+    let mut command = Command::new(env!("CARGO"));
+    command
+        .args(["build", "--quiet", "--offline", "--package", "both"])
+        .arg("--target-dir")
+        .arg(&target)
+        .current_dir(&sources)
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    assert!(within(DEADLINE, || command.status().unwrap()).success());
+    let each = "forkserver c true DaemonicChildren\n\
+                spawn c true DaemonicChildren\n\
+                fork c true DaemonicChildren\n";
+    assert_eq!(said(&target.join("debug/both"), "", &[]), each.repeat(3));
+}

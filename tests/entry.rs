@@ -2,7 +2,7 @@
 
 #![allow(missing_docs, reason = "a test")]
 
-use procession::StartMethod;
+use procession::{Builder, StartMethod, process};
 use procession_tests::{DEADLINE, METHODS, with_each_method, with_method, within};
 use std::{
     fs,
@@ -10,7 +10,40 @@ use std::{
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::OnceLock,
 };
+
+const VARIABLE: &str = "PROCESSION_CHILD";
+
+/// The value of the variable by which this process was told that it is a child, read before it was wiped.
+static MARK: OnceLock<Option<String>> = OnceLock::new();
+
+#[allow(unsafe_code, reason = "naming a section is unsafe")]
+#[used]
+// SAFETY: this section holds pointers to functions that may ignore their arguments, as this one does.
+#[unsafe(link_section = ".init_array.00001")]
+static REMEMBER: extern "C" fn() = {
+    extern "C" fn remember() {
+        MARK.get_or_init(|| std::env::var(VARIABLE).ok());
+    }
+    remember
+};
+
+#[process]
+fn told() -> Option<String> {
+    MARK.get().cloned().flatten()
+}
+
+/// What a parent sets the variable to, the same in every program that is linked with the same copy of the crate.
+fn mark() -> &'static str {
+    static TOLD: OnceLock<String> = OnceLock::new();
+    TOLD.get_or_init(|| {
+        let child = Builder::new()
+            .start_method(StartMethod::Spawn)
+            .spawn(told::new());
+        child.unwrap().join().unwrap().expect("it was set")
+    })
+}
 
 const PLAIN: &str = env!("CARGO_BIN_EXE_plain");
 const DEFERRED: &str = env!("CARGO_BIN_EXE_deferred");
@@ -136,7 +169,7 @@ fn executable_may_be_deleted_or_replaced_after_the_start() {
 fn variable_alone_starts_nothing() {
     for program in [PLAIN, DEFERRED] {
         let mut command = Command::new(program);
-        command.arg("environment").env("PROCESSION_CHILD", "1");
+        command.arg("environment").env(VARIABLE, mark());
         // Nothing there, a file, a pipe, and a socket of the wrong kind.
         for stdin in [
             Stdio::null(),
@@ -151,6 +184,22 @@ fn variable_alone_starts_nothing() {
 }
 
 #[test]
+fn mark_of_another_copy_of_the_crate_is_left_to_it() {
+    for program in [PLAIN, DEFERRED] {
+        for mark in [String::new(), "1".into(), format!("{}x", mark())] {
+            let (_ours, theirs) = UnixStream::pair().unwrap();
+            let mut command = Command::new(program);
+            command.arg("environment").env(VARIABLE, &mark);
+            let output = run(command.stdin(OwnedFd::from(theirs)));
+            assert_eq!(
+                String::from_utf8(output.stdout).unwrap(),
+                format!("main\nSome({mark:?})\n")
+            );
+        }
+    }
+}
+
+#[test]
 fn socket_of_another_than_the_parent_starts_nothing() {
     for program in [PLAIN, DEFERRED] {
         let (_ours, theirs) = UnixStream::pair().unwrap();
@@ -158,7 +207,7 @@ fn socket_of_another_than_the_parent_starts_nothing() {
         let mut command = Command::new("sh");
         command
             .args(["-c", "\"$0\" environment; exit 0", program])
-            .env("PROCESSION_CHILD", "1");
+            .env(VARIABLE, mark());
         let output = run(command.stdin(OwnedFd::from(theirs)));
         assert_eq!(String::from_utf8(output.stdout).unwrap(), "main\nNone\n");
     }
@@ -172,7 +221,7 @@ fn orphan_does_not_run_main() {
         let mut command = Command::new("sh");
         command
             .args(["-c", "\"$0\" environment; exit 0", program])
-            .env("PROCESSION_CHILD", "1");
+            .env(VARIABLE, mark());
         let output = run(command.stdin(OwnedFd::from(theirs)));
         assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
     }
@@ -188,7 +237,7 @@ fn child_that_is_told_nonsense_ends() {
             let mut command = Command::new(program);
             command
                 .arg("value")
-                .env("PROCESSION_CHILD", "1")
+                .env(VARIABLE, mark())
                 .stdin(OwnedFd::from(theirs));
             let output = run(&mut command);
             assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
@@ -244,6 +293,10 @@ fn program_works_under_a_debugger() {
 
 #[test]
 fn dynamic_loader_by_name_is_told() {
+    if cfg!(target_feature = "crt-static") {
+        eprintln!("skipped: no loader loads a static program");
+        return;
+    }
     let Some(loader) = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"]
         .iter()
         .find(|path| Path::new(path).exists())

@@ -37,7 +37,7 @@ use std::{
         mpsc,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Runs a test while no other of these starts or counts processes.
@@ -319,9 +319,13 @@ fn helper_holds_nothing_of_its_owner() {
         open.sort();
         let (null, others) = open.split_at(3);
         assert!(null.iter().all(|path| path == "/dev/null"), "{open:?}");
-        // Where it is asked, and what tells of its owner's end.
+        // Its own threads, what tells of its owner's end, and where it is asked.
+        let [threads, owner, requests] = others else {
+            panic!("{open:?}")
+        };
+        assert_eq!(*threads, format!("/proc/{helper}/task"));
         assert!(
-            others.len() == 2 && others[0].contains("pidfd") && others[1].starts_with("socket:"),
+            owner.contains("pidfd") && requests.starts_with("socket:"),
             "{open:?}"
         );
     });
@@ -384,6 +388,37 @@ fn hold() {
     loop {
         thread::park();
     }
+}
+
+#[test]
+fn stopped_helper_and_spare_are_replaced() {
+    alone_within_deadline(|| {
+        let begun = Instant::now();
+        run(parents::new());
+        let stopped = helper();
+        kill(number(stopped), Signal::SIGSTOP).unwrap();
+        eventually("it is stopped", || state(stopped) == Some('T'));
+        assert_eq!(run(parents::new()).0, std::process::id());
+        assert_ne!(helper(), stopped);
+        assert_eq!(state(stopped), None, "it was reaped");
+
+        prewarm(1).unwrap();
+        eventually("a spare is there", || spares().len() == 1);
+        let stopped = spares()[0];
+        kill(number(stopped), Signal::SIGSTOP).unwrap();
+        eventually("it is stopped", || state(stopped) == Some('T'));
+        // With arguments that the socket has no room for, too.
+        let bulk = vec![7; 10 << 20];
+        assert_eq!(run(sum::new(&bulk)), 70 << 20);
+        assert_eq!(state(stopped), None, "it was reaped");
+        // A wait without a bound would be ended by the deadline only.
+        assert!(begun.elapsed() < DEADLINE / 2, "{:?}", begun.elapsed());
+    });
+}
+
+#[process]
+fn sum(bytes: &[u8]) -> u64 {
+    bytes.iter().map(|byte| u64::from(*byte)).sum()
 }
 
 /// Whether children start while somebody kills the helper all the time.

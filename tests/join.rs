@@ -3,11 +3,11 @@
 #![allow(missing_docs, reason = "a test")]
 
 use nix::libc;
-use procession::{Builder, ErrorKind, JoinErrorKind, Process, process};
+use procession::{Builder, ErrorKind, JoinErrorKind, Process, Ran, Stdio, process};
 use procession_tests::under_each_method;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::{
-    error::Error as _,
+    error::Error,
     io::{self, PipeReader, Read, Write},
     os::unix::process::ExitStatusExt,
     panic, thread,
@@ -137,6 +137,7 @@ fn panic_is_told_with_its_place() {
         let child = Builder::new()
             .start_method(method)
             .name("naysayer")
+            .backtrace(false)
             .spawn(say_no::new("no, never"))
             .unwrap();
         let id = child.id();
@@ -148,16 +149,64 @@ fn panic_is_told_with_its_place() {
         assert_eq!(panic.message(), "no, never");
         assert_eq!(panic.file(), Some(file!()));
         assert_eq!((panic.line(), panic.column()), (Some(NO), Some(5)));
-        assert!(
-            panic.backtrace().unwrap().contains("say_no"),
-            "{:?}",
-            panic.backtrace()
-        );
+        assert_eq!(panic.backtrace(), None);
         let place = format!("{}:{NO}:5", file!());
         assert_eq!(
             error.to_string(),
             format!("process `naysayer` (pid {id}) panicked at {place}: no, never")
         );
+    });
+}
+
+#[test]
+fn backtrace_is_told_when_it_is_asked_for() {
+    #[process]
+    fn trace() -> u32 {
+        deeper()
+    }
+    #[inline(never)]
+    fn deeper() -> u32 {
+        panic!("here")
+    }
+    under_each_method(|method| {
+        let builder = || {
+            let builder = Builder::new().start_method(method).stderr(Stdio::null());
+            let builder = builder.env_remove("RUST_LIB_BACKTRACE");
+            builder.env_remove("RUST_BACKTRACE")
+        };
+        let by_environment = || builder().env("RUST_BACKTRACE", "1");
+        for (builder, wanted) in [
+            (builder(), false),
+            (builder().backtrace(true), true),
+            (by_environment(), true),
+            (by_environment().env("RUST_LIB_BACKTRACE", "0"), false),
+            (by_environment().backtrace(false), false),
+        ] {
+            let error = builder.spawn(trace::new()).unwrap().join().unwrap_err();
+            let panic = error.panic().unwrap();
+            assert_eq!(panic.message(), "here");
+            assert_eq!(panic.backtrace().is_some(), wanted);
+            if let Some(backtrace) = panic.backtrace() {
+                let first = backtrace.lines().next().unwrap();
+                assert!(
+                    first.starts_with("   0: ") && first.contains("deeper"),
+                    "{backtrace}"
+                );
+                assert!(backtrace.contains("trace"), "{backtrace}");
+                // Nothing of what stands above and below the user's functions.
+                for other in ["std::", "core::panicking", "procession::", "__run", "libc"] {
+                    let names = backtrace
+                        .lines()
+                        .filter(|line| !line.trim().starts_with("at "));
+                    let mut names =
+                        names.map(|line| line.split_once(": ").map_or("", |(_, name)| name));
+                    assert!(
+                        !names.any(|name| name.starts_with(other)),
+                        "{other} in {backtrace}"
+                    );
+                }
+            }
+        }
     });
 }
 
@@ -405,12 +454,46 @@ fn value_that_cannot_be_decoded_is_told() {
     assert_eq!(error.kind(), JoinErrorKind::Undecodable);
     let cause = error.source().unwrap().source().unwrap();
     assert_eq!(cause.to_string(), "it does not want to arrive");
+    assert_eq!(error.ran(), Ran::Yes);
+    assert!(format!("{error:?}").contains("it does not want to arrive"));
     let error = make::spawn(false).unwrap().join().unwrap_err();
-    assert_eq!(error.kind(), JoinErrorKind::Undecodable);
     assert_eq!(
-        error.source().unwrap().to_string(),
-        "the output cannot be encoded: it stays where it is"
+        (error.kind(), error.ran()),
+        (JoinErrorKind::Unsendable, Ran::Yes)
     );
+    let id = error.id();
+    let sentences = [
+        format!("process `make-2` (pid {id}) returned a value that cannot be sent"),
+        "the output cannot be encoded".into(),
+        "it stays where it is".into(),
+    ];
+    assert_eq!(chain(&error), sentences);
+    assert!(format!("{error:?}").contains("it stays where it is"));
+    // The error that serves for all has the same chain.
+    assert_eq!(chain(&procession::Error::from(error)), sentences);
+}
+
+/// What an error says, and what is behind it.
+fn chain(error: &dyn Error) -> Vec<String> {
+    let behind = error.source().map(chain);
+    [error.to_string()]
+        .into_iter()
+        .chain(behind.unwrap_or_default())
+        .collect()
+}
+
+#[test]
+fn converted_error_says_its_sentence_once() {
+    let error = procession::Error::from(io::Error::other("the disk is gone"));
+    assert_eq!(chain(&error), ["the disk is gone"]);
+    let error = procession::Error::from(io::Error::from_raw_os_error(libc::EMFILE));
+    assert_eq!(
+        (error.kind(), error.raw_os_error()),
+        (ErrorKind::TooManyFiles, Some(libc::EMFILE))
+    );
+    assert_eq!(chain(&error).len(), 1);
+    let error = procession::Error::from(exit_with::spawn(3).unwrap().join().unwrap_err());
+    assert_eq!(chain(&error).len(), 1);
 }
 
 #[test]
@@ -461,9 +544,7 @@ fn shutdown_asks_then_kills() {
             child.shutdown(Duration::from_secs(50)).unwrap().signal(),
             Some(15)
         );
-        let builder = Builder::new()
-            .start_method(method)
-            .stdout(procession::Stdio::piped());
+        let builder = Builder::new().start_method(method).stdout(Stdio::piped());
         let mut child = builder.spawn(stubborn::new()).unwrap();
         // Once it has spoken it is deaf.
         let mut said = [0; 5];
@@ -477,13 +558,16 @@ fn shutdown_asks_then_kills() {
 
 #[test]
 fn errors_are_send_and_convert() {
-    fn check<T: std::error::Error + Send + Sync + 'static>() {}
+    fn check<T: Error + Send + Sync + 'static>() {}
     check::<procession::Error>();
     check::<procession::JoinError>();
     let join = || exit_with::spawn(3).unwrap().join().unwrap_err();
     let error = procession::Error::from(join());
     assert_eq!(error.kind(), ErrorKind::Join);
-    assert!(error.source().unwrap().is::<procession::JoinError>());
+    assert_eq!(
+        error.join_error().map(procession::JoinError::kind),
+        Some(JoinErrorKind::Exited)
+    );
     assert!(
         io::Error::from(join())
             .get_ref()
@@ -506,7 +590,7 @@ fn stack_overflow_is_said_as_such() {
     }
     let mut child = Builder::new()
         .name("digger")
-        .stderr(procession::Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn(deeper::new(0))
         .unwrap();
     let said = procession_tests::read_to_end(child.stderr.take().unwrap());

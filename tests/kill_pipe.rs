@@ -12,7 +12,7 @@ use procession::{
     channel::{Connection, RecvError, RecvTimeoutError, SendError, pipe},
     process,
 };
-use procession_tests::{alone, child_ids, descriptors, threads, within};
+use procession_tests::{alone, child_ids, descriptors, threads, torture_time, within};
 use std::{
     hash::{BuildHasher, RandomState},
     thread,
@@ -22,14 +22,18 @@ use std::{
 /// What a survivor may have to wait.
 const SOON: Duration = Duration::from_secs(1);
 
-/// How many are killed at each of their works.
+/// How many are killed at each of their works, at least.
 const ROUNDS: usize = 700;
 
-/// Numbered, and of every length: nothing, what fits into the pipe, and what does not.
+/// Numbered, and of every length: nothing, what fits into the pipe, and what does not. No two have the same bytes at the same place.
 fn message(number: u32) -> (u32, Vec<u8>) {
-    let lengths = [0, 100, 10_000, 70_000, 1_000_000];
+    let lengths = [0_usize, 100, 10_000, 70_000, 5_000, 20_000, 1_000_000];
     let length = lengths[number as usize % lengths.len()];
-    (number, vec![number.to_le_bytes()[0]; length])
+    let [low, high, ..] = number.to_le_bytes();
+    let pattern = [low, high, low ^ 0x55, high ^ 0xaa, low.wrapping_mul(3)];
+    let mut bytes = pattern.repeat(length.div_ceil(pattern.len()));
+    bytes.truncate(length);
+    (number, bytes)
 }
 
 type End = Connection<(u32, Vec<u8>), (u32, Vec<u8>)>;
@@ -44,9 +48,11 @@ fn start<P: Process>(process: P) -> Child<P::Output> {
 /// Kills processes that have one end of a pipe at random moments, while this one does something with the other.
 fn kill_over_and_over(victim: impl Fn(End) -> Child<()>, survive: impl Fn(&End)) {
     let _alone = alone();
-    within(Duration::from_secs(300), || {
+    let time = torture_time();
+    within(time + Duration::from_secs(300), || {
         let before = (descriptors(), child_ids(), threads());
-        for round in 0..ROUNDS {
+        let begun = Instant::now();
+        for round in (0..).take_while(|round| *round < ROUNDS || begun.elapsed() < time) {
             let (ours, theirs) = pipe().unwrap();
             let mut victim = victim(theirs);
             // Any moment will do, and each another.

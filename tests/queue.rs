@@ -44,7 +44,7 @@ fn produce(to: Sender<Numbered>, who: u32, count: u32) {
 
 #[process]
 fn consume(from: Receiver<Numbered>) -> Vec<Numbered> {
-    from.into_iter().collect()
+    from.into_iter().collect::<Result<_, _>>().unwrap()
 }
 
 #[test]
@@ -228,14 +228,15 @@ fn what_was_sent_before_the_end_is_received() {
     }
     drop(sender);
     assert_eq!(
-        receiver.iter().collect::<Vec<i32>>(),
+        receiver.iter().collect::<Result<Vec<i32>, _>>().unwrap(),
         [0, 1, 2, 3, 4, 5, 6, 7]
     );
 }
 
 #[process]
 fn write_to(pipes: Receiver<(String, Fd<PipeWriter>)>) {
-    for (text, mut pipe) in pipes.into_iter().take(100) {
+    for message in pipes.into_iter().take(100) {
+        let (text, mut pipe) = message.unwrap();
         pipe.write_all(text.as_bytes()).unwrap();
     }
 }
@@ -420,5 +421,154 @@ fn full_table_of_descriptors_is_an_error_and_no_more() {
         is_ready.recv().unwrap();
         sender.send(Fd(File::open("/dev/null").unwrap())).unwrap();
         assert!(child.join().unwrap());
+    });
+}
+
+#[process]
+fn count_files(from: Receiver<(Vec<Fd<File>>, Vec<u8>)>) -> Vec<usize> {
+    let received = from.iter().map(Result::unwrap);
+    let look = |(files, bytes): (Vec<Fd<File>>, Vec<u8>)| {
+        assert!(files.iter().all(|file| file.metadata().is_ok()));
+        assert!(bytes.is_empty() || bytes == vec![7; 1_000_000]);
+        files.len()
+    };
+    received.map(look).collect()
+}
+
+#[test]
+fn message_has_any_number_of_descriptors() {
+    let _alone = alone();
+    let before = (descriptors(), child_ids());
+    let counts = [252, 253, 254, 300, 506, 507, 2_000];
+    within(DEADLINE, || {
+        for method in [StartMethod::ForkServer, StartMethod::Spawn] {
+            let (sender, receiver) = queue(4).unwrap();
+            let child = spawn(method, count_files::new(receiver));
+            let null = File::open("/dev/null").unwrap();
+            let mut sent = Vec::new();
+            for count in counts {
+                for bytes in [Vec::new(), vec![7; 1_000_000]] {
+                    let files = (0..count).map(|_| Fd(null.try_clone().unwrap()));
+                    sender.send((files.collect::<Vec<_>>(), bytes)).unwrap();
+                    sent.push(count);
+                }
+            }
+            drop(sender);
+            assert_eq!(child.join().unwrap(), sent);
+        }
+        // The ends of queues, with four descriptors each.
+        let (sender, receiver) = queue(1).unwrap();
+        let ends: Vec<_> = (0..100).map(|_| queue::<u8>(1).unwrap()).collect();
+        sender.send(ends).unwrap();
+        let ends = receiver.recv().unwrap();
+        assert_eq!(ends.len(), 100);
+        ends[99].0.send(7).unwrap();
+        assert_eq!(ends[99].1.recv().unwrap(), 7);
+    });
+    assert_eq!((descriptors(), child_ids()), before);
+}
+
+/// Takes every descriptor that this process may have.
+fn use_up_descriptors() -> Vec<File> {
+    setrlimit(Resource::RLIMIT_NOFILE, 64, 64).unwrap();
+    std::iter::from_fn(|| File::open("/dev/null").ok()).collect()
+}
+
+#[process]
+fn look_without_descriptors(receiver: Receiver<u8>, ready: Sender<()>) -> u8 {
+    let _all = use_up_descriptors();
+    let ready_at = receiver.as_fd();
+    ready.send(()).unwrap();
+    let mut polled = [nix::poll::PollFd::new(
+        ready_at,
+        nix::poll::PollFlags::POLLIN,
+    )];
+    nix::poll::poll(&mut polled, nix::poll::PollTimeout::NONE).unwrap();
+    // Neither end needs another descriptor to work.
+    receiver.try_recv().unwrap()
+}
+
+#[process]
+fn fail_without_descriptors(message: Vec<u8>) {
+    let _all = use_up_descriptors();
+    let error = queue::<u8>(1).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooManyFiles);
+    assert!(format!("{error:?}").contains("24"), "{error:?}");
+    drop(message);
+}
+
+#[process]
+fn send_without_descriptors(sender: Sender<Vec<u8>>) {
+    let _all = use_up_descriptors();
+    sender.send(vec![1; 10]).unwrap();
+    // This one would go through a memory of its own.
+    let Err(SendError::Failed(message, error)) = sender.send(vec![1; 1_000_000]) else {
+        panic!("it takes a descriptor");
+    };
+    assert_eq!(message.len(), 1_000_000);
+    assert_eq!(error.kind(), ErrorKind::TooManyFiles);
+    assert_eq!(error.raw_os_error(), Some(nix::libc::EMFILE));
+    assert!(format!("{error:?}").contains("24"), "{error:?}");
+    sender.send(vec![2; 10]).unwrap();
+}
+
+#[test]
+fn without_descriptors_there_are_errors_and_no_panics() {
+    let _alone = alone();
+    within(DEADLINE, || {
+        let method = StartMethod::ForkServer;
+        let (sender, receiver) = queue(1).unwrap();
+        let (ready, is_ready) = queue(1).unwrap();
+        let child = spawn(method, look_without_descriptors::new(receiver, ready));
+        is_ready.recv().unwrap();
+        sender.send(7).unwrap();
+        assert_eq!(child.join().unwrap(), 7);
+        spawn(method, fail_without_descriptors::new(Vec::new()))
+            .join()
+            .unwrap();
+        let (sender, receiver) = queue(4).unwrap();
+        spawn(method, send_without_descriptors::new(sender))
+            .join()
+            .unwrap();
+        let sent: Vec<_> = receiver.iter().map(Result::unwrap).collect();
+        assert_eq!(sent, [[1; 10], [2; 10]]);
+    });
+}
+
+#[process]
+fn every_second_is_odd(numbers: Receiver<Even>) -> (u32, u32) {
+    let (mut good, mut bad) = (0, 0);
+    for number in numbers {
+        match number {
+            Ok(Even(_)) => good += 1,
+            Err(error) => {
+                assert!(matches!(error, RecvError::Failed(_)), "{error:?}");
+                bad += 1;
+            }
+        }
+    }
+    (good, bad)
+}
+
+#[test]
+fn iterators_end_only_when_all_senders_are_gone() {
+    let _alone = alone();
+    within(DEADLINE, || {
+        let (sender, receiver) = queue(16).unwrap();
+        let child = spawn(StartMethod::ForkServer, every_second_is_odd::new(receiver));
+        for number in 0..100 {
+            sender.send(Even(number)).unwrap();
+        }
+        drop(sender);
+        assert_eq!(child.join().unwrap(), (50, 50));
+        let (sender, receiver) = queue(16).unwrap();
+        for number in 0..6 {
+            sender.send(Even(number)).unwrap();
+        }
+        let is_good = |item: Result<Even, RecvError>| item.is_ok();
+        let taken: Vec<_> = receiver.iter().take(3).map(is_good).collect();
+        assert_eq!(taken, [true, false, true]);
+        let taken: Vec<_> = receiver.try_iter().map(is_good).collect();
+        assert_eq!(taken, [false, true, false]);
     });
 }

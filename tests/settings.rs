@@ -254,7 +254,7 @@ fn limits_bind_the_child_and_nobody_else() {
             .unwrap_err();
         assert_eq!(
             (error.kind(), error.signal()),
-            (JoinErrorKind::Signalled, Some(6))
+            (JoinErrorKind::OutOfMemory, Some(6))
         );
         let error = start()
             .cpu_time_limit(Duration::from_secs(1))
@@ -264,7 +264,7 @@ fn limits_bind_the_child_and_nobody_else() {
             .unwrap_err();
         assert_eq!(
             (error.kind(), error.signal()),
-            (JoinErrorKind::Signalled, Some(Signal::SIGXCPU as i32))
+            (JoinErrorKind::CpuTimeExceeded, Some(Signal::SIGXCPU as i32))
         );
     });
 }

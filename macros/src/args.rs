@@ -36,6 +36,8 @@ enum Kind {
 const ARGUMENTS: &[(&str, Kind)] = &[
     ("name", Kind::Text("\"worker\"")),
     ("daemon", Kind::Flag),
+    ("kill_on_drop", Kind::Flag),
+    ("backtrace", Kind::Flag),
     ("start_method", Kind::StartMethod),
     ("timeout", Kind::Duration),
     ("memory_limit", Kind::Count("64 << 20")),

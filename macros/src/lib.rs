@@ -52,6 +52,8 @@ use proc_macro::TokenStream;
 /// |---|---|
 /// | `name = ".."` | a string literal, the name of the process; by default that of the function and a number |
 /// | `daemon` or `daemon = true` | the process ends with its parent |
+/// | `kill_on_drop` or `kill_on_drop = true` | the process ends when its `Child` is dropped |
+/// | `backtrace` or `backtrace = true` | a panic has a backtrace |
 /// | `start_method = ".."` | `"spawn"` |
 /// | `timeout = ..` | a `Duration`, after which the process is killed |
 /// | `memory_limit = ..` | bytes, as a `u64` |

@@ -11,7 +11,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// one `?` serves for both.
 ///
 /// [`Display`](fmt::Display) says what was tried and with which process; [`source`](error::Error::source) is the cause, most
-/// often an [`io::Error`] with the errno.
+/// often an [`io::Error`] with the errno. An error that was converted from another one displays as that one does and has its
+/// source, so that a chain of errors says no sentence twice: [`join_error`](Self::join_error) and [`get_ref`](Self::get_ref) give it.
 ///
 /// # Examples
 ///
@@ -31,7 +32,18 @@ struct Inner {
     kind: ErrorKind,
     process: Option<Cow<'static, str>>,
     what: Cow<'static, str>,
-    source: Option<Box<dyn error::Error + Send + Sync>>,
+    source: Source,
+}
+
+type Boxed = Box<dyn error::Error + Send + Sync>;
+
+/// What is behind an error.
+enum Source {
+    None,
+    /// Why what was tried failed.
+    Cause(Boxed),
+    /// The error that this one was converted from, and stands for.
+    Whole(Boxed),
 }
 
 /// What sort of failure an [`Error`] is.
@@ -54,7 +66,7 @@ pub enum ErrorKind {
     /// The executable is set-user-ID, set-group-ID or has file capabilities, or this process runs with privileges gained
     /// by such a file: starting it anew would regain what was dropped.
     Privileged,
-    /// The system has no more processes to give (`EAGAIN`).
+    /// The system has no more processes or threads to give (`EAGAIN` of fork(2) and its kin).
     TooManyProcesses,
     /// The descriptor table of the process or of the system is full (`EMFILE`, `ENFILE`).
     TooManyFiles,
@@ -64,15 +76,15 @@ pub enum ErrorKind {
     Setting,
     /// The child ended before it reached its function.
     EndedEarly,
-    /// The other side made no progress within its time.
+    /// The other side made no progress in time.
     TimedOut,
     /// A message is longer than the buffer it was to be received into.
     BufferTooShort,
     /// There is nobody at the other side any more who could send, or receive.
     Disconnected,
-    /// The process ended otherwise than by returning: the source is a [`JoinError`](crate::JoinError).
+    /// The process ended otherwise than by returning: see [`Error::join_error`].
     Join,
-    /// A connection could not be made or used: the source is an error of the module `net`.
+    /// A connection could not be made or used: [`Error::get_ref`] gives the error of the module `net`.
     Connection,
     /// Anything else the operating system refused: the source is an [`io::Error`].
     Os,
@@ -84,27 +96,35 @@ impl Error {
             kind,
             process: None,
             what: what.into(),
-            source: None,
+            source: Source::None,
         }))
     }
 
     /// The error of a system call, its kind told by the errno.
     pub(crate) fn os(what: impl Into<Cow<'static, str>>, source: impl Into<io::Error>) -> Self {
         let source = source.into();
+        Self::new(kind_of(&source), what).because(source)
+    }
+
+    /// The error of a system call that makes a process or a thread, for which `EAGAIN` means that there are too many.
+    pub(crate) fn making(what: impl Into<Cow<'static, str>>, source: impl Into<io::Error>) -> Self {
+        let source = source.into();
         let kind = match source.raw_os_error() {
             Some(libc::EAGAIN) => ErrorKind::TooManyProcesses,
-            Some(libc::EMFILE | libc::ENFILE | libc::ETOOMANYREFS) => ErrorKind::TooManyFiles,
-            Some(libc::ENOMEM) => ErrorKind::OutOfMemory,
-            _ => ErrorKind::Os,
+            _ => kind_of(&source),
         };
         Self::new(kind, what).because(source)
     }
 
-    pub(crate) fn because(
-        mut self,
-        source: impl Into<Box<dyn error::Error + Send + Sync>>,
-    ) -> Self {
-        self.0.source = Some(source.into());
+    /// An error that stands for another one, and displays as that one does.
+    pub(crate) fn whole(kind: ErrorKind, error: impl Into<Boxed>) -> Self {
+        let mut whole = Self::new(kind, "");
+        whole.0.source = Source::Whole(error.into());
+        whole
+    }
+
+    pub(crate) fn because(mut self, source: impl Into<Boxed>) -> Self {
+        self.0.source = Source::Cause(source.into());
         self
     }
 
@@ -125,11 +145,56 @@ impl Error {
     /// Returns the errno behind this error, if the operating system gave one.
     #[must_use]
     pub fn raw_os_error(&self) -> Option<i32> {
-        self.0
-            .source
-            .as_ref()?
-            .downcast_ref::<io::Error>()?
-            .raw_os_error()
+        self.behind()?.downcast_ref::<io::Error>()?.raw_os_error()
+    }
+
+    /// Returns the error that this one was converted from: a [`JoinError`](crate::JoinError), an [`io::Error`], an error of the
+    /// module `net`. `None` if it was not converted from another one.
+    #[must_use]
+    pub fn get_ref(&self) -> Option<&(dyn error::Error + Send + Sync + 'static)> {
+        match &self.0.source {
+            Source::Whole(error) => Some(&**error),
+            Source::None | Source::Cause(_) => None,
+        }
+    }
+
+    /// Returns how the process ended, if this error was converted from a [`JoinError`](crate::JoinError).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::{Error, JoinErrorKind, process};
+    ///
+    /// #[process]
+    /// fn leave() {
+    ///     std::process::exit(3)
+    /// }
+    ///
+    /// fn run() -> Result<(), Error> {
+    ///     Ok(leave::spawn()?.join()?)
+    /// }
+    ///
+    /// let error = run().unwrap_err();
+    /// assert_eq!(error.join_error().map(|error| error.kind()), Some(JoinErrorKind::Exited));
+    /// ```
+    #[must_use]
+    pub fn join_error(&self) -> Option<&crate::JoinError> {
+        self.get_ref()?.downcast_ref()
+    }
+
+    fn behind(&self) -> Option<&(dyn error::Error + Send + Sync + 'static)> {
+        match &self.0.source {
+            Source::Whole(error) | Source::Cause(error) => Some(&**error),
+            Source::None => None,
+        }
+    }
+}
+
+fn kind_of(source: &io::Error) -> ErrorKind {
+    match source.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE | libc::ETOOMANYREFS) => ErrorKind::TooManyFiles,
+        Some(libc::ENOMEM) => ErrorKind::OutOfMemory,
+        _ => ErrorKind::Os,
     }
 }
 
@@ -138,7 +203,7 @@ impl fmt::Debug for Error {
         f.debug_struct("Error")
             .field("kind", &self.0.kind)
             .field("message", &format_args!("{self}"))
-            .field("source", &self.0.source)
+            .field("source", &self.behind())
             .finish()
     }
 }
@@ -148,29 +213,35 @@ impl fmt::Display for Error {
         if let Some(process) = &self.0.process {
             write!(f, "cannot start process `{process}`: ")?;
         }
-        f.write_str(&self.0.what)
+        match &self.0.source {
+            Source::Whole(error) => error.fmt(f),
+            Source::None | Source::Cause(_) => f.write_str(&self.0.what),
+        }
     }
 }
 
 impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        self.0.source.as_deref().map(|source| source as _)
+        match &self.0.source {
+            Source::Whole(error) => error.source(),
+            Source::Cause(error) => Some(&**error),
+            Source::None => None,
+        }
     }
 }
 
 impl From<io::Error> for Error {
-    /// Lets `?` serve for both in one function. The message is that of the I/O error.
+    /// Lets `?` serve for both in one function.
     fn from(error: io::Error) -> Self {
-        Self::os(error.to_string(), error)
+        Self::whole(kind_of(&error), error)
     }
 }
 
 impl From<Error> for io::Error {
-    /// Keeps the whole error; its [`io::ErrorKind`] is that of the errno behind it.
+    /// Keeps the whole error; its [`io::ErrorKind`] is that of the I/O error behind it.
     fn from(error: Error) -> Self {
-        let errno = error
-            .raw_os_error()
-            .map(|errno| io::Error::from_raw_os_error(errno).kind());
+        let behind = error.behind().and_then(|error| error.downcast_ref());
+        let below = behind.map(io::Error::kind);
         let kind = match error.kind() {
             ErrorKind::TimedOut => io::ErrorKind::TimedOut,
             ErrorKind::Disconnected => io::ErrorKind::BrokenPipe,
@@ -178,7 +249,7 @@ impl From<Error> for io::Error {
             ErrorKind::Encode | ErrorKind::BufferTooShort => io::ErrorKind::InvalidInput,
             ErrorKind::Privileged | ErrorKind::DaemonicChildren => io::ErrorKind::PermissionDenied,
             ErrorKind::NotInExecutable => io::ErrorKind::Unsupported,
-            _ => errno.unwrap_or(io::ErrorKind::Other),
+            _ => below.unwrap_or(io::ErrorKind::Other),
         };
         io::Error::new(kind, error)
     }

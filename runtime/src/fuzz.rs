@@ -11,7 +11,7 @@
 use crate::{
     ErrorKind, Fd,
     channel::{RecvError, pipe},
-    start::receive_spilled,
+    start::{Spilled, receive_spilled},
     sys::{
         memfd,
         segment::{Segment, Width},
@@ -156,7 +156,8 @@ pub fn spilled(data: &[u8]) {
     let _ = socket::try_send(there.as_fd(), &[IoSlice::new(sent)], &[]);
     drop(there);
     if file.write_all(left).is_ok()
-        && let Ok((bytes, blobs)) = receive_spilled(&line(&here), file.into(), summary)
+        && let Ok(Spilled::Whole(bytes, blobs)) =
+            receive_spilled(&line(&here), &mut vec![file.into()], summary)
     {
         take(Incoming::new(bytes, Vec::new()).with_blobs(blobs));
     }
@@ -164,9 +165,8 @@ pub fn spilled(data: &[u8]) {
 
 fn line(socket: &OwnedFd) -> Line<'_> {
     Line {
-        socket: socket.as_fd(),
-        peer: None,
         stall: Some(Duration::from_secs(10)),
+        ..Line::on(socket.as_fd())
     }
 }
 

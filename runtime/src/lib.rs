@@ -78,6 +78,9 @@ compile_error!(
     "procession supports Linux on x86-64 and aarch64, with glibc or musl, and nothing else yet"
 );
 
+#[cfg(test)]
+extern crate self as procession;
+
 pub mod channel;
 mod error;
 #[cfg(any(test, fuzzing))]
@@ -97,8 +100,8 @@ pub mod __private;
 
 pub use error::{Error, ErrorKind, Result};
 pub use process::{
-    Builder, Child, Current, Handle, JoinError, JoinErrorKind, Parent, Process, children, current,
-    join_all, parent, set_exit_grace, wait_any,
+    Builder, Child, Current, Handle, JoinError, JoinErrorKind, Parent, Process, Ran, children,
+    current, join_all, parent, set_exit_grace, wait_any,
 };
 /// # Examples
 ///

@@ -85,6 +85,19 @@ fn run_forking<T: Fn(StartMethod) + Copy + 'static>() {
     change::conjure::<T>()(StartMethod::Fork);
 }
 
+/// How long tests that kill processes at random moments go on, at least: more than what each does anyway where
+/// `PROCESSION_TORTURE_SECONDS` says so.
+///
+/// # Panics
+///
+/// When that is no number.
+#[must_use]
+pub fn torture_time() -> Duration {
+    let seconds = std::env::var("PROCESSION_TORTURE_SECONDS");
+    let seconds = seconds.map_or(0, |seconds| seconds.parse().expect("it is a number"));
+    Duration::from_secs(seconds)
+}
+
 /// Runs a test, and ends the whole program if it takes too long: a test that hangs is a test that failed.
 ///
 /// # Panics

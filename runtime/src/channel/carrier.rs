@@ -4,7 +4,7 @@
 //! of the others is gone, however it went. A handle that is itself on its way counts as one who holds it.
 
 use crate::sys::{
-    socket::{self, MAX_FDS},
+    socket,
     wait::{self, For},
 };
 use nix::errno::Errno;
@@ -18,9 +18,6 @@ use std::{
 #[derive(Debug)]
 pub(super) struct Carrier(OwnedFd);
 
-/// How many descriptors a message can have: one packet's, so that it comes whole or not at all.
-pub(super) const MOST: usize = MAX_FDS;
-
 impl Carrier {
     /// Makes both ends: that of the senders, and that of the receivers.
     pub(super) fn pair() -> io::Result<(Self, Self)> {
@@ -33,7 +30,7 @@ impl Carrier {
         Self(fd)
     }
 
-    /// Sends the packet of this number. No room for it is `EAGAIN`.
+    /// Sends the packet of this number, whole or not at all. No room for it is `EAGAIN`.
     pub(super) fn send(&self, packet: u64, fds: &[OwnedFd]) -> io::Result<()> {
         socket::try_send(self.as_fd(), &[IoSlice::new(&packet.to_le_bytes())], fds)?;
         Ok(())

@@ -213,11 +213,7 @@ impl<S, R> Connection<S, R> {
         send: impl FnOnce(Line<'_>) -> Result<(), Unsent>,
     ) -> Result<(), SendError<()>> {
         let _turn = lock(&self.sending);
-        let line = Line {
-            socket: self.socket.as_fd(),
-            peer: None,
-            stall: None,
-        };
+        let line = Line::on(self.socket.as_fd());
         send(line).map_err(|Unsent { cause, in_part }| {
             use io::ErrorKind::{BrokenPipe, ConnectionReset};
             if matches!(cause.kind(), BrokenPipe | ConnectionReset) {

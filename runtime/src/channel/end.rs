@@ -1,10 +1,6 @@
 //! One end of a queue: how messages get into the ring and out of it, and what is waited for.
 
-use super::{
-    carrier::{self, Carrier},
-    parcel::Parcel,
-    ring::Ring,
-};
+use super::{carrier::Carrier, parcel::Parcel, ring::Ring};
 use crate::{
     Fd, Transfer,
     error::{Error, ErrorKind},
@@ -17,7 +13,7 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -25,14 +21,45 @@ use std::{
 
 /// What the handles of one end have in one process.
 #[derive(Debug)]
-pub(super) struct End {
+pub(super) struct End<S> {
     pub(super) ring: Arc<Ring>,
     carrier: Carrier,
     patience: Patience,
     made: Instant,
     /// How many nanoseconds after that somebody was last seen at the other side.
     seen: AtomicU64,
-    readiness: OnceLock<Readiness>,
+    side: S,
+}
+
+/// What an end has on its side alone.
+pub(super) trait Side: Sized {
+    /// Makes it.
+    fn new(ring: &Ring, carrier: &Carrier) -> io::Result<Self>;
+}
+
+/// The side of the senders.
+#[derive(Debug)]
+pub(super) struct Sending;
+
+/// The side of the receivers.
+#[derive(Debug)]
+pub(super) struct Receiving {
+    /// Readable when the bell for receivers rings, or all senders are gone.
+    readiness: Readiness,
+}
+
+impl Side for Sending {
+    fn new(_: &Ring, _: &Carrier) -> io::Result<Self> {
+        Ok(Self)
+    }
+}
+
+impl Side for Receiving {
+    fn new(ring: &Ring, carrier: &Carrier) -> io::Result<Self> {
+        // Made here, where it can fail, and not when it is asked for.
+        let readiness = Readiness::new(ring.arrival(), carrier.as_fd())?;
+        Ok(Self { readiness })
+    }
 }
 
 /// How long an attempt that does not wait for others waits for their locks, which they hold for moments.
@@ -56,45 +83,61 @@ pub(super) enum Unreceived {
     Failed(Error),
 }
 
-/// What a sender waits for.
+/// What a sender waits for, after so many messages were received.
 enum Blocked {
-    /// That somebody receives, after so many were.
+    /// That another is received.
     Ring(u64),
-    /// That somebody receives descriptors.
-    Carrier,
+    /// The same, or room for descriptors.
+    Carrier(u64),
 }
 
-impl End {
-    pub(super) fn new(ring: Arc<Ring>, carrier: Carrier) -> Self {
-        Self {
+/// What came of an attempt to receive.
+enum Attempt {
+    Received(Parcel),
+    /// There is no message.
+    Nothing,
+    /// Somebody else received all the while: there may be messages.
+    Busy,
+}
+
+impl<S: Side> End<S> {
+    pub(super) fn new(ring: Arc<Ring>, carrier: Carrier) -> io::Result<Self> {
+        Ok(Self {
+            side: S::new(&ring, &carrier)?,
             ring,
             carrier,
             patience: Patience::default(),
             made: Instant::now(),
             // Nobody has looked yet.
             seen: AtomicU64::new(u64::MAX / 2),
-            readiness: OnceLock::new(),
-        }
+        })
+    }
+
+    pub(super) fn open([memory, arrival, room, carrier]: Parts) -> io::Result<Self> {
+        let ring = Ring::open(memory.0, arrival.0, room.0)?;
+        Self::new(Arc::new(ring), Carrier::open(carrier.0))
+    }
+
+    pub(super) fn parts(&self) -> [Fd<BorrowedFd<'_>>; 4] {
+        let [memory, arrival, room] = self.ring.parts();
+        [memory, arrival, room, self.carrier.as_fd()].map(Fd)
     }
 
     pub(super) fn len(&self) -> usize {
         usize::try_from(self.ring.len()).unwrap_or(usize::MAX)
     }
+}
 
+/// The descriptors of a handle: the memory, the two bells, and the carrier.
+pub(super) type Parts = [Fd<OwnedFd>; 4];
+
+impl End<Sending> {
     pub(super) fn send<T: Transfer<Via>, Via>(
         &self,
         message: &T,
         deadline: Option<Instant>,
     ) -> Result<(), Unsent> {
         let parcel = Parcel::pack(message, self.ring.longest()).map_err(Unsent::Failed)?;
-        if parcel.fds.len() > carrier::MOST {
-            let what = format!(
-                "a message with {} descriptors: it can have {}",
-                parcel.fds.len(),
-                carrier::MOST
-            );
-            return Err(Unsent::Failed(Error::new(ErrorKind::Encode, what)));
-        }
         let unsent = |source| Unsent::Failed(Error::os("a queue cannot be sent to", source));
         loop {
             if self.nobody_receives().map_err(unsent)? {
@@ -103,7 +146,7 @@ impl End {
             let Some(blocked) = self.attempt_send(&parcel, deadline)? else {
                 return Ok(());
             };
-            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            if is_past(deadline) {
                 return Err(Unsent::Full);
             }
             self.wait_for_room(&blocked, deadline).map_err(unsent)?;
@@ -132,120 +175,131 @@ impl End {
     ) -> Result<Option<Blocked>, Unsent> {
         let failed = |source| Unsent::Failed(Error::os("a queue cannot be sent to", source));
         let received = self.ring.received();
-        let sending = self
-            .ring
-            .send(at_least_a_moment(deadline))
-            .map_err(failed)?;
-        let Some(sending) = sending.filter(|sending| sending.has_room(parcel.bytes.len())) else {
+        let sending = self.ring.send(at_least_a_moment(deadline));
+        let Some(sending) = sending.map_err(failed)? else {
+            return Ok(Some(Blocked::Ring(received)));
+        };
+        let Some(room) = sending.room() else {
             return Ok(Some(Blocked::Ring(received)));
         };
         let mut packet = 0;
         if !parcel.fds.is_empty() {
-            packet = sending.next_packet();
+            packet = sending.announce_packet();
+            step!();
             match self.carrier.send(packet, &parcel.fds) {
                 Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Ok(Some(Blocked::Carrier));
+                Err(error) => {
+                    return match error.kind() {
+                        io::ErrorKind::WouldBlock => Ok(Some(Blocked::Carrier(received))),
+                        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+                            Err(Unsent::Disconnected)
+                        }
+                        _ => Err(failed(error)),
+                    };
                 }
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
-                    ) =>
-                {
-                    return Err(Unsent::Disconnected);
-                }
-                Err(error) => return Err(failed(error)),
             }
         }
-        sending.publish(&parcel.bytes, packet, parcel.spilled);
+        sending.publish(room, &parcel.bytes, packet, parcel.form);
         Ok(None)
     }
 
     fn wait_for_room(&self, blocked: &Blocked, deadline: Option<Instant>) -> io::Result<()> {
-        let carrier = self.carrier.as_fd();
-        match blocked {
-            Blocked::Carrier => wait::until_ready(&[(carrier, For::Writing)], deadline)?,
-            Blocked::Ring(received) => {
-                if self.patience.wait(|| self.ring.received() != *received) {
-                    return Ok(());
-                }
-                let receiving = self.ring.receive(at_least_a_moment(deadline))?;
-                let Some(receiving) = receiving else {
-                    return Ok(());
-                };
-                let is_full = receiving.prepare_for_room(*received)?;
-                drop(receiving);
-                if !is_full {
-                    return Ok(());
-                }
-                let fds = [(self.ring.room(), For::Reading), (carrier, For::End)];
-                wait::until_ready(&fds, deadline)?
-            }
+        let (received, carrier) = match blocked {
+            Blocked::Ring(received) => (*received, For::End),
+            Blocked::Carrier(received) => (*received, For::Writing),
         };
+        if self.patience.wait(|| self.ring.received() != received) {
+            return Ok(());
+        }
+        let Some(receiving) = self.ring.receive(at_least_a_moment(deadline))? else {
+            return Ok(());
+        };
+        let is_full = receiving.prepare_for_room(received)?;
+        drop(receiving);
+        if is_full {
+            let fds = [
+                (self.ring.room(), For::Reading),
+                (self.carrier.as_fd(), carrier),
+            ];
+            wait::until_ready(&fds, deadline)?;
+        }
         Ok(())
     }
+}
 
+impl End<Receiving> {
     pub(super) fn receive(&self, deadline: Option<Instant>) -> Result<Parcel, Unreceived> {
-        let failed =
-            |source| Unreceived::Failed(Error::os("a queue cannot be received from", source));
         loop {
-            // Before the look at the queue: what was sent before the last sender went is found by it.
-            let mut is_over = false;
-            if let Some(parcel) = self.attempt_receive(deadline).map_err(failed)? {
-                return Ok(parcel);
+            match self.attempt_receive(deadline)? {
+                Attempt::Received(parcel) => return Ok(parcel),
+                Attempt::Busy if is_past(deadline) => return Err(Unreceived::Empty),
+                Attempt::Busy => continue,
+                Attempt::Nothing => {}
             }
-            let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
-            if is_late || !self.wait_for_arrival(deadline).map_err(failed)? {
-                is_over = self.carrier.is_alone().map_err(failed)?;
-            }
+            let is_late = is_past(deadline);
+            let is_over = if is_late {
+                self.carrier.is_alone().map_err(failed)?
+            } else {
+                let has_come = self.wait_for_arrival(deadline).map_err(failed)?;
+                !has_come && self.carrier.is_alone().map_err(failed)?
+            };
             if !is_over && !is_late {
                 continue;
             }
-            if let Some(parcel) = self.attempt_receive(deadline).map_err(failed)? {
-                return Ok(parcel);
+            // What was sent before the last sender went, and before the deadline, is received.
+            match self.attempt_receive(deadline)? {
+                Attempt::Received(parcel) => return Ok(parcel),
+                Attempt::Nothing if is_over => return Err(Unreceived::Disconnected),
+                Attempt::Nothing => {
+                    self.tidy().map_err(failed)?;
+                    return Err(Unreceived::Empty);
+                }
+                Attempt::Busy if is_past(deadline) => return Err(Unreceived::Empty),
+                Attempt::Busy => {}
             }
-            return Err(if is_over {
-                Unreceived::Disconnected
-            } else {
-                Unreceived::Empty
-            });
         }
     }
 
     /// Receives a message if there is one.
-    fn attempt_receive(&self, deadline: Option<Instant>) -> io::Result<Option<Parcel>> {
+    fn attempt_receive(&self, deadline: Option<Instant>) -> Result<Attempt, Unreceived> {
         loop {
-            let Some(receiving) = self.ring.receive(at_least_a_moment(deadline))? else {
-                return Ok(None);
+            let receiving = self.ring.receive(at_least_a_moment(deadline));
+            let Some(receiving) = receiving.map_err(failed)? else {
+                return Ok(Attempt::Busy);
             };
-            let Some(entry) = receiving.next()? else {
-                return Ok(None);
+            let Some(entry) = receiving.next().map_err(failed)? else {
+                return Ok(Attempt::Nothing);
             };
-            let bytes = receiving.copy(&entry)?;
-            let fds = match entry.packet {
-                0 => Ok(Some(Vec::new())),
-                packet => self.carrier.receive(packet),
+            let bytes = match receiving.copy(&entry) {
+                // There may be memory another time.
+                Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+                    return Err(failed(error));
+                }
+                bytes => bytes,
             };
-            receiving.release(&entry);
-            if self.ring.is_watched() {
-                self.silence()?;
+            let mut fds = Ok(Some(Vec::new()));
+            if entry.packet != 0 {
+                step!();
+                fds = self.carrier.receive(entry.packet);
+                receiving.packet_taken(entry.packet);
             }
-            // Without them somebody had it in hand, and died.
-            if let Some(fds) = fds? {
-                return Ok(Some(Parcel {
-                    bytes,
-                    fds,
-                    spilled: entry.spilled,
-                }));
+            receiving.finish();
+            if self.ring.is_watched() && self.ring.is_empty() {
+                // Who sends now is about to ring. And a stopped one is not waited for with a message in hand.
+                self.silence(Instant::now());
+            }
+            // Without its descriptors somebody had it in hand, and died.
+            if let Some(fds) = fds.map_err(failed)? {
+                let bytes = bytes.map_err(failed)?;
+                let form = entry.form;
+                return Ok(Attempt::Received(Parcel { bytes, fds, form }));
             }
         }
     }
 
     /// Waits until there may be a message; returns whether that is so, rather than that nobody can send one any more.
     fn wait_for_arrival(&self, deadline: Option<Instant>) -> io::Result<bool> {
-        let has_come = || self.ring.sent() != self.ring.received();
-        if self.patience.wait(has_come) {
+        if self.patience.wait(|| !self.ring.is_empty()) {
             return Ok(true);
         }
         let Some(sending) = self.ring.send(at_least_a_moment(deadline))? else {
@@ -254,9 +308,9 @@ impl End {
         if !sending.prepare_for_arrival()? {
             return Ok(true);
         }
-        if sending.has_packets() {
-            // All of them are of messages that were never sent.
+        if self.ring.may_have_strays() {
             self.carrier.drain();
+            sending.all_packets_taken();
         }
         drop(sending);
         let fds = [
@@ -267,46 +321,59 @@ impl End {
         Ok(ready != [false, true])
     }
 
-    /// Silences the bell that somebody looks at, if there is no message any more.
-    fn silence(&self) -> io::Result<()> {
-        if let Some(sending) = self.ring.send(at_least_a_moment(None))? {
-            sending.silence_if_empty(0)?;
+    /// Removes what one who died while it sent may have left in a queue that is empty.
+    fn tidy(&self) -> io::Result<()> {
+        let is_rung = || wait::readable(self.ring.arrival(), Some(Instant::now()));
+        let is_untidy = self.ring.may_have_strays() || self.ring.is_watched() && is_rung()?;
+        if !is_untidy {
+            return Ok(());
         }
-        Ok(())
+        // Its holder, if it is stopped, keeps what it is about to send, and everybody from looking more often than this.
+        let Some(sending) = self.ring.send(Some(Instant::now() + MOMENT))? else {
+            return Ok(());
+        };
+        if self.ring.is_empty() && self.ring.may_have_strays() {
+            self.carrier.drain();
+            sending.all_packets_taken();
+        }
+        sending.silence_if_empty()
+    }
+
+    /// Silences the bell that somebody watches, if there is no message any more, and the lock is to be had.
+    fn silence(&self, deadline: Instant) {
+        // If it fails somebody looks once too often.
+        if let Ok(Some(sending)) = self.ring.send(Some(deadline)) {
+            let _ = sending.silence_if_empty();
+        }
     }
 
     /// What is readable when there is a message, or nobody is left to send one.
-    pub(super) fn readiness(&self) -> io::Result<BorrowedFd<'_>> {
-        if self.readiness.get().is_none() {
-            let readiness = Readiness::new(self.ring.arrival(), self.carrier.as_fd())?;
-            let _ = self.readiness.set(readiness);
+    pub(super) fn readiness(&self) -> BorrowedFd<'_> {
+        if !self.ring.is_watched() {
+            let sending = self.ring.send(Some(Instant::now() + MOMENT));
+            let watched =
+                sending.is_ok_and(|sending| sending.is_some_and(|sending| sending.watch().is_ok()));
+            if !watched {
+                self.ring.watch_without_lock();
+            }
         }
-        if !self.ring.is_watched()
-            && let Some(sending) = self.ring.send(at_least_a_moment(None))?
-        {
-            sending.watch()?;
-        }
-        let readiness = self.readiness.get().ok_or(io::ErrorKind::NotFound)?;
-        Ok(readiness.as_fd())
+        self.side.readiness.as_fd()
     }
+}
+
+fn failed(source: io::Error) -> Unreceived {
+    const WHAT: &str = "a queue cannot be received from";
+    Unreceived::Failed(match source.kind() {
+        io::ErrorKind::InvalidData => Error::new(ErrorKind::Decode, WHAT).because(source),
+        _ => Error::os(WHAT, source),
+    })
+}
+
+fn is_past(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| deadline <= Instant::now())
 }
 
 /// A deadline for a lock that others hold for moments only, unless they are stopped.
 fn at_least_a_moment(deadline: Option<Instant>) -> Option<Instant> {
     deadline.map(|deadline| deadline.max(Instant::now() + MOMENT))
-}
-
-/// The descriptors of a handle: the memory, the two bells, and the carrier.
-pub(super) type Parts = [Fd<OwnedFd>; 4];
-
-impl End {
-    pub(super) fn parts(&self) -> [Fd<BorrowedFd<'_>>; 4] {
-        let [memory, arrival, room] = self.ring.parts();
-        [memory, arrival, room, self.carrier.as_fd()].map(Fd)
-    }
-
-    pub(super) fn open([memory, arrival, room, carrier]: Parts) -> io::Result<Self> {
-        let ring = Ring::open(memory.0, arrival.0, room.0)?;
-        Ok(Self::new(Arc::new(ring), Carrier::open(carrier.0)))
-    }
 }

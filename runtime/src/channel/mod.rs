@@ -7,6 +7,9 @@
 //!
 //! No name and no file stands for any of these, and none is left of them: they are there for as long as somebody has an end.
 
+#[macro_use]
+mod step;
+mod bundle;
 mod carrier;
 mod connection;
 mod end;
@@ -16,6 +19,8 @@ mod parcel;
 mod queue;
 mod receiving;
 mod ring;
+#[cfg(test)]
+mod search;
 mod tasks;
 mod wait;
 

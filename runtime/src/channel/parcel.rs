@@ -1,5 +1,6 @@
 //! A message of a queue, as it is carried.
 
+use super::{bundle, ring::Form};
 use crate::{
     Transfer,
     error::{Error, ErrorKind, Result},
@@ -21,8 +22,7 @@ use std::{
 pub(super) struct Parcel {
     pub(super) bytes: Vec<u8>,
     pub(super) fds: Vec<OwnedFd>,
-    /// Whether the bytes are the summary of a memory of its own, which is the last of the descriptors.
-    pub(super) spilled: bool,
+    pub(super) form: Form,
 }
 
 /// How long an encoded message is in most cases, at the most.
@@ -43,11 +43,7 @@ impl Parcel {
         let mut outgoing = Outgoing::from(Vec::with_capacity(USUAL));
         message.__send("a message", &mut outgoing)?;
         if outgoing.has_nothing_large() && outgoing.bytes.len() <= longest {
-            return Ok(Self {
-                bytes: outgoing.bytes,
-                fds: outgoing.fds,
-                spilled: false,
-            });
+            return Self::tied(outgoing.bytes, outgoing.fds, false);
         }
         let file = write(&outgoing)
             .map_err(|source| Error::os("a large message cannot be written", source))?;
@@ -67,11 +63,23 @@ impl Parcel {
         }
         let mut fds = outgoing.fds;
         fds.push(file.into());
-        Ok(Self {
-            bytes,
-            fds,
-            spilled: true,
-        })
+        Self::tied(bytes, fds, true)
+    }
+
+    /// A message whose descriptors go with one packet, however many they are.
+    fn tied(bytes: Vec<u8>, fds: Vec<OwnedFd>, spilled: bool) -> Result<Self> {
+        let bundled = fds.len() > bundle::MOST;
+        let form = Form { spilled, bundled };
+        let fds = if bundled {
+            let count = fds.len();
+            bundle::tie(&fds).map_err(|source| {
+                let what = format!("a message with {count} descriptors cannot be sent");
+                Error::os(what, source)
+            })?
+        } else {
+            fds
+        };
+        Ok(Self { bytes, fds, form })
     }
 
     /// Makes it one that can be decoded.
@@ -79,16 +87,32 @@ impl Parcel {
         let Self {
             bytes,
             mut fds,
-            spilled,
+            form,
         } = self;
-        if !spilled {
+        if form.bundled {
+            fds = bundle::untie(fds).map_err(|source| unreadable(WHAT, source))?;
+        }
+        if !form.spilled {
             return Ok(Incoming::new(bytes, fds));
         }
-        let broken = || Error::new(ErrorKind::Decode, "a large message cannot be read");
+        let broken = || Error::new(ErrorKind::Decode, LARGE);
         let file = fds.pop().ok_or_else(broken)?;
         let summary = wire::decode(&bytes).map_err(|source| broken().because(source))?;
-        let (bytes, blobs) = read(file, &summary).map_err(|source| broken().because(source))?;
+        let (bytes, blobs) = read(file, &summary).map_err(|source| unreadable(LARGE, source))?;
         Ok(Incoming::new(bytes, fds).with_blobs(blobs))
+    }
+}
+
+const WHAT: &str = "a message cannot be received";
+const LARGE: &str = "a large message cannot be read";
+
+/// The error of a message that cannot be received: what came is wrong, or the system refused.
+pub(super) fn unreadable(what: &'static str, source: io::Error) -> Error {
+    match source.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+            Error::new(ErrorKind::Decode, what).because(source)
+        }
+        _ => Error::os(what, source),
     }
 }
 
@@ -108,7 +132,7 @@ fn read(file: OwnedFd, summary: &Summary) -> io::Result<(Vec<u8>, Vec<Arrived>)>
     let mut file = File::from(file);
     file.rewind()?;
     let take = |width: u8, length: u64| {
-        let length = usize::try_from(length).map_err(io::Error::other)?;
+        let length = usize::try_from(length).map_err(|_| io::ErrorKind::InvalidData)?;
         let width = Width::from_log2(width).ok_or(io::ErrorKind::InvalidData)?;
         let mut segment = Segment::new(width, length).ok_or(io::ErrorKind::InvalidData)?;
         while !segment.is_full() {

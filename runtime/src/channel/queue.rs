@@ -3,7 +3,7 @@
 use super::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
     carrier::Carrier,
-    end::{End, Parts, Unreceived, Unsent},
+    end::{End, Parts, Receiving, Sending, Unreceived, Unsent},
     ring::{self, Ring},
 };
 use crate::{
@@ -30,9 +30,12 @@ use std::{
 /// descriptors go with it. A message of more than a quarter of that memory (256 bytes for each of the `capacity`, but 64 KiB to 16 MiB)
 /// goes through a memory of its own.
 ///
-/// A process that is killed takes along the message that it was sending or receiving, and no other; nobody waits for it. Who
-/// shares a queue trusts the others with its memory: what they write there can be wrong, but does no harm beyond wrong messages, errors
-/// and waits.
+/// A message can have any number of descriptors.
+///
+/// A process that is killed takes along the message that it was sending or receiving, and no other; nobody waits for it, and nobody
+/// else gets an error. A process that is stopped in the middle keeps the others waiting as long as it is stopped, but not longer than
+/// their timeouts, and an attempt that does not wait not longer than a fraction of a second. Those who share a queue trust each other
+/// with its memory: what they write there can be wrong, but does no harm beyond wrong messages, errors and waits.
 ///
 /// # Errors
 ///
@@ -46,6 +49,7 @@ use std::{
 /// #[process]
 /// fn square(jobs: Receiver<u64>, results: &Sender<u64>) {
 ///     for job in jobs {
+///         let job = job.expect("it can be decoded");
 ///         results.send(job * job).expect("somebody wants it");
 ///     }
 /// }
@@ -61,7 +65,7 @@ use std::{
 ///     jobs.send(n)?;
 /// }
 /// drop(jobs); // which ends the work
-/// assert_eq!(results.iter().sum::<u64>(), 385);
+/// assert_eq!(results.iter().sum::<Result<u64, _>>()?, 385);
 /// for worker in workers {
 ///     worker.join()?;
 /// }
@@ -82,9 +86,12 @@ pub fn queue<T>(capacity: usize) -> Result<(Sender<T>, Receiver<T>)> {
     let unmade = |source| Error::os("a queue cannot be made", source);
     let ring = Arc::new(Ring::create(capacity).map_err(unmade)?);
     let (senders, receivers) = Carrier::pair().map_err(unmade)?;
-    let sender = Sender(Arc::new(End::new(Arc::clone(&ring), senders)), PhantomData);
-    let receiver = Receiver(Arc::new(End::new(ring, receivers)), PhantomData);
-    Ok((sender, receiver))
+    let sender = End::new(Arc::clone(&ring), senders).map_err(unmade)?;
+    let receiver = End::new(ring, receivers).map_err(unmade)?;
+    Ok((
+        Sender(Arc::new(sender), PhantomData),
+        Receiver(Arc::new(receiver), PhantomData),
+    ))
 }
 
 /// The end of a [`queue`] where messages are put in.
@@ -105,7 +112,7 @@ pub fn queue<T>(capacity: usize) -> Result<(Sender<T>, Receiver<T>)> {
 /// assert_eq!(receiver.recv()?, "first");
 /// # Ok::<(), procession::Error>(())
 /// ```
-pub struct Sender<T>(Arc<End>, PhantomData<fn(T)>);
+pub struct Sender<T>(Arc<End<Sending>>, PhantomData<fn(T)>);
 
 /// The end of a [`queue`] where messages are taken out.
 ///
@@ -113,7 +120,9 @@ pub struct Sender<T>(Arc<End>, PhantomData<fn(T)>);
 /// what is in the queue is lost.
 ///
 /// Its [`AsFd`] is readable while there is a message, or nobody is left to send one, so that it can be waited for together with others:
-/// see [`wait`](super::wait). That makes sending a little dearer from then on.
+/// see [`wait`](super::wait). That makes sending a little dearer from then on. It can be readable, and nothing is there: another
+/// receiver was faster, or a process that sent or received was killed in the middle. So receive by [`try_recv`](Self::try_recv) then.
+/// An attempt that finds nothing makes it unreadable again.
 ///
 /// # Examples
 ///
@@ -125,11 +134,19 @@ pub struct Sender<T>(Arc<End>, PhantomData<fn(T)>);
 /// sender.send(1)?;
 /// sender.send(2)?;
 /// drop(sender);
-/// assert_eq!(receiver.iter().collect::<Vec<i32>>(), [1, 2]);
+/// assert_eq!(receiver.iter().collect::<Result<Vec<i32>, _>>()?, [1, 2]);
 /// assert!(matches!(receiver.recv(), Err(RecvError::Disconnected)));
 /// # Ok::<(), procession::Error>(())
 /// ```
-pub struct Receiver<T>(Arc<End>, PhantomData<fn() -> T>);
+pub struct Receiver<T>(Arc<End<Receiving>>, PhantomData<fn() -> T>);
+
+#[cfg(test)]
+impl<T> Sender<T> {
+    /// Whether somebody wants to be woken by a message, and by room.
+    pub(super) fn is_waited_for(&self) -> (bool, bool) {
+        self.0.ring.is_waited_for()
+    }
+}
 
 impl<T> Sender<T> {
     /// Sends a message, and waits for room for it as long as that takes.
@@ -244,20 +261,28 @@ impl<T> Receiver<T> {
             })
     }
 
-    /// Returns an iterator over the messages, which waits for each and ends when nobody is left to send one, or one cannot be received.
-    pub fn iter<Via>(&self) -> impl Iterator<Item = T>
+    /// Returns an iterator over the messages, which waits for each, and ends when the queue is empty and nobody is left to send.
+    ///
+    /// Any other error is an item: a message that cannot be decoded is told and the next one follows.
+    pub fn iter<Via>(&self) -> impl Iterator<Item = Result<T, RecvError>>
     where
         T: Transfer<Via>,
     {
-        std::iter::from_fn(|| self.recv().ok())
+        std::iter::from_fn(|| item(self.recv()))
     }
 
-    /// Returns an iterator over the messages that are there, which waits for none.
-    pub fn try_iter<Via>(&self) -> impl Iterator<Item = T>
+    /// Returns an iterator over the messages that are there, which waits for none. Errors are items, as those of [`iter`](Self::iter).
+    pub fn try_iter<Via>(&self) -> impl Iterator<Item = Result<T, RecvError>>
     where
         T: Transfer<Via>,
     {
-        std::iter::from_fn(|| self.try_recv().ok())
+        std::iter::from_fn(|| {
+            item(self.try_recv().map_err(|error| match error {
+                TryRecvError::Empty | TryRecvError::Disconnected => RecvError::Disconnected,
+                TryRecvError::Truncated => RecvError::Truncated,
+                TryRecvError::Failed(error) => RecvError::Failed(error),
+            }))
+        })
     }
 
     fn receive<Via>(&self, deadline: Option<Instant>) -> Result<T, Unreceived>
@@ -273,32 +298,40 @@ impl<T> Receiver<T> {
 impl<T> AsFd for Receiver<T> {
     /// Returns a descriptor that is readable while there is a message, or nobody is left to send one.
     ///
-    /// # Panics
-    ///
-    /// When the system has no descriptor to give for it.
+    /// It is there from the beginning, so that this cannot fail.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.readiness().expect("there are descriptors left")
+        self.0.readiness()
     }
 }
 
-/// An iterator over the messages of a [`Receiver`], which waits for each and ends when nobody is left to send one.
+/// An iterator over the messages of a [`Receiver`], which waits for each, and ends when the queue is empty and nobody is left to send.
+///
+/// Any other error is an item.
 #[derive(Debug)]
 pub struct IntoIter<T>(Receiver<T>);
 
 impl<T: Transfer> Iterator for IntoIter<T> {
-    type Item = T;
+    type Item = Result<T, RecvError>;
 
-    fn next(&mut self) -> Option<T> {
-        self.0.recv().ok()
+    fn next(&mut self) -> Option<Self::Item> {
+        item(self.0.recv())
     }
 }
 
 impl<T: Transfer> IntoIterator for Receiver<T> {
-    type Item = T;
+    type Item = Result<T, RecvError>;
     type IntoIter = IntoIter<T>;
 
     fn into_iter(self) -> IntoIter<T> {
         IntoIter(self)
+    }
+}
+
+/// What was received, as an item of an iterator.
+fn item<T>(received: Result<T, RecvError>) -> Option<Result<T, RecvError>> {
+    match received {
+        Err(RecvError::Disconnected) => None,
+        received => Some(received),
     }
 }
 

@@ -33,7 +33,8 @@ use std::{
 ///
 /// #[process]
 /// fn work(jobs: Receiver<(u64, Task)>) {
-///     for (job, task) in jobs {
+///     for job in jobs {
+///         let (job, task) = job.expect("it can be decoded");
 ///         assert!(job < 10);
 ///         task.done();
 ///     }

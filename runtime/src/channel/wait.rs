@@ -14,7 +14,8 @@ use std::{os::fd::AsFd, time::Duration};
 /// - a [`Connection`](super::Connection) to which something of a message has come, or whose other side is gone. Receiving may have to
 ///   wait for the rest, where the sender is slow, or the message large: [`poll`](super::Connection::poll) or
 ///   [`try_recv`](super::Connection::try_recv) tell;
-/// - a [`Receiver`](super::Receiver) of a queue in which there is a message, or whose senders are gone;
+/// - a [`Receiver`](super::Receiver) of a queue in which there is a message, or whose senders are gone. (Or in which there was one: receive
+///   by [`try_recv`](super::Receiver::try_recv) then, since others may be faster.)
 /// - an [`Event`](crate::sync::Event) that is set, and [`Tasks`](super::Tasks) that are done;
 /// - a [`Child`](crate::Child) or [`Handle`](crate::Handle) whose process has ended;
 /// - a socket, a pipe or anything else with a descriptor that has something to read, is at its end, or has an error; for a socket that

@@ -178,13 +178,7 @@ impl StdError for Error {
 
 impl From<Error> for error::Error {
     fn from(error: Error) -> Self {
-        // The rest is said by the source, once.
-        let what = if error.0.in_handshake {
-            "a connection cannot be made"
-        } else {
-            "a connection cannot be made or used"
-        };
-        Self::new(error::ErrorKind::Connection, what).because(error)
+        Self::whole(error::ErrorKind::Connection, error)
     }
 }
 

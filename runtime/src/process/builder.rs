@@ -2,7 +2,7 @@
 
 use super::{
     Child, Handle, Process,
-    life::{Life, Timeout},
+    life::{Bounds, Life, Timeout},
     registry,
 };
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     start::{self, AuthKey, Order, Settings, StartMethod, Stdio},
     wire::{Incoming, Outgoing},
 };
-use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
+use std::{ffi::OsString, io, path::PathBuf, sync::Arc, time::Duration};
 
 /// Settings for a process that is to be started, as [`std::thread::Builder`] has them for a thread.
 ///
@@ -56,6 +56,10 @@ impl Builder {
     /// A daemon does not outlive this process: when this process ends normally, daemons are terminated (SIGTERM, a second of
     /// grace, SIGKILL); when it ends in any other way, by SIGKILL even, the kernel kills them. A daemon may not start
     /// processes of its own.
+    ///
+    /// One daemon the kernel does not kill: one that changes its user inside a user namespace, so that neither its real nor its
+    /// saved user ID is what it was. It outlives a parent that does not end normally. The root of the machine may change the user
+    /// of a daemon.
     pub fn daemon(mut self, daemon: bool) -> Self {
         self.settings.daemon = Some(daemon);
         self
@@ -111,12 +115,50 @@ impl Builder {
         self
     }
 
-    /// Has the process killed when its function has run for so long. By default it may run for ever.
+    /// Kills the process if it still runs after this time. By default it may run for ever.
     ///
-    /// The kernel does it, by SIGKILL, so neither a busy loop nor blocked signals help against it; joining gives
-    /// [`JoinErrorKind::TimedOut`](crate::JoinErrorKind::TimedOut). A process that execs has left it behind.
+    /// The time counts from the call of [`spawn`](Self::spawn), so starting the process and decoding the arguments are part of it.
+    /// A value that was sent before is not lost. Zero is over at once, and [`Duration::MAX`] is never. The kernel sends SIGKILL, so neither a busy loop nor blocked
+    /// signals help against it; joining gives [`JoinErrorKind::TimedOut`](crate::JoinErrorKind::TimedOut), also where the process
+    /// had not reached its function. A process that execs has left the timer behind: it is killed a second later, if this process
+    /// waits for it.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeout = Some(timeout);
+        self
+    }
+
+    /// Kills the process when its [`Child`] is dropped: the drop sends SIGKILL and waits for the end. By default it runs on.
+    ///
+    /// What a test or a function that returns early leaves behind is gone then. [`Child::detach`] gives that up. Descendants of the
+    /// process live on: see [`Handle::kill_tree`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::{Builder, process};
+    ///
+    /// #[process]
+    /// fn hang() {
+    ///     loop {
+    ///         std::thread::park();
+    ///     }
+    /// }
+    ///
+    /// let child = Builder::new().kill_on_drop(true).spawn(hang::new())?;
+    /// let handle = child.handle();
+    /// drop(child);
+    /// assert!(!handle.is_alive());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn kill_on_drop(mut self, kill: bool) -> Self {
+        self.settings.kill_on_drop = Some(kill);
+        self
+    }
+
+    /// Sets whether a panic of the process has a [backtrace](crate::Panic::backtrace). By default that is as `RUST_LIB_BACKTRACE` or
+    /// `RUST_BACKTRACE` says in the environment of the process.
+    pub fn backtrace(mut self, backtrace: bool) -> Self {
+        self.settings.backtrace = Some(backtrace);
         self
     }
 
@@ -128,8 +170,12 @@ impl Builder {
     }
 
     /// Limits the address space of the process, in bytes (`RLIMIT_AS` of
-    /// [getrlimit(2)](https://man7.org/linux/man-pages/man2/getrlimit.2.html)). An allocation past it fails, which in Rust ends the
-    /// process by SIGABRT.
+    /// [getrlimit(2)](https://man7.org/linux/man-pages/man2/getrlimit.2.html)).
+    ///
+    /// What counts is what is mapped, whether it is used or not: the executable and its libraries, the stacks, and what an
+    /// allocator reserves ahead. It is more than what is resident, often much more in a process with threads. An allocation past
+    /// the limit fails, which in Rust ends the process: joining gives
+    /// [`JoinErrorKind::OutOfMemory`](crate::JoinErrorKind::OutOfMemory).
     ///
     /// No limit of these is ever set above the hard limit of this process.
     #[doc(alias = "rlimit")]
@@ -139,7 +185,8 @@ impl Builder {
     }
 
     /// Limits the CPU time of the process, in seconds rounded up (`RLIMIT_CPU`): when it is used up the process gets SIGXCPU,
-    /// which ends it, and SIGKILL a second later.
+    /// which ends it, and SIGKILL a second later. Joining gives
+    /// [`JoinErrorKind::CpuTimeExceeded`](crate::JoinErrorKind::CpuTimeExceeded).
     #[doc(alias = "rlimit")]
     pub fn cpu_time_limit(mut self, time: Duration) -> Self {
         self.settings.limits.cpu_time = Some(time);
@@ -185,7 +232,9 @@ impl Builder {
     ///
     /// [`ErrorKind`] tells what went wrong: this process is a daemon; an argument cannot be encoded; the executable cannot or
     /// must not be run anew; the system has no more processes, descriptors or memory; a setting cannot be applied; the child
-    /// ended before it reached its function, or made no progress for a minute. Nothing is left of the child after an error.
+    /// ended before it reached its function, or received nothing of what it was sent for a minute. Nothing is left of the child
+    /// after an error. Decoding the arguments has no limit but the [`timeout`](Self::timeout). A child that a helper makes and that is
+    /// stopped on its way is replaced by another one.
     #[doc(alias = "start")]
     #[expect(
         clippy::needless_pass_by_value,
@@ -193,15 +242,22 @@ impl Builder {
     )]
     pub fn spawn<P: Process>(self, process: P) -> Result<Child<P::Output>> {
         let mut settings = self.settings.or(P::__defaults().settings);
+        let timeout = settings.timeout.map(Timeout::new);
         let name = settings
             .name
             .take()
             .unwrap_or_else(|| P::__meta().next_name());
-        start(&name, settings, &process).map_err(|error| error.starting(&name))
+        start(&name, settings, timeout.transpose(), &process).map_err(|error| error.starting(&name))
     }
 }
 
-fn start<P: Process>(name: &str, settings: Settings, process: &P) -> Result<Child<P::Output>> {
+fn start<P: Process>(
+    name: &str,
+    settings: Settings,
+    timeout: io::Result<Option<Timeout>>,
+    process: &P,
+) -> Result<Child<P::Output>> {
+    let timeout = timeout.map_err(|source| Error::os("no timer for its timeout", source))?;
     if start::current().daemon {
         return Err(Error::new(
             ErrorKind::DaemonicChildren,
@@ -211,7 +267,12 @@ fn start<P: Process>(name: &str, settings: Settings, process: &P) -> Result<Chil
     registry::prepare()?;
     let mut arguments = Outgoing::default();
     process.__send(&mut arguments)?;
-    let (daemon, timeout) = (settings.daemon.unwrap_or(false), settings.timeout);
+    let daemon = settings.daemon.unwrap_or(false);
+    let kill_on_drop = settings.kill_on_drop.unwrap_or(false);
+    let bounds = Bounds {
+        memory: settings.limits.memory,
+        cpu_time: settings.limits.cpu_time,
+    };
     let function = P::__meta().name();
     let started = start::start(Order {
         name: name.to_owned(),
@@ -220,16 +281,13 @@ fn start<P: Process>(name: &str, settings: Settings, process: &P) -> Result<Chil
         function,
         arguments,
         settings,
+        deadline: timeout.as_ref().and_then(Timeout::deadline),
         copying: registry::COPYING,
     })?;
-    let timeout = timeout.map(|after| Timeout {
-        after,
-        since: started.since,
-    });
     let about = (name.to_owned(), daemon, started.start_method);
     let life = Arc::new(Life::new(
         about,
-        timeout,
+        (timeout, bounds, started.reached),
         (started.sentinel, started.lifeline),
     ));
     registry::add(Arc::clone(&life));
@@ -238,12 +296,13 @@ fn start<P: Process>(name: &str, settings: Settings, process: &P) -> Result<Chil
         started.socket,
         Handle::new(life),
         P::__receive,
+        kill_on_drop,
     ))
 }
 
 /// What the child runs: from the arguments to the value, both encoded.
 fn entry<P: Process>(arguments: &mut Incoming, answer: &mut dyn FnMut(Outgoing<'_>)) -> Result<()> {
-    let output = P::__run(arguments)?;
+    let output = start::__rust_begin_short_backtrace(|| P::__run(arguments))?;
     let mut value = Outgoing::default();
     P::__reply(&output, &mut value)?;
     answer(value);

@@ -2,8 +2,8 @@
 
 use super::{Handle, JoinError, join_error::Cause, life::End, reaper};
 use crate::{
-    error::Result,
-    start::{Reply, StartMethod, Streams, receive_reply, replenish},
+    error::{Error, Result},
+    start::{Panic, Reply, StartMethod, Streams, receive_reply, replenish},
     sys::wait,
     wire::{Incoming, Line},
 };
@@ -22,7 +22,15 @@ use std::{
 /// A process that was spawned, and that hands back a `T`.
 ///
 /// Dropping it gives up the handle and the value: the process runs on, and is reaped when it ends. It is still waited for (or,
-/// a daemon, terminated) when this process ends normally; [`detach`](Self::detach) exempts it from that.
+/// a daemon, terminated) when this process ends normally; [`detach`](Self::detach) exempts it from that. With
+/// [`Builder::kill_on_drop`](crate::Builder::kill_on_drop) the drop ends the process, and waits for the end.
+///
+/// # In tests
+///
+/// A test that fails drops its children, and the program of the tests waits for them at its end: one that never ends keeps the
+/// whole run from ending. Start processes that wait for something with [`kill_on_drop`](crate::Builder::kill_on_drop), or with
+/// [`daemon`](crate::Builder::daemon), which ends them with the program of the tests, or bound them all by
+/// [`set_exit_grace`](crate::set_exit_grace).
 ///
 /// Its [`AsFd`] is a [pidfd](https://man7.org/linux/man-pages/man2/pidfd_open.2.html), which becomes readable when the process ends:
 /// what Python calls the sentinel.
@@ -52,6 +60,7 @@ pub struct Child<T> {
     pub stderr: Option<ChildStderr>,
     handle: Handle,
     value: Value<T>,
+    kill_on_drop: bool,
 }
 
 /// How long a value is waited for without going to sleep: about as long as going to sleep and being woken takes.
@@ -65,6 +74,21 @@ const fn may_be_large<T>() -> bool {
 /// How many answers of a process are read at most.
 const MOST_WORDS: usize = 8;
 
+/// How long a process that was killed may take to end.
+const LAST_BREATH: Duration = Duration::from_secs(5);
+
+/// What a process has said of its end.
+enum Words<T> {
+    Returned(T),
+    Undecodable(Error),
+    Unsendable(Error),
+    /// A value that broke off: it is not sent if the process ended by itself.
+    Lost(Error),
+    Panicked(Panic),
+    OutOfMemory,
+    Nothing,
+}
+
 /// Where the value will come from; none once it has been given out.
 struct Value<T>(Option<(OwnedFd, Decode<T>)>);
 
@@ -76,6 +100,7 @@ impl<T> Child<T> {
         socket: OwnedFd,
         handle: Handle,
         decode: Decode<T>,
+        kill_on_drop: bool,
     ) -> Self {
         let Streams {
             stdin,
@@ -88,6 +113,7 @@ impl<T> Child<T> {
             stderr,
             handle,
             value: Value(Some((socket, decode))),
+            kill_on_drop,
         }
     }
 
@@ -182,12 +208,10 @@ impl<T> Child<T> {
             return Err(self.ended(None, Cause::Taken));
         };
         wait::spin(socket.as_fd(), SOON);
-        let overdue = self.handle.life.overdue();
-        let patience = overdue.map(|overdue| overdue.saturating_duration_since(Instant::now()));
-        let words = self.last_words(&socket, decode, patience);
+        let words = self.last_words(&socket, decode, self.handle.life.overdue());
         // A process that still writes finds nobody to read.
         drop(socket);
-        if let Ok(Some(value)) = words {
+        if let Words::Returned(value) = words {
             return Ok(value);
         }
         // How it ended is part of why there is no value.
@@ -303,7 +327,8 @@ impl<T> Child<T> {
     /// [`children`](crate::children) does not list it any more. It is reaped when it ends before this process does.
     ///
     /// A daemon still does not outlive this process: that is its nature.
-    pub fn detach(self) {
+    pub fn detach(mut self) {
+        self.kill_on_drop = false;
         self.handle.life.detach();
         // Dropping it has it reaped.
     }
@@ -326,38 +351,48 @@ impl<T> Child<T> {
     }
 
     /// What came of a process that has ended, and of what it said.
-    fn conclude(&self, words: Result<Option<T>, Cause>, end: End) -> Result<T, JoinError> {
-        match words {
-            Ok(Some(value)) => Ok(value),
-            Ok(None) => Err(self.ended(end, self.cause_of(end))),
-            Err(cause) => Err(self.ended(end, cause)),
-        }
+    fn conclude(&self, words: Words<T>, end: End) -> Result<T, JoinError> {
+        let cause = match words {
+            Words::Returned(value) => return Ok(value),
+            Words::Undecodable(error) => Cause::Undecodable(error),
+            Words::Unsendable(error) => Cause::Unsendable(error),
+            Words::Lost(error) if end.is_none_or(|status| status.signal().is_none()) => {
+                Cause::Unsendable(error)
+            }
+            Words::Panicked(panic) => Cause::Panicked(panic),
+            Words::OutOfMemory => Cause::OutOfMemory(self.handle.life.bounds.memory),
+            Words::Lost(_) | Words::Nothing => self.cause_of(end),
+        };
+        Err(self.ended(end, cause))
     }
 
-    /// Reads what the process has left on the line, or says there: its value, or why there is none.
-    fn last_words(
-        &self,
-        socket: &OwnedFd,
-        decode: Decode<T>,
-        patience: Option<Duration>,
-    ) -> Result<Option<T>, Cause> {
+    /// Reads what the process has left on the line, or says there, until then: its value, or why there is none.
+    fn last_words(&self, socket: &OwnedFd, decode: Decode<T>, until: Option<Instant>) -> Words<T> {
         let line = Line {
-            socket: socket.as_fd(),
             peer: Some(self.handle.as_fd()),
-            stall: patience,
+            until,
+            ..Line::on(socket.as_fd())
         };
-        let mut panic = None;
+        let mut words = Words::Nothing;
         // It says little. A copy of it, made by a bare `fork`, could go on for ever.
         for _ in 0..MOST_WORDS {
             match receive_reply(&line) {
                 Ok(Some(Reply::Returned(mut value))) => {
-                    return decode(&mut value)
-                        .map(Some)
-                        .map_err(|error| Cause::Undecodable(error.into()));
+                    return decode(&mut value).map_or_else(Words::Undecodable, Words::Returned);
                 }
-                Ok(Some(Reply::Unsendable(why))) => return Err(Cause::Undecodable(why.into())),
-                Ok(Some(Reply::Panicked(seen))) => panic = Some(seen),
-                Ok(Some(Reply::Reached | Reply::Failed(_))) => {}
+                Ok(Some(Reply::Unsendable(failure))) => return Words::Unsendable(failure.into()),
+                Ok(Some(Reply::Lost(failure))) => return Words::Lost(failure.into()),
+                Ok(Some(Reply::Panicked(panic))) => words = Words::Panicked(panic),
+                Ok(Some(Reply::Backtrace(backtrace))) => {
+                    if let Words::Panicked(panic) = words {
+                        words = Words::Panicked(panic.with_backtrace(backtrace));
+                    }
+                }
+                // A panic that was reported comes first.
+                Ok(Some(Reply::OutOfMemory)) if matches!(words, Words::Nothing) => {
+                    words = Words::OutOfMemory;
+                }
+                Ok(Some(Reply::OutOfMemory | Reply::Reached | Reply::Failed(_))) => {}
                 // Killed in the middle of a word, or it has used up its time.
                 Ok(None) => break,
                 Err(error)
@@ -365,35 +400,60 @@ impl<T> Child<T> {
                 {
                     break;
                 }
-                Err(error) => return Err(Cause::Undecodable(error.into())),
+                Err(source) => {
+                    return Words::Undecodable(Error::os("it cannot be received", source));
+                }
             }
         }
-        panic.map_or(Ok(None), |panic| Err(Cause::Panicked(panic)))
+        words
     }
 
     fn cause_of(&self, end: End) -> Cause {
-        let Some(signal) = end.and_then(|status| status.signal()) else {
-            return Cause::Exited;
-        };
         let life = &self.handle.life;
-        match life.timeout {
-            _ if life.was_sent(signal) => Cause::Killed,
-            Some(timeout)
-                if signal == libc::SIGKILL && timeout.since.elapsed() >= timeout.after =>
+        let signal = end.and_then(|status| status.signal());
+        match (&life.timeout, life.bounds.cpu_time, signal) {
+            (Some(timeout), _, _)
+                if (end.is_none() || signal == Some(libc::SIGKILL)) && timeout.was_used_up() =>
             {
                 Cause::TimedOut(timeout.after)
             }
+            (_, Some(limit), Some(signal)) if self.has_used_up(limit, signal) => {
+                Cause::CpuTimeExceeded(limit)
+            }
+            (_, _, None) => Cause::Exited,
+            (_, _, Some(signal)) if life.was_sent(signal) => Cause::Killed,
             _ => Cause::Signalled,
         }
     }
 
+    /// Whether this signal was the kernel's answer to the use of that much CPU time.
+    fn has_used_up(&self, limit: Duration, signal: i32) -> bool {
+        let used = self.handle.life.usage().map(|usage| usage.cpu_time);
+        // It is counted in ticks where the limit is looked at, and exactly at the end.
+        let has_used = |time: Duration| used.is_some_and(|used| used >= time.mul_f64(0.9));
+        match signal {
+            libc::SIGXCPU => has_used(limit),
+            libc::SIGKILL => has_used(limit.saturating_add(Duration::from_secs(1))),
+            _ => false,
+        }
+    }
+
     fn ended(&self, end: End, cause: Cause) -> JoinError {
-        JoinError::new(self.name(), self.id(), end, cause)
+        JoinError::new(&self.handle.life, end, cause)
     }
 }
 
 impl<T> Drop for Child<T> {
     fn drop(&mut self) {
+        if !self.handle.life.is_own() {
+            return;
+        }
+        if self.kill_on_drop && self.handle.is_alive() {
+            // One that may not be killed, having gained other rights, is left to end by itself.
+            let killed = self.handle.life.signal(libc::SIGKILL).is_ok();
+            let patience = wait::deadline(if killed { LAST_BREATH } else { Duration::ZERO });
+            let _ = self.handle.life.wait(patience);
+        }
         if self.handle.is_alive() {
             reaper::adopt(Arc::clone(&self.handle.life));
         }

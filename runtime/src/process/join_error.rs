@@ -1,16 +1,18 @@
 //! How a process ended that did not hand back a value.
 
+use super::life::Life;
 use crate::{
     error::{Error, ErrorKind},
     start::Panic,
-    sys::signal,
+    sys::{sentinel::Usage, signal},
 };
 use std::{error, fmt, io, os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 
 /// Why a process that was joined has no value to give.
 ///
-/// [`kind`](Self::kind) tells the cases apart. When several things happened, a value that arrived wins over everything, then a
-/// panic, then what this process did itself (a timeout, a kill), then the exit status.
+/// [`kind`](Self::kind) tells the cases apart, and [`ran`](Self::ran) whether the function may have had effects. When several things
+/// happened, a value that arrived wins over everything, then a panic, then a limit that was reached (memory, timeout), then a kill
+/// by this process, then the exit status.
 ///
 /// # Examples
 ///
@@ -34,6 +36,8 @@ struct Inner {
     name: String,
     id: u32,
     status: Option<ExitStatus>,
+    usage: Option<Usage>,
+    ran: Ran,
     cause: Cause,
 }
 
@@ -43,9 +47,28 @@ pub(super) enum Cause {
     Signalled,
     TimedOut(Duration),
     Killed,
-    Undecodable(Box<dyn error::Error + Send + Sync>),
+    /// With the limit on the address space, if there was one.
+    OutOfMemory(Option<u64>),
+    /// With the limit.
+    CpuTimeExceeded(Duration),
+    Unsendable(Error),
+    Undecodable(Error),
     Taken,
     Os(io::Error),
+}
+
+/// Whether the function of a process has run: what [`JoinError::ran`] returns.
+///
+/// A function that has not begun had no effects, and can be run again by another process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Ran {
+    /// It never began.
+    No,
+    /// It began, and what came of it is not known: the process ended in the middle, or after it.
+    Maybe,
+    /// It ran to its end: to a value that did not get here, or to a panic.
+    Yes,
 }
 
 /// The ways in which a process can end without a value.
@@ -58,11 +81,20 @@ pub enum JoinErrorKind {
     Exited,
     /// It was killed by a signal that did not come from here: [`JoinError::signal`].
     Signalled,
-    /// It used up its [`timeout`](crate::Builder::timeout) and was killed for it.
+    /// It used up its [`timeout`](crate::Builder::timeout), and was killed for that.
     TimedOut,
+    /// It aborted after the system had refused it memory, as it does at a [`memory_limit`](crate::Builder::memory_limit).
+    ///
+    /// Rust aborts when an allocation fails, and leaves the error number `ENOMEM`; so do the usual allocators of C. A process that is
+    /// killed because the whole machine has no memory left is [`Signalled`](Self::Signalled), by SIGKILL.
+    OutOfMemory,
+    /// It used up its [`cpu_time_limit`](crate::Builder::cpu_time_limit).
+    CpuTimeExceeded,
     /// It was killed by a signal that this process sent.
     Killed,
-    /// Its value could not be encoded there or decoded here.
+    /// Its function has returned a value that could not be encoded there, or not be sent from there.
+    Unsendable,
+    /// Its function has returned a value that could not be decoded here.
     Undecodable,
     /// Its value has been given out already.
     Taken,
@@ -71,11 +103,20 @@ pub enum JoinErrorKind {
 }
 
 impl JoinError {
-    pub(super) fn new(name: &str, id: u32, status: Option<ExitStatus>, cause: Cause) -> Self {
+    pub(super) fn new(life: &Life, status: Option<ExitStatus>, cause: Cause) -> Self {
+        let ran = match cause {
+            Cause::Panicked(_) | Cause::Unsendable(_) | Cause::Undecodable(_) | Cause::Taken => {
+                Ran::Yes
+            }
+            _ if life.reached => Ran::Maybe,
+            _ => Ran::No,
+        };
         Self(Box::new(Inner {
-            name: name.to_owned(),
-            id,
+            name: life.name.clone(),
+            id: life.id(),
             status,
+            usage: life.usage(),
+            ran,
             cause,
         }))
     }
@@ -89,6 +130,9 @@ impl JoinError {
             Cause::Signalled => JoinErrorKind::Signalled,
             Cause::TimedOut(_) => JoinErrorKind::TimedOut,
             Cause::Killed => JoinErrorKind::Killed,
+            Cause::OutOfMemory(_) => JoinErrorKind::OutOfMemory,
+            Cause::CpuTimeExceeded(_) => JoinErrorKind::CpuTimeExceeded,
+            Cause::Unsendable(_) => JoinErrorKind::Unsendable,
             Cause::Undecodable(_) => JoinErrorKind::Undecodable,
             Cause::Taken => JoinErrorKind::Taken,
             Cause::Os(_) => JoinErrorKind::Os,
@@ -130,6 +174,40 @@ impl JoinError {
         self.0.status?.signal()
     }
 
+    /// Returns whether the function of the process has run, and may have had effects.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::{Builder, JoinErrorKind, Ran, process};
+    /// use std::time::Duration;
+    ///
+    /// #[process]
+    /// fn pay(_amount: u32) {}
+    ///
+    /// let late = Builder::new().timeout(Duration::ZERO).spawn(pay::new(100))?;
+    /// let error = late.join().unwrap_err();
+    /// assert_eq!((error.kind(), error.ran()), (JoinErrorKind::TimedOut, Ran::No));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    #[must_use]
+    pub fn ran(&self) -> Ran {
+        self.0.ran
+    }
+
+    /// Returns the most memory that the process had resident at one time, in bytes (`ru_maxrss` of
+    /// [getrusage(2)](https://man7.org/linux/man-pages/man2/getrusage.2.html)). `None` if somebody else has reaped it.
+    #[must_use]
+    pub fn peak_memory(&self) -> Option<u64> {
+        Some(self.0.usage?.peak_memory)
+    }
+
+    /// Returns how much CPU time the process used, in user mode and in the kernel. `None` if somebody else has reaped it.
+    #[must_use]
+    pub fn cpu_time(&self) -> Option<Duration> {
+        Some(self.0.usage?.cpu_time)
+    }
+
     /// Returns whether the process left a core dump.
     #[must_use]
     pub fn core_dumped(&self) -> bool {
@@ -144,7 +222,9 @@ impl fmt::Debug for JoinError {
             .field("name", &self.0.name)
             .field("id", &self.0.id)
             .field("status", &self.0.status)
+            .field("ran", &self.0.ran)
             .field("message", &format_args!("{self}"))
+            .field("source", &error::Error::source(self))
             .finish()
     }
 }
@@ -178,6 +258,24 @@ impl fmt::Display for JoinError {
                 "was killed by {} from this process",
                 signal.as_deref().unwrap_or("a signal")
             ),
+            Cause::OutOfMemory(limit) => {
+                f.write_str("aborted, since it got no more memory")?;
+                if let Some(limit) = limit {
+                    write!(f, ": it was limited to {limit} bytes of address space")?;
+                }
+                match self.peak_memory() {
+                    Some(peak) => write!(f, " (at most {peak} bytes were resident)"),
+                    None => Ok(()),
+                }
+            }
+            Cause::CpuTimeExceeded(limit) => {
+                write!(f, "used up its limit of {limit:?} of CPU time")?;
+                match signal.as_deref() {
+                    Some(signal) => write!(f, " and was killed by {signal}"),
+                    None => Ok(()),
+                }
+            }
+            Cause::Unsendable(_) => f.write_str("returned a value that cannot be sent"),
             Cause::Undecodable(_) => f.write_str("returned a value that cannot be decoded"),
             Cause::Taken => f.write_str("has given out its value already"),
             Cause::Os(_) => f.write_str("cannot be waited for"),
@@ -188,7 +286,7 @@ impl fmt::Display for JoinError {
 impl error::Error for JoinError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match &self.0.cause {
-            Cause::Undecodable(source) => Some(&**source),
+            Cause::Unsendable(source) | Cause::Undecodable(source) => Some(source),
             Cause::Os(source) => Some(source),
             _ => None,
         }
@@ -197,7 +295,7 @@ impl error::Error for JoinError {
 
 impl From<JoinError> for Error {
     fn from(error: JoinError) -> Self {
-        Self::new(ErrorKind::Join, error.to_string()).because(error)
+        Self::whole(ErrorKind::Join, error)
     }
 }
 
@@ -205,7 +303,8 @@ impl From<JoinError> for io::Error {
     fn from(error: JoinError) -> Self {
         let kind = match error.kind() {
             JoinErrorKind::TimedOut => io::ErrorKind::TimedOut,
-            JoinErrorKind::Undecodable => io::ErrorKind::InvalidData,
+            JoinErrorKind::Undecodable | JoinErrorKind::Unsendable => io::ErrorKind::InvalidData,
+            JoinErrorKind::OutOfMemory => io::ErrorKind::OutOfMemory,
             _ => io::ErrorKind::Other,
         };
         Self::new(kind, error)

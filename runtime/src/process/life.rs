@@ -2,25 +2,23 @@
 
 use super::registry;
 use crate::{
-    start::StartMethod,
+    start::{MARGIN, StartMethod},
     sys::{
-        sentinel::{Reaped, Sentinel},
+        deadline::Deadline,
+        sentinel::{Reaped, Sentinel, Usage},
         signal, wait,
     },
 };
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    process::ExitStatus,
+    process::{self, ExitStatus},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
-
-/// How much later than the child's own timer this process kills a child that has used up its timeout.
-const MARGIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Life {
@@ -30,6 +28,11 @@ pub(super) struct Life {
     pub(super) daemon: bool,
     pub(super) start_method: StartMethod,
     pub(super) timeout: Option<Timeout>,
+    /// Whether it has reached its function.
+    pub(super) reached: bool,
+    pub(super) bounds: Bounds,
+    /// The process whose child it is. A copy of that made by a bare `fork` has no part in it.
+    owner: u32,
     sentinel: Sentinel,
     /// The signals that this process has sent, one bit each.
     sent: AtomicU64,
@@ -37,11 +40,53 @@ pub(super) struct Life {
     state: Mutex<State>,
 }
 
+/// What a child may use, of what ends it when it is used up.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Bounds {
+    /// Address space, in bytes.
+    pub(super) memory: Option<u64>,
+    pub(super) cpu_time: Option<Duration>,
+}
+
 /// A limit on the life of a child.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Timeout {
     pub(super) after: Duration,
-    pub(super) since: Instant,
+    /// When it is over. `None` where the clock does not reach so far: never.
+    deadline: Option<(Instant, Deadline)>,
+}
+
+impl Timeout {
+    /// A limit that counts from now.
+    pub(super) fn new(after: Duration) -> io::Result<Self> {
+        let deadline = match wait::deadline(after) {
+            Some(moment) => Some((moment, Deadline::new(moment)?)),
+            None => None,
+        };
+        Ok(Self { after, deadline })
+    }
+
+    /// When it is over; `None` is never.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        Some(self.deadline.as_ref()?.0)
+    }
+
+    fn watch(&self, sentinel: &Sentinel) {
+        if let Some((_, deadline)) = &self.deadline {
+            // Where the system lets nothing more be watched, the time of the look decides.
+            let _ = deadline.watch(sentinel.as_fd());
+        }
+    }
+
+    /// Whether the child still ran when it was over.
+    pub(super) fn was_used_up(&self) -> bool {
+        let deadline = self.deadline.as_ref();
+        deadline.is_some_and(|(moment, deadline)| {
+            deadline
+                .came_first()
+                .unwrap_or_else(|_| *moment <= Instant::now())
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -59,11 +104,14 @@ pub(super) type End = Option<ExitStatus>;
 impl Life {
     pub(super) fn new(
         (name, daemon, start_method): (String, bool, StartMethod),
-        timeout: Option<Timeout>,
+        (timeout, bounds, reached): (Option<Timeout>, Bounds, bool),
         (sentinel, lifeline): (Sentinel, Option<OwnedFd>),
     ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let serial = NEXT.fetch_add(1, Ordering::Relaxed);
+        if let Some(timeout) = &timeout {
+            timeout.watch(&sentinel);
+        }
         let state = Mutex::new(State::Running { lifeline });
         let (sent, detached) = (AtomicU64::new(0), AtomicBool::new(false));
         Self {
@@ -72,6 +120,9 @@ impl Life {
             daemon,
             start_method,
             timeout,
+            reached,
+            bounds,
+            owner: process::id(),
             sentinel,
             sent,
             detached,
@@ -86,8 +137,18 @@ impl Life {
         }
     }
 
+    /// Whether it is a child of this process.
+    pub(super) fn is_own(&self) -> bool {
+        self.owner == process::id()
+    }
+
     pub(super) fn id(&self) -> u32 {
         self.sentinel.id()
+    }
+
+    /// Returns what the process used; `None` while it runs, or if somebody else has reaped it.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        self.sentinel.usage()
     }
 
     /// Sends a signal, if the process is there to get it.
@@ -132,9 +193,7 @@ impl Life {
 
     /// When the process is killed from here, if its own timer has not done so.
     pub(super) fn overdue(&self) -> Option<Instant> {
-        let timeout = self.timeout?;
-        let until = timeout.since.checked_add(timeout.after)?;
-        until.checked_add(MARGIN)
+        self.timeout.as_ref()?.deadline()?.checked_add(MARGIN)
     }
 
     /// Waits for the process to end, and reaps it; returns how it did, or none if it has not by the deadline.

@@ -77,6 +77,14 @@ refusals! {
         "`daemon` must be set before `spawn`, and this process is running already",
         "`daemon` must come before `spawn`",
         "give a process its settings with a builder: `Builder::new().daemon(..).spawn(process)`";
+    NeedsKillOnDrop:
+        "`kill_on_drop` must be set before `spawn`, and this process is running already",
+        "`kill_on_drop` must come before `spawn`",
+        "give a process its settings with a builder: `Builder::new().kill_on_drop(..).spawn(process)`";
+    NeedsBacktrace:
+        "`backtrace` must be set before `spawn`, and this process is running already",
+        "`backtrace` must come before `spawn`",
+        "give a process its settings with a builder: `Builder::new().backtrace(..).spawn(process)`";
     NeedsEnv:
         "`env` must be set before `spawn`, and this process is running already",
         "`env` must come before `spawn`",
@@ -128,6 +136,22 @@ impl<T> crate::Child<T> {
     pub fn daemon<A>(&mut self, _: A) -> <Self as NeedsDaemon>::Answer
     where
         Self: NeedsDaemon,
+    {
+        self.refuse()
+    }
+
+    #[doc(hidden)]
+    pub fn kill_on_drop<A>(&mut self, _: A) -> <Self as NeedsKillOnDrop>::Answer
+    where
+        Self: NeedsKillOnDrop,
+    {
+        self.refuse()
+    }
+
+    #[doc(hidden)]
+    pub fn backtrace<A>(&mut self, _: A) -> <Self as NeedsBacktrace>::Answer
+    where
+        Self: NeedsBacktrace,
     {
         self.refuse()
     }

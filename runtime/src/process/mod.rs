@@ -18,7 +18,7 @@ pub use child::Child;
 pub use current::{Current, Parent, current, parent};
 pub use definition::{Meta, Process};
 pub use handle::Handle;
-pub use join_error::{JoinError, JoinErrorKind};
+pub use join_error::{JoinError, JoinErrorKind, Ran};
 pub use many::{join_all, wait_any};
 pub use receiver::{MissingRun, output, run};
 pub use registry::{children, set_exit_grace};

@@ -11,8 +11,7 @@ use std::time::Duration;
 
 /// The first message to a child.
 ///
-/// A child of the helper is told next what its parent is like by now, in a message that is empty where nothing has changed, with the
-/// working directory beside it. Then come the arguments, unless they are at the end of this one.
+/// A child of the helper is told next what its parent is like by now, with the working directory beside it. Then come the arguments, unless they are at the end of this one.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Birth {
     pub(super) name: String,
@@ -22,7 +21,10 @@ pub(super) struct Birth {
     /// None in a copy of the parent, which knows it.
     pub(super) entry: Option<Place<Entry>>,
     pub(super) authkey: AuthKey,
+    /// What is left of it. The child ends itself then.
     pub(super) timeout: Option<Duration>,
+    /// Whether panics have a backtrace; `None` leaves it to the environment.
+    pub(super) backtrace: Option<bool>,
     pub(super) limits: Limits,
     #[serde(with = "serde_bytes")]
     pub(super) current_dir: Option<Vec<u8>>,

@@ -1,27 +1,28 @@
 //! The life of a child, from the socket to the end of the process.
 
 use super::{
-    StartMethod,
+    StartMethod, backtrace,
     birth::{Birth, Role, kind},
     entry::Entry,
     fork::Known,
     heritage::{self, Changes},
     identity::{self, AuthKey, Identity, Parent},
     lifeline, panic,
-    reply::{self, Failure, FailureKind},
+    reply::{self, Failure},
     server,
     settings::Limits,
+    spilled,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     sys::{
-        exit, family, fork, image::Place, limits, overflow, profile, signal, socket, stdio, wait,
+        abort, exit, family, fork, image::Place, limits, overflow, profile, signal, socket, stdio,
+        wait,
     },
     wire::{self, Frame, Incoming, Line, Outgoing},
 };
 use std::{
     env,
-    error::Error as _,
     ffi::OsString,
     io::{self, Write},
     os::{
@@ -43,6 +44,8 @@ pub(super) const FAILED: i32 = 1;
 /// The exit status of a child whose function panicked: that of a Rust program whose `main` did.
 const PANICKED: i32 = 101;
 
+const NO_NULL: &str = "/dev/null cannot be opened for its standard streams";
+
 /// How long the parent is waited for without going to sleep: as long as it takes for what it has to find out.
 const SOON: Duration = Duration::from_micros(100);
 
@@ -56,7 +59,6 @@ pub(super) enum Entered {
 
 /// What this process is as a child. A copy of a child that is a child itself begins anew.
 static SOCKET: Mutex<Option<&'static OwnedFd>> = Mutex::new(None);
-static TIMEOUT: Mutex<Option<Duration>> = Mutex::new(None);
 static REACHED: AtomicBool = AtomicBool::new(false);
 
 /// The line to the parent, in a child.
@@ -67,11 +69,7 @@ pub(super) fn line() -> Option<Line<'static>> {
 
 /// The parent is waited for without limit: a child has nothing else to do, and the end of the parent ends the wait.
 fn line_on(socket: &OwnedFd) -> Line<'_> {
-    Line {
-        socket: socket.as_fd(),
-        peer: None,
-        stall: None,
-    }
+    Line::on(socket.as_fd())
 }
 
 /// Lives as what the parent at the other end of the socket wants this new process to be, and ends.
@@ -96,15 +94,18 @@ fn prepare(entered: Entered) -> Result<()> {
         signal::ignore_broken_pipes().map_err(setting("SIGPIPE cannot be ignored"))?;
         overflow::watch().map_err(setting("its stack cannot be watched"))?;
     }
+    abort::watch().map_err(setting("its aborts cannot be watched"))?;
     panic::watch();
-    stdio::close_inherited().map_err(setting("what it inherited cannot be closed"))
+    stdio::replace_input_by_null().map_err(setting(NO_NULL))
 }
 
 /// Lives as the child, from its birth on.
 fn begin(socket: OwnedFd, birth: Option<Frame>, entered: Entered) -> ! {
-    profile::begin();
     let line = line_on(hold(socket));
-    let status = match arrive(&line, birth, entered) {
+    let arrived = arrive(&line, birth, entered);
+    // By now it has its environment, which says where the profile goes.
+    profile::begin();
+    let status = match arrived {
         Ok((entry, arguments)) => run(&line, entry, arguments),
         Err(error) => fail(&line, &error),
     };
@@ -113,8 +114,10 @@ fn begin(socket: OwnedFd, birth: Option<Frame>, entered: Entered) -> ! {
 
 /// Keeps the socket for as long as this process lives.
 fn hold(socket: OwnedFd) -> &'static OwnedFd {
-    let socket = Box::leak(Box::new(socket));
+    let socket: &'static OwnedFd = Box::leak(Box::new(socket));
     *SOCKET.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
+    spilled::begin();
+    abort::tell(socket.as_fd(), &reply::OUT_OF_MEMORY);
     socket
 }
 
@@ -143,19 +146,20 @@ pub(super) fn live_copied(socket: OwnedFd, known: Known<'_>) -> i32 {
 /// Becomes what the parent wants its copy to be; returns its function and the arguments.
 fn become_child(known: Known<'_>) -> Result<(Entry, Incoming)> {
     panic::watch();
-    let no_streams = || setting("its standard streams cannot be opened");
+    abort::watch().map_err(setting("its aborts cannot be watched"))?;
+    let no_streams = || setting("its standard streams cannot be set");
     let above = |fds: Vec<OwnedFd>| -> Result<Vec<OwnedFd>> {
         let moved: io::Result<_> = fds.into_iter().map(stdio::above_standard).collect();
         moved.map_err(no_streams())
     };
     let (gifts, argument_fds) = (above(known.gifts)?, above(known.arguments.fds)?);
     // The parent's are not its own, but where it was given them.
-    stdio::replace_all_by_null().map_err(no_streams())?;
+    stdio::replace_all_by_null().map_err(setting(NO_NULL))?;
     for (role, fd) in known.roles.into_iter().zip(gifts) {
         accept(role, fd)?;
     }
     if let Some(environment) = known.environment {
-        heritage::set_environment(&environment)?;
+        heritage::set_environment(&environment);
     }
     overflow::say(overflow_message(&known.birth.name));
     settle(known.birth)?;
@@ -192,6 +196,7 @@ pub(super) fn rehearse(name: &str, entered: Entered) -> Result<()> {
             .map_err(|source| Error::os("the executable cannot be read", source))?,
         authkey: AuthKey::new([]),
         timeout: None,
+        backtrace: None,
         limits: Limits::default(),
         current_dir: None,
         signal_mask: signal::Mask::MAX,
@@ -207,7 +212,9 @@ pub(super) fn rehearse(name: &str, entered: Entered) -> Result<()> {
     let root = stdio::working_directory().map_err(unsaid)?;
     ours.send(kind::BIRTH, &birth, &[null()?, null()?])
         .map_err(unsaid)?;
-    ours.send(kind::HERITAGE, &[], &[root]).map_err(unsaid)?;
+    let unchanged = Changes::default().encode()?;
+    ours.send(kind::HERITAGE, &unchanged, &[root])
+        .map_err(unsaid)?;
     let (_, mut arguments) = arrive(&theirs, None, entered)?;
     drop(arguments.take::<String>()?);
     reply::send_reached(&theirs).map_err(unsaid)?;
@@ -232,7 +239,7 @@ fn arrive(line: &Line<'_>, birth: Option<Frame>, entered: Entered) -> Result<(En
         wait::spin(line.socket, SOON);
         another_stack = inherit(next(line, "what its parent is like")?)?;
     } else {
-        stdio::fill_gaps().map_err(setting("its standard streams cannot be opened"))?;
+        stdio::fill_gaps().map_err(setting(NO_NULL))?;
     }
     let has_arguments = birth.has_arguments;
     let entry = settle(birth)?.ok_or_else(|| {
@@ -252,15 +259,13 @@ fn arrive(line: &Line<'_>, birth: Option<Frame>, entered: Entered) -> Result<(En
     Ok((entry, arguments.when_ready(reached)))
 }
 
-/// Takes on what the parent is like by now, where that is not what the helper was like; returns whether the stack has another limit.
+/// Takes on the environment of the parent, and what else is not as it was when the helper was started; returns whether the stack
+/// has another limit.
 fn inherit(Frame { bytes, fds, .. }: Frame) -> Result<bool> {
     for directory in fds {
         stdio::set_working_directory(directory.as_fd()).map_err(setting(
             "its working directory cannot be that of its parent",
         ))?;
-    }
-    if bytes.is_empty() {
-        return Ok(false);
     }
     let changes: Changes = wire::decode(&bytes).map_err(|source| {
         Error::new(ErrorKind::Decode, "what it inherits cannot be decoded").because(source)
@@ -302,6 +307,10 @@ fn next(line: &Line<'_>, what: &str) -> Result<Frame> {
 
 /// Applies the settings, and takes on the identity. Returns the function, if it is in this executable.
 fn settle(birth: Birth) -> Result<Option<Entry>> {
+    if let Some(left) = birth.timeout {
+        signal::kill_after(left).map_err(setting("its timeout cannot be set"))?;
+    }
+    backtrace::want(birth.backtrace);
     limits::set_name(&birth.name).map_err(setting("it cannot be named"))?;
     if birth.subreaper {
         family::keep_orphans().map_err(setting("it cannot keep its orphans"))?;
@@ -329,7 +338,8 @@ fn settle(birth: Birth) -> Result<Option<Entry>> {
             .map_err(setting(format!("it cannot be bound to the CPUs {cpus:?}")))?;
     }
     signal::set_mask(birth.signal_mask).map_err(setting("its signal mask cannot be set"))?;
-    *TIMEOUT.lock().unwrap_or_else(PoisonError::into_inner) = birth.timeout;
+    // An ignored SIGTERM would leave nothing that asks the process to end.
+    signal::heed(libc::SIGTERM).map_err(setting("SIGTERM cannot be heeded"))?;
     let parent = Some(Parent::new(birth.parent_name));
     let (name, daemon, start_method) = (birth.name, birth.daemon, Some(birth.start_method));
     identity::assume(
@@ -338,6 +348,7 @@ fn settle(birth: Birth) -> Result<Option<Entry>> {
             daemon,
             start_method,
             parent,
+            before: None,
         },
         birth.authkey,
     );
@@ -351,14 +362,12 @@ fn setting<E: Into<io::Error>>(what: impl Into<String>) -> impl FnOnce(E) -> Err
 
 /// Tells the parent that the function comes next. From here on whatever happens is the function's doing.
 fn reached() -> Result<()> {
-    let timeout = *TIMEOUT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(timeout) = timeout {
-        signal::kill_after(timeout).map_err(setting("its timeout cannot be set"))?;
-    }
     if let Some(line) = line() {
         reply::send_reached(&line).map_err(|source| Error::os("its parent is gone", source))?;
     }
     REACHED.store(true, Ordering::Relaxed);
+    // What the system refused before is not the function's doing.
+    abort::forget();
     Ok(())
 }
 
@@ -376,6 +385,7 @@ fn run(line: &Line<'_>, entry: Entry, mut arguments: Incoming) -> i32 {
             Ok(Err(error)) => fail(line, &error),
             Err(payload) => {
                 let panic = panic::caught(&*payload);
+                // Dropping a payload runs code of the user's, which could panic again.
                 std::mem::forget(payload);
                 fail(
                     line,
@@ -387,18 +397,18 @@ fn run(line: &Line<'_>, entry: Entry, mut arguments: Incoming) -> i32 {
     // A parent that does not listen any more has given the value up, or is dead: that is no failure of this process.
     match outcome {
         Ok(Ok(())) => {
-            if let Err(error) = sent {
-                let _ = reply::send_unsendable(line, &error.to_string());
+            if let Err(source) = sent {
+                let error = Error::os("the output cannot be sent", source);
+                let _ = reply::send_unsendable(line, &Failure::of(&error));
             }
             0
         }
         Ok(Err(error)) => {
-            let _ = reply::send_unsendable(line, &with_source(&error));
+            let _ = reply::send_unsendable(line, &Failure::of(&error));
             0
         }
         Err(payload) => {
-            let _ = reply::send_panicked(line, &panic::caught(&*payload));
-            // Dropping a payload runs code of the user's, which could panic again.
+            panic::caught(&*payload).tell(line);
             std::mem::forget(payload);
             PANICKED
         }
@@ -407,23 +417,7 @@ fn run(line: &Line<'_>, entry: Entry, mut arguments: Incoming) -> i32 {
 
 /// Tells the parent why the function will not be reached; returns the exit status.
 fn fail(line: &Line<'_>, error: &Error) -> i32 {
-    let failure = Failure {
-        kind: match error.kind() {
-            ErrorKind::Setting => FailureKind::Setting,
-            ErrorKind::Decode => FailureKind::Decode,
-            _ => FailureKind::Os,
-        },
-        what: error.to_string(),
-        errno: error.raw_os_error(),
-        cause: error.source().map(ToString::to_string),
-    };
     // If the parent is gone there is nobody to tell.
-    let _ = reply::send_failed(line, &failure);
+    let _ = reply::send_failed(line, &Failure::of(error));
     FAILED
-}
-
-fn with_source(error: &Error) -> String {
-    error
-        .source()
-        .map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }

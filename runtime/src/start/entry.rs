@@ -1,17 +1,20 @@
 //! How a child is recognised before `main`.
 //!
-//! The parent says so in the environment, but an environment proves nothing: what stands on the standard input must be a socket
-//! that the kernel says was made by our parent, as our user. Everything else is told over that socket.
+//! The parent says so in the environment, and for which copy of this crate: a program may be linked with several versions. But an
+//! environment proves nothing: what stands on the standard input must be a socket that the kernel says was made by our parent, as
+//! our user. Everything else is told over that socket.
 
 use super::child;
 use crate::{
-    error::Result,
-    sys::{environment, exit, privilege, socket, stdio, wait},
+    error::{Error, Result},
+    sys::{environment, exit, image, privilege, socket, stdio, wait},
     wire::{Incoming, Outgoing},
 };
 use nix::unistd::geteuid;
 use std::{
-    env, io,
+    any::TypeId,
+    ffi::CStr,
+    io,
     os::{fd::AsFd, unix::process::parent_id},
     sync::atomic::{AtomicBool, Ordering},
     time::Instant,
@@ -20,8 +23,8 @@ use std::{
 /// A child's function: from the arguments to the value, both encoded. The value is handed on while it is there to be borrowed from.
 pub(crate) type Entry = fn(&mut Incoming, &mut dyn FnMut(Outgoing<'_>)) -> Result<()>;
 
-/// The variable by which a parent tells a new process to look at its standard input.
-pub(super) const VARIABLE: &str = "PROCESSION_CHILD";
+/// The variable by which a parent tells a new process to look at its standard input. Its value is the [`mark`].
+pub(super) const VARIABLE: &CStr = c"PROCESSION_CHILD";
 
 /// Whether the child is entered by `main` instead of before it.
 static DEFERRED: AtomicBool = AtomicBool::new(false);
@@ -29,12 +32,28 @@ static DEFERRED: AtomicBool = AtomicBool::new(false);
 /// Whether this process is a child that `main` has to enter.
 static WAITING: AtomicBool = AtomicBool::new(false);
 
+/// Returns what distinguishes this copy of the crate from every other in this program, and is the same each time that it runs.
+///
+/// The compiler gives no two crates that it links into one program the same type ids: other versions of this one have others. A
+/// copy in a preloaded library may be built of the very same crate.
+pub(super) fn mark() -> Result<String> {
+    struct Copy;
+    let is_main = image::contains(at_load)
+        .map_err(|source| Error::os("the executable cannot be read", source))?;
+    let place = if is_main { "executable" } else { "library" };
+    Ok(format!("{:?} {place}", TypeId::of::<Copy>()))
+}
+
 /// Called before `main`.
 pub(super) fn at_load() {
-    if env::var_os(VARIABLE).is_none() {
+    let Some(value) = environment::get_before_main(VARIABLE) else {
+        return;
+    };
+    // Meant for another copy: it will find the variable and the standard input as they are.
+    if !mark().is_ok_and(|mark| mark.as_bytes() == value) {
         return;
     }
-    environment::remove_before_main(VARIABLE);
+    environment::take_before_main(VARIABLE);
     if privilege::is_secure() || !is_child() {
         return;
     }

@@ -55,7 +55,7 @@ pub(super) fn make<Own>(
     // What fails here would fail for this process too, when it comes to its end.
     let _ = io::stdout().flush();
     let _ = io::stderr().flush();
-    match fork::fork().map_err(|source| Error::os("this process cannot be forked", source))? {
+    match fork::fork().map_err(|source| Error::making("this process cannot be forked", source))? {
         None => Err(Error::new(
             ErrorKind::MultipleThreads,
             "this process has more than one thread, of which a fork would copy only this one, and what the others are in the \

@@ -21,6 +21,7 @@ use crate::{
     wire::Line,
 };
 use std::{
+    env,
     io::{self, IoSlice},
     os::fd::{AsFd, OwnedFd},
     process,
@@ -74,16 +75,17 @@ fn state() -> MutexGuard<'static, State> {
 }
 
 impl State {
-    /// Returns the helper, started if there is none.
-    fn begin(&mut self) -> Result<&mut Current> {
+    /// Returns the helper, started if there is none; `None` where it could not do its work as things are.
+    fn begin(&mut self) -> Result<Option<&mut Current>> {
         let current = match self.current.take() {
             Some(current) => current,
+            None if standing::has_children_elsewhere() => return Ok(None),
             None => Current {
                 helper: Arc::new(Helper::start()?),
                 spares: Vec::new(),
             },
         };
-        Ok(self.current.insert(current))
+        Ok(Some(self.current.insert(current)))
     }
 
     fn target(&self) -> usize {
@@ -113,6 +115,8 @@ pub(super) struct Helper {
     /// What its owner was when it was started, and therefore what it is.
     standing: Standing,
     heritage: Heritage,
+    /// Whether its owner could look at it.
+    was_visible: bool,
 }
 
 /// One request to a helper: where the id of the child comes to stand.
@@ -161,17 +165,19 @@ pub(super) fn make() -> Result<Option<Made>> {
     Ok(None)
 }
 
-/// What a child of this helper has to be told, to be as a child of this thread would be by now.
+/// Returns what a child of this helper has to be told, to be as a child of this thread would be by now.
 pub(super) fn inheritance(helper: &Helper, settings: &Settings) -> Result<Inheritance, Unfit> {
     // Without /proc there is no helper either, and running the executable anew tells why.
     let (standing, dispositions) = standing::read().map_err(|_| Unfit::Unknown)?;
     let directory = stdio::working_directory().map_err(|_| Unfit::Unknown)?;
     let heritage = Heritage::now(dispositions).map_err(Unfit::Failed)?;
-    if standing != helper.standing || heritage.exceeds(&helper.heritage) {
+    let is_visible = || standing::may_look_at(helper.process.sentinel().id());
+    let same = standing == helper.standing && (!helper.was_visible || is_visible());
+    if !same || heritage.exceeds(&helper.heritage) {
         return Err(Unfit::Stale);
     }
     Ok(Inheritance {
-        changes: heritage.since(&helper.heritage, settings),
+        changes: heritage.since(&helper.heritage, &settings.environment()),
         directory,
     })
 }
@@ -192,7 +198,9 @@ fn current() -> Result<Option<(Arc<Helper>, Option<Newborn>)>> {
         return Ok(None);
     }
     state.starts = state.starts.saturating_add(1);
-    let current = state.begin()?;
+    let Some(current) = state.begin()? else {
+        return Ok(None);
+    };
     let ended = current.ended_spares();
     let helper = Arc::clone(&current.helper);
     // The one that was asked for first is the readiest.
@@ -249,6 +257,9 @@ pub(super) fn give_up() {
 
 /// Ends the helper process that the [`ForkServer`](crate::StartMethod::ForkServer) start method keeps, and its spares; the next start of
 /// that method begins another one.
+///
+/// Call it after a change of this process that the next children are to have and that the start method does not notice, such as
+/// another I/O priority: [`ForkServer`](crate::StartMethod::ForkServer) lists them.
 ///
 /// The helper is a child of this process, though not among its [`children`](crate::children): a loop around `waitpid(-1)` that goes
 /// on until there is no child left would wait for it. It ends with this process in any case.
@@ -326,9 +337,9 @@ fn ask(helper: &Arc<Helper>, wait: Wait) -> Result<Option<Newborn>> {
     let theirs = [theirs];
     let request_bytes = server::request(request.number, wait);
     let line = Line {
-        socket: helper.requests.as_fd(),
         peer: Some(helper.process.sentinel().as_fd()),
         stall: Some(STALL),
+        ..Line::on(helper.requests.as_fd())
     };
     match line.send_some(&[IoSlice::new(&request_bytes)], &theirs) {
         Ok(_) => Ok(Some(Newborn::requested(request, ours))),
@@ -347,13 +358,17 @@ impl Helper {
         let (requests, served) = socket::packet_pair().map_err(no_socket)?;
         let (board, file) =
             Board::create().map_err(|source| Error::os("no memory for the helper", source))?;
-        let child = spawn::launch_helper(&heritage.environment, theirs)?;
-        let process = Ward::new(child.id(), None)?;
+        // The loader and the libraries are to find what they would find in this process.
+        let variables: Vec<_> = env::vars_os().collect();
+        let id = spawn::launch(&variables, &theirs, None, None)?;
+        drop(theirs);
+        let process = Ward::new(id, None)?;
+        let was_visible = standing::may_look_at(id);
         let fds = [served, OwnedFd::from(file)];
         let line = Line {
-            socket: ours.as_fd(),
             peer: Some(process.sentinel().as_fd()),
             stall: Some(STALL),
+            ..Line::on(ours.as_fd())
         };
         line.send(kind::SERVE, &[], &fds)
             .map_err(|source| Error::os("the helper cannot be talked to", source))?;
@@ -364,11 +379,17 @@ impl Helper {
             free: Mutex::new((0..).take(Board::LENGTH).collect()),
             standing,
             heritage,
+            was_visible,
         })
     }
 
     fn free(&self) -> MutexGuard<'_, Vec<u32>> {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is stopped, and does nothing that it is asked for.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.process.sentinel().is_stopped()
     }
 
     /// Ends it at once, and what it has been asked for and not begun.

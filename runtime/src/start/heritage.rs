@@ -1,7 +1,6 @@
-//! What a process has from the one that started it without being told, and what of that a child of the helper has to be told:
-//! the helper is as its owner was when the helper was started.
+//! What a process inherits from the one that starts it. The helper has what its owner had when the helper was started, so its
+//! children are sent what has changed since, and the whole environment, which the helper does not keep.
 
-use super::settings::Settings;
 use crate::{
     error::{Error, ErrorKind, Result},
     sys::{
@@ -12,32 +11,27 @@ use crate::{
     wire,
 };
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
-use std::{
-    borrow::Cow,
-    env,
-    ffi::OsString,
-    os::unix::ffi::{OsStrExt, OsStringExt},
-};
+use std::{ffi::OsString, os::unix::ffi::OsStrExt};
 
 /// A variable of the environment.
 pub(super) type Variable = (OsString, OsString);
 
-/// What a child inherits from the thread that starts it.
+/// What a child inherits from the thread that starts it, beside the environment.
 #[derive(Clone, Debug)]
 pub(super) struct Heritage {
-    pub(super) environment: Vec<Variable>,
     dispositions: Dispositions,
     limits: Vec<limits::Limit>,
     nice: i32,
-    /// None where there are more CPUs than can be told.
-    affinity: Option<Vec<usize>>,
+    /// `None` where there are more CPUs than can be told.
+    affinity: Option<limits::Cpus>,
 }
 
-/// In what one heritage differs from another: a field is none, or empty, where it does not.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The environment, and in what one heritage differs from another: a field is `None`, or empty, where nothing differs.
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Changes {
-    environment: Option<Vec<ByteBuf>>,
+    /// As [`block`] has it.
+    #[serde(with = "serde_bytes")]
+    environment: Vec<u8>,
     umask: Option<u32>,
     /// Which signals were ignored, and which are to be.
     ignored: Option<(Mask, Mask)>,
@@ -51,7 +45,6 @@ impl Heritage {
     pub(super) fn now(dispositions: Dispositions) -> Result<Self> {
         let limits: std::io::Result<_> = (0..limits::COUNT).map(limits::get).collect();
         Ok(Self {
-            environment: env::vars_os().collect(),
             dispositions,
             limits: limits.map_err(|source| Error::os("our limits cannot be read", source))?,
             nice: limits::nice()
@@ -66,18 +59,12 @@ impl Heritage {
         self.nice < other.nice || self.limits.iter().zip(&other.limits).any(raised)
     }
 
-    /// What a process that has `other` has to change to have this, and what the settings change in it.
-    pub(super) fn since(&self, other: &Self, settings: &Settings) -> Changes {
+    /// What a process that has `other` has to change to have this, and these variables.
+    pub(super) fn since(&self, other: &Self, variables: &[Variable]) -> Changes {
         let changed = |differs: bool| differs.then_some(());
-        let environment = if settings.changes_environment() {
-            Cow::Owned(settings.environment(&self.environment))
-        } else {
-            Cow::Borrowed(&self.environment)
-        };
         let limits = (0..limits::COUNT).zip(self.limits.iter().copied());
         Changes {
-            environment: changed(*environment != other.environment)
-                .map(|()| environment.iter().map(entry).collect()),
+            environment: block(variables),
             umask: changed(self.dispositions.umask != other.dispositions.umask)
                 .map(|()| self.dispositions.umask),
             ignored: changed(self.dispositions.ignored != other.dispositions.ignored)
@@ -86,31 +73,34 @@ impl Heritage {
                 .filter(|(number, limit)| other.limits.get(usize::from(*number)) != Some(limit))
                 .collect(),
             nice: changed(self.nice != other.nice).map(|()| self.nice),
-            affinity: changed(self.affinity != other.affinity).and(self.affinity.clone()),
+            affinity: changed(self.affinity != other.affinity)
+                .and(self.affinity.as_ref().map(limits::Cpus::numbers)),
         }
     }
 }
 
 /// Gives this process, which has one thread, another environment.
-pub(super) fn set_environment(variables: &[Variable]) -> Result<()> {
-    environment::replace_before_main(variables.iter().map(|variable| entry(variable).into_vec()))
-        .map_err(refused("its environment cannot be set"))
+pub(super) fn set_environment(variables: &[Variable]) {
+    environment::replace_before_main(block(variables));
 }
 
-/// The variable as the environment has it.
-fn entry((name, value): &Variable) -> ByteBuf {
-    let mut entry = name.clone().into_vec();
-    entry.push(b'=');
-    entry.extend_from_slice(value.as_bytes());
-    ByteBuf::from(entry)
+/// The variables as the environment has them: entries such as `NAME=value`, each with a NUL behind it.
+fn block(variables: &[Variable]) -> Vec<u8> {
+    let lengths = variables.iter();
+    let lengths = lengths.map(|(name, value)| name.len() + value.len() + 2);
+    let mut block = Vec::with_capacity(lengths.sum());
+    for (name, value) in variables {
+        block.extend_from_slice(name.as_bytes());
+        block.push(b'=');
+        block.extend_from_slice(value.as_bytes());
+        block.push(0);
+    }
+    block
 }
 
 impl Changes {
-    /// Makes the message that tells of them, which is empty where there are none.
+    /// Makes the message that tells of them.
     pub(super) fn encode(&self) -> Result<Vec<u8>> {
-        if *self == Self::default() {
-            return Ok(Vec::new());
-        }
         wire::encode(self).map_err(|source| {
             Error::new(ErrorKind::Encode, "what it inherits cannot be encoded").because(source)
         })
@@ -124,10 +114,7 @@ impl Changes {
 
     /// Makes them in this process, which has one thread.
     pub(super) fn apply(self) -> Result<()> {
-        if let Some(entries) = self.environment {
-            environment::replace_before_main(entries.into_iter().map(ByteBuf::into_vec))
-                .map_err(refused("its environment cannot be set"))?;
-        }
+        environment::replace_before_main(self.environment);
         if let Some(umask) = self.umask {
             limits::set_umask(umask);
         }

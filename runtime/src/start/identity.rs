@@ -22,6 +22,8 @@ pub(crate) struct Identity {
     pub(crate) daemon: bool,
     pub(crate) start_method: Option<StartMethod>,
     pub(crate) parent: Option<Parent>,
+    /// Who this process was before, if it was another. Somebody may still borrow from it, so it is kept.
+    pub(super) before: Option<&'static Identity>,
 }
 
 /// What a child knows about its parent.
@@ -65,15 +67,17 @@ pub(crate) fn current() -> &'static Identity {
             daemon: false,
             start_method: None,
             parent: None,
+            before: None,
         }))
     })
 }
 
-/// Has this process be a child, from its birth on.
-pub(super) fn assume(identity: Identity, authkey: AuthKey) {
+/// Makes this process a child, from its birth on.
+pub(super) fn assume(mut identity: Identity, authkey: AuthKey) {
     *AUTHKEY.lock().unwrap_or_else(PoisonError::into_inner) = Some(authkey);
-    // What it was before, if it is a copy of another process, may still be borrowed.
-    *self::identity() = Some(Box::leak(Box::new(identity)));
+    let mut current = self::identity();
+    identity.before = *current;
+    *current = Some(Box::leak(Box::new(identity)));
 }
 
 fn identity() -> MutexGuard<'static, Option<&'static Identity>> {

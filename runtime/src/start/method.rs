@@ -28,21 +28,41 @@ pub enum StartMethod {
     /// as clean a start as [`Spawn`](Self::Spawn) at a fourth of its cost, however large this process is and however many threads
     /// it has.
     ///
-    /// The child is a child of this process like any other. It takes everything from this process and thread that a process
-    /// inherits, in the state of the moment, but for a few things which it has from the time when the helper was started: the
-    /// scheduling policy, the I/O priority and the score for the out-of-memory killer. What `pthread_atfork` has registered is
-    /// not called. Where a helper cannot do its work, for a filter that refuses `clone` or a C library of another kind, the
-    /// process is started by [`Spawn`](Self::Spawn), as [`Child::start_method`](crate::Child::start_method) tells.
+    /// The child is a child of this process like any other. It inherits everything from this process and thread that a process
+    /// inherits, in the state of the moment, but for the few things listed below. What `pthread_atfork` has registered is not
+    /// called. Where a helper cannot do its work, the process is started by [`Spawn`](Self::Spawn), as
+    /// [`Child::start_method`](crate::Child::start_method) tells: under a filter that refuses `clone`, with a C library of another
+    /// kind, where a library has started a thread in the helper, or where this process has its children in another PID namespace.
     ///
-    /// The helper is started on first use, replaced when it has died or when this process has become another (its user or group,
-    /// capabilities, filters, namespaces, control group or session), and ends with this process. See
-    /// [`stop_helper`](crate::stop_helper).
+    /// # The helper
+    ///
+    /// It is started on first use and ends with this process. It is replaced when it has died, and when this process or the
+    /// calling thread has become another: its user or group, capabilities, secure bits, filters, namespaces, root directory,
+    /// Landlock domain, the label that a security module has given it, session, process group, control group, session keyring,
+    /// personality, scheduling policy, timer slack, mitigations of speculation, or policies for memory, huge pages and machine
+    /// checks. Where no other helper can be started, as after a `chroot` to a directory without `/proc`, no child can be either.
+    ///
+    /// A few things cannot be seen, or not at a reasonable cost. When one of them changes, children have it as it was when the
+    /// helper was started, until [`stop_helper`](crate::stop_helper) is called:
+    ///
+    /// - the I/O priority, the score for the out-of-memory killer and the filter for core dumps;
+    /// - whether the time stamp counter may be read (`PR_SET_TSC`), and the length of vectors (`PR_SVE_SET_VL`);
+    /// - a Landlock domain that only some threads have entered, for the children of the other threads: they may be in it too;
+    /// - any Landlock domain, where a filter refuses `get_robust_list` or where the executable may be run but not read.
+    ///
+    /// # Secrets
+    ///
+    /// A child is sent the whole environment, and the helper keeps none, so a variable that this process has removed is in no
+    /// child that it starts after that. For the same reason `/proc/PID/environ` of such a child shows at most the variables of
+    /// the dynamic loader (`LD_*` and `GLIBC_TUNABLES`), which the helper keeps; and a library that keeps what `getenv` returned
+    /// when it was loaded finds an empty string there.
     ForkServer,
     /// Runs the executable anew, and enters the function before `main`: the child shares nothing with its parent but what it
-    /// is given.
+    /// is given. Its `/proc/PID/environ` shows the environment that it was started with for as long as it lives.
     Spawn,
     /// Copies this process, as `fork` does: the child has the memory of its parent as it was at that moment, every descriptor, and
-    /// nothing needs to be run anew.
+    /// nothing needs to be run anew. It has the secrets of its parent too: what this process had in its environment when it was
+    /// started is in the memory and in `/proc/PID/environ` of each copy, even if the variable was removed.
     ///
     /// Only a process with one thread can be copied; with more it is an
     /// [`ErrorKind::MultipleThreads`](crate::ErrorKind::MultipleThreads), since what the others are in the middle of would stay so for ever

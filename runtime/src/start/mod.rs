@@ -4,6 +4,7 @@
 //! all of them. Over that socket the parent sends the [`Birth`](birth::Birth) and the arguments, and the child answers when it
 //! has reached its function, then with its value or its panic.
 
+mod backtrace;
 mod birth;
 mod child;
 mod entry;
@@ -23,6 +24,7 @@ mod spawn;
 mod spilled;
 mod stdio;
 
+pub(crate) use backtrace::__rust_begin_short_backtrace;
 pub(crate) use entry::Entry;
 pub use entry::{defer, run_deferred};
 pub(crate) use fork::Copying;
@@ -32,13 +34,13 @@ pub use identity::{AuthKey, authkey};
 pub(crate) use identity::{Identity, Parent, current};
 pub use method::{StartMethod, set_start_method};
 pub use panic::Panic;
-pub(crate) use parent::{Order, Streams, start};
+pub(crate) use parent::{MARGIN, Order, Streams, start};
 pub(crate) use reply::{Reply, receive as receive_reply};
 pub(crate) use settings::Settings;
 #[cfg(test)]
 pub(crate) use spilled::describe;
 #[cfg(any(test, fuzzing))]
-pub(crate) use spilled::receive as receive_spilled;
+pub(crate) use spilled::{Spilled, receive as receive_spilled};
 pub use stdio::Stdio;
 
 crate::sys::ctor::at_load!(entry::at_load);

@@ -2,7 +2,7 @@
 
 use super::{
     helper::Request,
-    parent::{LAST_BREATH, STALL},
+    parent::{LAST_BREATH, MARGIN, STALL},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -10,7 +10,7 @@ use crate::{
         sentinel::{self, Reaped, Sentinel},
         signal, socket, wait,
     },
-    wire::Line,
+    wire::{Line, Look, Watch},
 };
 use std::{
     io,
@@ -23,6 +23,7 @@ use std::{
         OnceLock,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
 /// A child that nobody is to be left with: dropping it kills and reaps it.
@@ -78,13 +79,13 @@ impl Drop for Ward {
         if let Some(sentinel) = &self.sentinel
             && !self.reaped.load(Ordering::Relaxed)
         {
-            if sentinel.signal(libc::SIGKILL).is_ok() {
-                let _ = sentinel.await_end();
-            } else {
-                // It has rights that this process has given up. It was told to end in other ways before this.
-                let _ = wait::readable(sentinel.as_fd(), wait::deadline(LAST_BREATH));
+            // It may have rights that this process has given up. It was told to end in other ways before this.
+            let _ = sentinel.signal(libc::SIGKILL);
+            let ended = wait::readable(sentinel.as_fd(), wait::deadline(LAST_BREATH));
+            // One that waits in the kernel for a broken disk stays a zombie when it ends.
+            if matches!(ended, Ok(true)) {
+                let _ = sentinel.reap();
             }
-            let _ = sentinel.reap();
         }
     }
 }
@@ -97,6 +98,28 @@ pub(super) struct Newborn {
     /// Not known from the first moment where it is a helper that makes the process.
     ward: OnceLock<Ward>,
     request: Option<Request>,
+    /// When its time is over; `None` is never.
+    deadline: Option<Instant>,
+}
+
+impl Watch for Newborn {
+    fn look(&self) -> Look {
+        match (self.ward(), &self.request) {
+            (Ok(ward), request) => {
+                let socket = self.socket.as_ref().map(AsFd::as_fd);
+                if socket.is_some_and(|socket| socket::is_read(socket).unwrap_or(false)) {
+                    // It has been told everything, and decodes its arguments.
+                    Look::Busy
+                } else if request.is_some() && ward.sentinel().is_stopped() {
+                    Look::Stopped
+                } else {
+                    Look::Slow
+                }
+            }
+            (Err(_), Some(request)) if request.helper().is_stopped() => Look::Stopped,
+            (Err(_), _) => Look::Slow,
+        }
+    }
 }
 
 /// Why a process that was asked of a helper is not there.
@@ -110,6 +133,8 @@ pub(super) enum Unborn {
     Stale,
     /// What this process is by now cannot be found out.
     Unknown,
+    /// It, or the helper that was to make it, is stopped, before anything of the user's has run.
+    Stopped,
     /// The system refused to fork.
     Refused(io::Error),
     /// It is there, and cannot be known.
@@ -123,11 +148,15 @@ impl Unborn {
                 ErrorKind::EndedEarly,
                 "the helper that was to fork it has ended",
             ),
+            Self::Stopped => Error::new(
+                ErrorKind::EndedEarly,
+                "it was stopped before it reached its function",
+            ),
             Self::Stale | Self::Unknown => Error::new(
                 ErrorKind::EndedEarly,
                 "the helper is another process's than this one has become",
             ),
-            Self::Refused(source) => Error::os("the helper cannot fork it", source),
+            Self::Refused(source) => Error::making("the helper cannot fork it", source),
             Self::Failed(error) => error,
         }
     }
@@ -140,6 +169,7 @@ impl Newborn {
             socket: Some(socket),
             ward: OnceLock::from(ward),
             request: None,
+            deadline: None,
         }
     }
 
@@ -149,6 +179,7 @@ impl Newborn {
             socket: Some(socket),
             ward: OnceLock::new(),
             request: Some(request),
+            deadline: None,
         }
     }
 
@@ -179,6 +210,32 @@ impl Newborn {
                 .as_fd(),
             peer: self.ward.get().map(|ward| ward.sentinel().as_fd()),
             stall: Some(STALL),
+            // It ends itself when its time is over, if it can.
+            until: self
+                .deadline
+                .and_then(|deadline| deadline.checked_add(MARGIN)),
+            watch: Some(self),
+        }
+    }
+
+    /// Says when its time is over.
+    pub(super) fn reach_by(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
+    }
+
+    /// Whether its time is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.deadline
+            .is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    /// Ends it at once, with the helper that does not come to making it.
+    pub(super) fn kill(&self) {
+        match (self.ward(), &self.request) {
+            // It is ours and has not been reaped. If it has gained other rights, dropping it sees to the rest.
+            (Ok(ward), _) => drop(ward.sentinel().signal(libc::SIGKILL)),
+            (Err(_), Some(request)) => request.helper().kill(),
+            (Err(_), None) => {}
         }
     }
 

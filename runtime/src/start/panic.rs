@@ -1,14 +1,21 @@
 //! Panics of a child: what the hook sees, kept until it is known whether the panic ends the process.
 
-use super::{child, reply};
+use super::{backtrace, child, reply};
+use crate::{
+    sys::{room, signal::Fuse},
+    wire::Line,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     any::Any,
     backtrace::Backtrace,
     cell::RefCell,
     fmt,
+    io::{self, Write},
     panic::{self, PanicHookInfo},
     sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
 };
 
 /// A panic that ended a process.
@@ -26,7 +33,7 @@ use std::{
 /// let error = divide::spawn(1, 0)?.join().unwrap_err();
 /// let panic = error.panic().expect("it panicked");
 /// assert_eq!(panic.message(), "attempt to divide by zero");
-/// assert!(panic.line().is_some() && panic.backtrace().is_some());
+/// assert!(panic.line().is_some());
 /// # Ok::<(), procession::Error>(())
 /// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -70,10 +77,23 @@ impl Panic {
         self.location.as_ref().map(|location| location.column)
     }
 
-    /// Returns the backtrace, whatever `RUST_BACKTRACE` says, unless the program's own panic hook kept ours from seeing it.
+    /// Returns the backtrace, from the panic down to the function of the process, if one was asked for: by
+    /// [`Builder::backtrace`](crate::Builder::backtrace), or else by `RUST_BACKTRACE` or `RUST_LIB_BACKTRACE` in the environment of
+    /// the process. Finding the names takes tens of milliseconds.
+    ///
+    /// There is also none where the program's own panic hook kept ours from seeing the panic, or a limited memory has no room for
+    /// the symbols.
     #[must_use]
     pub fn backtrace(&self) -> Option<&str> {
         self.backtrace.as_deref()
+    }
+
+    /// Adds a backtrace, which is told after the rest.
+    pub(crate) fn with_backtrace(self, backtrace: String) -> Self {
+        Self {
+            backtrace: Some(backtrace),
+            ..self
+        }
     }
 }
 
@@ -87,12 +107,15 @@ impl fmt::Display for Panic {
     }
 }
 
-/// A panic as the hook saw it, its backtrace not yet resolved: that is dear, and the panic may be caught.
-struct Seen {
-    message: String,
-    location: Option<Location>,
-    backtrace: Backtrace,
+/// A panic as the hook saw it, its backtrace not yet resolved: that takes long, and the panic may be caught.
+pub(super) struct Seen {
+    panic: Panic,
+    backtrace: Option<Backtrace>,
 }
+
+/// How long a limited process may take to report a panic. Code that finds no memory there may wait for a lock that its own thread
+/// holds.
+const REPORT: Duration = Duration::from_secs(10);
 
 thread_local! {
     /// The panic that this thread saw last.
@@ -100,26 +123,46 @@ thread_local! {
 }
 
 impl Seen {
-    fn new(info: &PanicHookInfo<'_>) -> Self {
+    fn new(info: &PanicHookInfo<'_>, has_room: bool) -> Self {
         let location = info.location().map(|location| Location {
             file: location.file().to_owned(),
             line: location.line(),
             column: location.column(),
         });
         Self {
-            message: message(info.payload()),
-            location,
-            backtrace: Backtrace::force_capture(),
+            panic: Panic {
+                message: message(info.payload()),
+                location,
+                backtrace: None,
+            },
+            backtrace: has_room.then(backtrace::capture).flatten(),
         }
     }
 
-    fn resolve(self) -> Panic {
-        Panic {
-            message: self.message,
-            location: self.location,
-            backtrace: Some(self.backtrace.to_string()),
+    /// Tells the parent: first of the panic, then how it came about, which may fail.
+    pub(super) fn tell(self, line: &Line<'_>) {
+        // Nobody is left to be told if the parent does not listen.
+        let _ = reply::send_panicked(line, &self.panic);
+        let Some(backtrace) = self.backtrace else {
+            return;
+        };
+        let _fuse = fuse();
+        if !room::is_limited() || room::is_there_for_a_backtrace() {
+            let _ = reply::send_backtrace(line, &backtrace::resolve(&backtrace));
         }
     }
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.panic.fmt(f)
+    }
+}
+
+/// Ends this process if reporting a panic never ends. Where memory has no limit nothing of that kind is known, and a hook of the
+/// user's may take its time.
+fn fuse() -> Option<Fuse> {
+    room::is_limited().then(|| Fuse::new(REPORT).ok()).flatten()
 }
 
 /// Has every panic noticed before the hook that is there now, which goes on to print it.
@@ -131,24 +174,47 @@ pub(super) fn watch() {
     }
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        notice(info);
-        before(info);
+        let _fuse = fuse();
+        // Capturing one takes memory, and a lock that std takes again when there is none.
+        let has_room = !room::is_limited() || room::is_there_for_a_backtrace();
+        notice(info, has_room);
+        if has_room || !backtrace::is_printed() {
+            before(info);
+        } else {
+            print(info);
+        }
     }));
 }
 
-fn notice(info: &PanicHookInfo<'_>) {
-    let seen = Seen::new(info);
+/// Prints what std would, without the backtrace that there is no memory for.
+fn print(info: &PanicHookInfo<'_>) {
+    let thread = thread::current();
+    let name = thread.name().unwrap_or("<unnamed>");
+    // As std does, where it cannot be written.
+    let _ = writeln!(
+        io::stderr(),
+        "\nthread '{name}' {info}\nnote: no backtrace, since its memory is nearly used up"
+    );
+}
+
+fn notice(info: &PanicHookInfo<'_>, has_room: bool) {
+    let seen = Seen::new(info, has_room);
     // A thread that is being torn down has no such place any more, and no panic of it ends the process.
     let Ok(before) = LAST.try_with(RefCell::take) else {
         return;
     };
     let fatal = match before {
-        Some(before) if is_last_word(&seen.message) => before,
+        Some(before) if is_last_word(&seen.panic.message) => before,
         _ if cfg!(panic = "abort") => seen,
-        _ => return drop(LAST.replace(Some(seen))),
+        _ => {
+            // The same holds here.
+            let _ = LAST.try_with(|last| last.replace(Some(seen)));
+            return;
+        }
     };
-    // Nobody is left to be told if the parent does not listen.
-    let _ = child::line().map(|line| reply::send_panicked(&line, &fatal.resolve()));
+    if let Some(line) = child::line() {
+        fatal.tell(&line);
+    }
 }
 
 /// Whether no unwinding follows this panic, also where panics unwind: it is what `core` says when a panic meets another in a
@@ -161,18 +227,20 @@ fn is_last_word(message: &str) -> bool {
 }
 
 /// Returns the panic that was caught with this payload.
-pub(super) fn caught(payload: &(dyn Any + Send)) -> Panic {
+pub(super) fn caught(payload: &(dyn Any + Send)) -> Seen {
     let message = message(payload);
     // A hook of the program's own may have taken the place of ours, which then has seen another panic or none.
-    let last = LAST.take().filter(|seen| seen.message == message);
-    last.map_or(
-        Panic {
-            message,
-            location: None,
+    // A copy of a process that was made at the very end of a thread has no such place any more.
+    let last = LAST.try_with(RefCell::take).unwrap_or_default();
+    last.filter(|seen| seen.panic.message == message)
+        .unwrap_or(Seen {
+            panic: Panic {
+                message,
+                location: None,
+                backtrace: None,
+            },
             backtrace: None,
-        },
-        Seen::resolve,
-    )
+        })
 }
 
 fn message(payload: &dyn Any) -> String {

@@ -7,7 +7,8 @@ use super::{
     helper::{self, Inheritance, Made, Unfit},
     identity, lifeline,
     newborn::{Newborn, Unborn, Ward},
-    reply::{self, Failure, FailureKind, Reply},
+    reply::{self, Reply},
+    server,
     settings::Settings,
     spawn,
     stdio::{Opened, Stdio, Stream},
@@ -22,7 +23,7 @@ use crate::{
     wire::Outgoing,
 };
 use std::{
-    env, io,
+    io,
     os::{fd::OwnedFd, unix::ffi::OsStringExt},
     process::{ChildStderr, ChildStdin, ChildStdout},
     time::{Duration, Instant},
@@ -50,10 +51,12 @@ pub(crate) struct Order<'a> {
     pub(crate) function: &'static str,
     pub(crate) arguments: Outgoing<'a>,
     pub(crate) settings: Settings,
+    /// When its time is over; `None` is never.
+    pub(crate) deadline: Option<Instant>,
     pub(crate) copying: Copying,
 }
 
-/// A process that has reached its function.
+/// A process that has reached its function, or whose time was over before.
 #[derive(Debug)]
 pub(crate) struct Started {
     pub(crate) start_method: StartMethod,
@@ -61,8 +64,8 @@ pub(crate) struct Started {
     pub(crate) socket: OwnedFd,
     pub(crate) lifeline: Option<OwnedFd>,
     pub(crate) streams: Streams,
-    /// A moment after which the function began, and its timeout with it.
-    pub(crate) since: Instant,
+    /// Whether it has reached its function.
+    pub(crate) reached: bool,
 }
 
 /// Our ends of the standard streams that are pipes.
@@ -73,7 +76,10 @@ pub(crate) struct Streams {
     pub(crate) stderr: Option<ChildStderr>,
 }
 
-/// Starts a process and waits until it has reached its function.
+/// How much later than the process itself its parent ends it when its time is over.
+pub(crate) const MARGIN: Duration = Duration::from_secs(1);
+
+/// Starts a process and waits until it has reached its function, or its time is over.
 pub(crate) fn start(order: Order<'_>) -> Result<Started> {
     let Order {
         name,
@@ -82,6 +88,7 @@ pub(crate) fn start(order: Order<'_>) -> Result<Started> {
         function,
         arguments,
         mut settings,
+        deadline,
         copying,
     } = order;
     settings.check()?;
@@ -113,13 +120,15 @@ pub(crate) fn start(order: Order<'_>) -> Result<Started> {
         start_method,
         entry: place,
         authkey: settings.authkey.take().map_or_else(identity::authkey, Ok)?,
-        timeout: settings.timeout,
+        timeout: None,
+        backtrace: settings.backtrace,
         limits: std::mem::take(&mut settings.limits),
         current_dir: settings
             .current_dir
             .take()
             .map(|path| path.into_os_string().into_vec()),
         signal_mask: signal::mask()
+            .map(signal::without_requests_to_end)
             .map_err(|source| Error::os("the signal mask cannot be read", source))?,
         subreaper: settings.subreaper,
         has_arguments: false,
@@ -127,20 +136,20 @@ pub(crate) fn start(order: Order<'_>) -> Result<Started> {
     };
 
     if start_method == StartMethod::ForkServer {
-        match by_helper(&mut birth, &settings, &gifts, &arguments)? {
-            Some((newborn, since)) => {
-                return started(newborn, start_method, (lifeline, streams), since);
+        match by_helper(&mut birth, &settings, &gifts, &arguments, deadline)? {
+            Some((newborn, reached)) => {
+                return started(newborn, start_method, (lifeline, streams), reached);
             }
             None => birth.start_method = StartMethod::Spawn,
         }
     }
     let start_method = birth.start_method;
     let pipe = gifts.sentinel()?;
-    let since = Instant::now();
-    let newborn = if start_method == StartMethod::Fork {
+    let mut newborn = if start_method == StartMethod::Fork {
         let environment = settings
             .changes_environment()
-            .then(|| settings.environment(&env::vars_os().collect::<Vec<_>>()));
+            .then(|| settings.environment());
+        birth.timeout = left(deadline);
         let known = Known {
             birth,
             entry,
@@ -155,21 +164,29 @@ pub(crate) fn start(order: Order<'_>) -> Result<Started> {
         (lifeline, streams) = own;
         newborn
     } else {
-        let newborn = by_spawn(&settings, &mut gifts, pipe)?;
+        let mut newborn = by_spawn(&settings, &mut gifts, pipe)?;
+        newborn.reach_by(deadline);
+        birth.timeout = left(deadline);
         send_birth(&newborn, &mut birth, &gifts, &arguments)
             .and_then(|()| send_arguments(&newborn, &birth, &arguments))
             .map_err(Unborn::into_error)?;
         newborn
     };
-    wait_until_reached(&newborn).map_err(Unborn::into_error)?;
-    started(newborn, start_method, (lifeline, streams), since)
+    newborn.reach_by(deadline);
+    let reached = wait_until_reached(&newborn).map_err(Unborn::into_error)?;
+    started(newborn, start_method, (lifeline, streams), reached)
+}
+
+/// How much time is left.
+fn left(deadline: Option<Instant>) -> Option<Duration> {
+    deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
 }
 
 fn started(
     newborn: Newborn,
     start_method: StartMethod,
     (lifeline, streams): (Option<OwnedFd>, Streams),
-    since: Instant,
+    reached: bool,
 ) -> Result<Started> {
     let (sentinel, socket) = newborn.grow_up().map_err(Unborn::into_error)?;
     Ok(Started {
@@ -178,7 +195,7 @@ fn started(
         socket,
         lifeline,
         streams,
-        since,
+        reached,
     })
 }
 
@@ -233,9 +250,9 @@ fn by_spawn(settings: &Settings, gifts: &mut Gifts, pipe: Option<OwnedFd>) -> Re
         socket::pair().map_err(|source| Error::os("no socket to be had", source))?;
     // They are given by the exec.
     let (output, error) = (gifts.take(Role::Output), gifts.take(Role::Error));
-    let child = spawn::launch(settings, theirs, output, error)?;
-    // std's handle does nothing when it is dropped.
-    let ward = Ward::new(child.id(), pipe)?;
+    let variables = settings.environment();
+    let id = spawn::launch(&variables, &theirs, output.as_ref(), error.as_ref())?;
+    let ward = Ward::new(id, pipe)?;
     Ok(Newborn::made(ward, ours))
 }
 
@@ -245,14 +262,23 @@ fn by_helper(
     settings: &Settings,
     gifts: &Gifts,
     arguments: &Outgoing<'_>,
-) -> Result<Option<(Newborn, Instant)>> {
+    deadline: Option<Instant>,
+) -> Result<Option<(Newborn, bool)>> {
     for _ in 0..helper::ATTEMPTS {
-        let Some(made) = helper::make()? else {
+        let Some(mut made) = helper::make()? else {
             return Ok(None);
         };
-        let since = Instant::now();
+        made.newborn.reach_by(deadline);
+        birth.timeout = left(deadline);
         match tell(&made, birth, settings, gifts, arguments) {
-            Ok(()) => return Ok(Some((made.newborn, since))),
+            Ok(reached) => return Ok(Some((made.newborn, reached))),
+            Err(Unborn::Stopped) => {
+                // Nothing of the user's has run.
+                made.newborn.kill();
+                if made.newborn.ward().is_err() {
+                    helper::replace(&made.helper);
+                }
+            }
             // With another helper it will be different.
             Err(Unborn::Lost | Unborn::Stale) => helper::replace(&made.helper),
             Err(Unborn::Gone) => {}
@@ -261,6 +287,10 @@ fn by_helper(
                 if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) =>
             {
                 helper::give_up();
+                return Ok(None);
+            }
+            // Or more threads than one, of which only the first would be in the copy.
+            Err(Unborn::Refused(error)) if error.raw_os_error() == Some(server::MORE_THREADS) => {
                 return Ok(None);
             }
             Err(Unborn::Unknown) => return Ok(None),
@@ -279,7 +309,7 @@ fn tell(
     settings: &Settings,
     gifts: &Gifts,
     arguments: &Outgoing<'_>,
-) -> Result<(), Unborn> {
+) -> Result<bool, Unborn> {
     let newborn = &made.newborn;
     send_birth(newborn, birth, gifts, arguments)?;
     let Inheritance { changes, directory } =
@@ -303,7 +333,7 @@ fn tell(
                 return Err(unborn);
             }
         }
-        Err(error) => return Err(Unborn::Failed(stalled(&error))),
+        Err(error) => return unless_over(newborn, &error),
     }
     send_arguments(newborn, birth, arguments)?;
     if made.is_spare {
@@ -336,7 +366,7 @@ fn send_birth(
         Err(error) if is_end(&error) && newborn.request().is_some() => {
             Err(newborn.ward().err().unwrap_or(Unborn::Gone))
         }
-        result => unless_ended(result),
+        result => unless_ended(newborn, result),
     }
 }
 
@@ -349,28 +379,56 @@ fn send_arguments(
         return Ok(());
     }
     let line = newborn.line();
-    unless_ended(line.send_message(kind::ARGUMENTS, arguments))
+    unless_ended(newborn, line.send_message(kind::ARGUMENTS, arguments))
 }
 
 /// A child that ends before it has read everything breaks the line; what it said before tells why.
-fn unless_ended(sent: io::Result<()>) -> Result<(), Unborn> {
+fn unless_ended(newborn: &Newborn, sent: io::Result<()>) -> Result<(), Unborn> {
     match sent {
-        Err(error) if !is_end(&error) => Err(Unborn::Failed(stalled(&error))),
+        // Its time is over, which the wait for it will see as well.
+        Err(error) if error.kind() == io::ErrorKind::TimedOut && newborn.is_over() => Ok(()),
+        Err(error) if !is_end(&error) => Err(stalled(&error)),
         _ => Ok(()),
     }
 }
 
-fn wait_until_reached(newborn: &Newborn) -> Result<(), Unborn> {
+/// Waits until a process has reached its function; returns whether it has, which it has not if its time was over before.
+fn wait_until_reached(newborn: &Newborn) -> Result<bool, Unborn> {
     match reply::receive(&newborn.line()) {
-        Ok(Some(Reply::Reached)) => Ok(()),
+        Ok(Some(Reply::Reached)) => Ok(true),
         Ok(Some(Reply::Failed(failure))) => {
             newborn.await_end();
-            Err(Unborn::Failed(told(failure)))
+            Err(Unborn::Failed(failure.into()))
         }
-        Ok(_) => Err(Unborn::Failed(newborn.ended_early()?)),
-        Err(error) if is_end(&error) => Err(Unborn::Failed(newborn.ended_early()?)),
-        Err(error) => Err(Unborn::Failed(stalled(&error))),
+        Ok(Some(Reply::OutOfMemory)) => {
+            newborn.await_end();
+            Err(Unborn::Failed(Error::new(
+                ErrorKind::OutOfMemory,
+                "it got no memory on its way to its function",
+            )))
+        }
+        Err(error) if !is_end(&error) => unless_over(newborn, &error),
+        _ if newborn.is_over() => out_of_time(newborn),
+        _ => Err(Unborn::Failed(newborn.ended_early()?)),
     }
+}
+
+/// What it means that a process cannot be talked to.
+fn unless_over(newborn: &Newborn, error: &io::Error) -> Result<bool, Unborn> {
+    if error.kind() == io::ErrorKind::TimedOut && newborn.is_over() {
+        return out_of_time(newborn);
+    }
+    Err(stalled(error))
+}
+
+/// Ends a process whose time is over. Joining it tells so.
+fn out_of_time(newborn: &Newborn) -> Result<bool, Unborn> {
+    newborn.kill();
+    newborn.ward().map_err(|_| {
+        let what = "its timeout was over before there was a process for it";
+        Unborn::Failed(Error::new(ErrorKind::TimedOut, what))
+    })?;
+    Ok(false)
 }
 
 fn locate(entry: Entry, function: &str) -> Result<Place<Entry>> {
@@ -385,37 +443,14 @@ fn locate(entry: Entry, function: &str) -> Result<Place<Entry>> {
     })
 }
 
-/// The error that a child has told of.
-fn told(
-    Failure {
-        kind,
-        what,
-        errno,
-        cause,
-    }: Failure,
-) -> Error {
-    let source = errno.map(io::Error::from_raw_os_error);
-    let error = match kind {
-        FailureKind::Setting => Error::new(ErrorKind::Setting, what),
-        FailureKind::Decode => Error::new(ErrorKind::Decode, what),
-        FailureKind::Os => {
-            return Error::os(what, source.unwrap_or_else(|| io::ErrorKind::Other.into()));
-        }
-    };
-    match (source, cause) {
-        (Some(source), _) => error.because(source),
-        (None, Some(cause)) => error.because(cause),
-        (None, None) => error,
-    }
-}
-
 pub(super) fn is_end(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
     matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
-fn stalled(error: &io::Error) -> Error {
-    match error.kind() {
+fn stalled(error: &io::Error) -> Unborn {
+    let error = match error.kind() {
+        io::ErrorKind::ResourceBusy => return Unborn::Stopped,
         io::ErrorKind::TimedOut => Error::new(
             ErrorKind::TimedOut,
             format!(
@@ -429,5 +464,6 @@ fn stalled(error: &io::Error) -> Error {
                 .map_or_else(|| kind.into(), io::Error::from_raw_os_error);
             Error::os("it cannot be talked to", source)
         }
-    }
+    };
+    Unborn::Failed(error)
 }

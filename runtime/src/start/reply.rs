@@ -1,9 +1,16 @@
 //! What a child answers.
 
-use super::{Panic, spilled};
-use crate::wire::{self, Incoming, Line, Outgoing};
+use super::{
+    Panic,
+    spilled::{self, Spilled},
+};
+use crate::{
+    error::{Error, ErrorKind},
+    sys::socket,
+    wire::{self, Incoming, Line, Outgoing},
+};
 use serde::{Deserialize, Serialize};
-use std::io;
+use std::{error::Error as _, io};
 
 /// One answer of a child.
 #[derive(Debug)]
@@ -14,13 +21,19 @@ pub(crate) enum Reply {
     Failed(Failure),
     /// Its function has returned.
     Returned(Incoming),
-    /// Its function has returned a value that cannot be encoded.
-    Unsendable(String),
+    /// Its function has returned a value that cannot be sent.
+    Unsendable(Failure),
+    /// It has left its value in part only: it ended in the middle, or had no memory for the rest.
+    Lost(Failure),
     /// Its function has panicked.
     Panicked(Panic),
+    /// How the panic came about.
+    Backtrace(String),
+    /// It aborts, and the system has refused it memory before.
+    OutOfMemory,
 }
 
-/// Why a child did not come to its function.
+/// Why a child did not come to its function, or cannot send its value.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Failure {
     pub(crate) kind: FailureKind,
@@ -33,9 +46,63 @@ pub(crate) struct Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum FailureKind {
     Setting,
+    Encode,
     Decode,
     /// Told by the errno.
     Os,
+}
+
+impl Failure {
+    pub(super) fn of(error: &Error) -> Self {
+        Self {
+            kind: match error.kind() {
+                ErrorKind::Setting => FailureKind::Setting,
+                ErrorKind::Encode => FailureKind::Encode,
+                ErrorKind::Decode => FailureKind::Decode,
+                _ => FailureKind::Os,
+            },
+            what: error.to_string(),
+            errno: error.raw_os_error(),
+            cause: error.source().map(chain),
+        }
+    }
+}
+
+/// An error and what is behind it.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut behind = error.source();
+    while let Some(error) = behind {
+        text = format!("{text}: {error}");
+        behind = error.source();
+    }
+    text
+}
+
+impl From<Failure> for Error {
+    /// The error that the child had.
+    fn from(failure: Failure) -> Self {
+        let source = failure.errno.map(io::Error::from_raw_os_error);
+        let error = match failure.kind {
+            FailureKind::Setting => Self::new(ErrorKind::Setting, failure.what),
+            FailureKind::Encode => Self::new(ErrorKind::Encode, failure.what),
+            FailureKind::Decode => Self::new(ErrorKind::Decode, failure.what),
+            FailureKind::Os => {
+                let unknown = || {
+                    failure
+                        .cause
+                        .clone()
+                        .map_or_else(|| io::ErrorKind::Other.into(), io::Error::other)
+                };
+                return Self::os(failure.what, source.unwrap_or_else(unknown));
+            }
+        };
+        match (source, failure.cause) {
+            (Some(source), _) => error.because(source),
+            (None, Some(cause)) => error.because(cause),
+            (None, None) => error,
+        }
+    }
 }
 
 pub(super) mod kind {
@@ -44,12 +111,17 @@ pub(super) mod kind {
     pub(super) const RETURNED: u8 = 3;
     pub(super) const UNSENDABLE: u8 = 4;
     pub(super) const PANICKED: u8 = 5;
+    pub(super) const BACKTRACE: u8 = 6;
+    pub(super) const OUT_OF_MEMORY: u8 = 7;
     /// Set when what the frame has are not the bytes but a summary of what follows, on the line or in the last of the descriptors.
     pub(in crate::start) const SPILLED: u8 = 0x80;
 }
 
-/// What fits into a socket without anybody reading at the other end.
+/// What fits into a socket without anybody reading at the other end, unless the system has made it smaller than usual.
 const INLINE: usize = 64 << 10;
+
+/// What fits into any socket.
+const SMALL: usize = 1 << 10;
 
 pub(super) fn send_reached(line: &Line<'_>) -> io::Result<()> {
     line.send(kind::REACHED, &[], &[])
@@ -67,13 +139,26 @@ pub(super) fn send_panicked(line: &Line<'_>, panic: &Panic) -> io::Result<()> {
     send_encoded(line, kind::PANICKED, panic)
 }
 
+pub(super) fn send_backtrace(line: &Line<'_>, backtrace: &str) -> io::Result<()> {
+    if spilled::is_sending() {
+        return Ok(());
+    }
+    send(
+        line,
+        kind::BACKTRACE,
+        Outgoing::from(backtrace.as_bytes().to_vec()),
+    )
+}
+
+/// What says that this process aborts after it was refused memory. It is sent by a signal handler.
+pub(super) static OUT_OF_MEMORY: [u8; wire::HEADER] = wire::header(kind::OUT_OF_MEMORY, 0, 0);
+
 pub(super) fn send_returned(line: &Line<'_>, value: Outgoing<'_>) -> io::Result<()> {
     send(line, kind::RETURNED, value)
 }
 
-pub(super) fn send_unsendable(line: &Line<'_>, why: &str) -> io::Result<()> {
-    let message = Outgoing::from(why.as_bytes().to_vec());
-    send(line, kind::UNSENDABLE, message)
+pub(super) fn send_unsendable(line: &Line<'_>, failure: &Failure) -> io::Result<()> {
+    send_encoded(line, kind::UNSENDABLE, failure)
 }
 
 fn send_encoded(line: &Line<'_>, kind: u8, answer: &impl Serialize) -> io::Result<()> {
@@ -84,7 +169,9 @@ fn send_encoded(line: &Line<'_>, kind: u8, answer: &impl Serialize) -> io::Resul
 /// Sends an answer that the parent may read long after this process has ended: what is too large for the socket goes into
 /// memory of its own, so that a child never stays because nobody joins it, and its pidfd tells the truth.
 fn send(line: &Line<'_>, kind: u8, message: Outgoing<'_>) -> io::Result<()> {
-    if message.blobs.0.is_empty() && message.bytes.len() <= INLINE {
+    let length = message.bytes.len();
+    let fits = length <= SMALL || length <= INLINE.min(socket::room(line.socket));
+    if message.blobs.0.is_empty() && fits {
         return line.send(kind, &message.bytes, &message.fds);
     }
     spilled::send(line, kind, message)
@@ -96,8 +183,10 @@ pub(crate) fn receive(line: &Line<'_>) -> io::Result<Option<Reply>> {
     };
     if frame.kind & kind::SPILLED != 0 {
         frame.kind &= !kind::SPILLED;
-        let file = frame.fds.pop().ok_or(io::ErrorKind::InvalidData)?;
-        (frame.bytes, frame.blobs) = spilled::receive(line, file, &frame.bytes)?;
+        match spilled::receive(line, &mut frame.fds, &frame.bytes)? {
+            Spilled::Whole(bytes, blobs) => (frame.bytes, frame.blobs) = (bytes, blobs),
+            Spilled::Lost(failure) => return Ok(Some(Reply::Lost(failure))),
+        }
     }
     let decode = |error: Box<dyn std::error::Error + Send + Sync>| {
         io::Error::new(io::ErrorKind::InvalidData, error)
@@ -106,8 +195,10 @@ pub(crate) fn receive(line: &Line<'_>) -> io::Result<Option<Reply>> {
         kind::REACHED => Reply::Reached,
         kind::FAILED => Reply::Failed(wire::decode(&frame.bytes).map_err(decode)?),
         kind::RETURNED => Reply::Returned(Incoming::from(frame)),
-        kind::UNSENDABLE => Reply::Unsendable(String::from_utf8_lossy(&frame.bytes).into_owned()),
+        kind::UNSENDABLE => Reply::Unsendable(wire::decode(&frame.bytes).map_err(decode)?),
         kind::PANICKED => Reply::Panicked(wire::decode(&frame.bytes).map_err(decode)?),
+        kind::BACKTRACE => Reply::Backtrace(String::from_utf8_lossy(&frame.bytes).into_owned()),
+        kind::OUT_OF_MEMORY => Reply::OutOfMemory,
         _ => return Err(io::ErrorKind::InvalidData.into()),
     }))
 }

@@ -1,7 +1,7 @@
 //! The helper: a process of one thread that forks the children of its parent, and does nothing else.
 //!
-//! It holds no descriptor of its owner's but the socket on which it is asked, has `/` as its working directory and `/dev/null` as
-//! its standard streams. It ends with its owner.
+//! It holds no descriptor of its owner's but the socket on which it is asked, has `/` as its working directory, `/dev/null` as its
+//! standard streams and no environment: what the owner removes from its own is nowhere else. It ends with its owner.
 
 use super::child::{self, Entered};
 use crate::{
@@ -9,7 +9,9 @@ use crate::{
     sys::{
         board::Board,
         clone::{Cloner, Side},
-        exit, limits, sentinel, signal, socket,
+        environment, exit,
+        fork::Threads,
+        limits, sentinel, signal, socket,
         wait::{self, For},
     },
 };
@@ -40,6 +42,10 @@ pub(super) enum Wait {
 const NAME: &str = "procession-fork";
 const IDLE_NAME: &str = "procession-idle";
 
+/// The errno by which it answers where it has more than one thread, which a library has started: a copy might never get a lock
+/// that another thread held.
+pub(super) const MORE_THREADS: i32 = libc::EDEADLK;
+
 /// How long a spare waits.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -58,10 +64,12 @@ struct Server {
     board: Board,
     /// The error is what every request is answered with.
     cloner: io::Result<Cloner>,
+    threads: Threads,
 }
 
 /// Serves until the owner is gone. Returns in each child, with its socket.
 pub(super) fn serve(fds: Vec<OwnedFd>, entered: Entered) -> Result<OwnedFd> {
+    environment::give_up();
     let mut server =
         Server::new(fds).map_err(|source| Error::os("the helper cannot begin its work", source))?;
     // What goes wrong here goes wrong in the children too, who can tell.
@@ -100,6 +108,7 @@ impl Server {
             owner: sentinel::open_pidfd(parent_id())?,
             board: Board::open(board.as_fd())?,
             cloner: Cloner::new(),
+            threads: Threads::of_this_process()?,
         })
     }
 
@@ -134,6 +143,9 @@ impl Server {
         };
         let number = self.board.get(u32::from_le_bytes(*number) as usize)?;
         let side = match &mut self.cloner {
+            Ok(_) if self.threads.count() != Some(1) => {
+                Err(io::Error::from_raw_os_error(MORE_THREADS))
+            }
             Ok(cloner) => cloner.fork(number),
             Err(error) => Err(io::Error::from_raw_os_error(
                 error.raw_os_error().unwrap_or(libc::ENOSYS),
@@ -155,8 +167,10 @@ fn await_birth(socket: &OwnedFd, owner: &OwnedFd, patience: Wait, entered: Enter
         deadline = wait::deadline(IDLE);
         // It would be taken for the helper else. The name is shown and no more.
         let _ = limits::set_name(IDLE_NAME);
-        // There is time: what is touched now is there later.
-        let _ = child::rehearse(IDLE_NAME, entered);
+        // If there is time, what is touched now is there later.
+        if !socket::has_something(socket.as_fd()) {
+            let _ = child::rehearse(IDLE_NAME, entered);
+        }
     }
     let waiting = [
         (socket.as_fd(), For::Reading),

@@ -2,7 +2,14 @@
 
 use super::{StartMethod, Stdio, heritage::Variable, identity::AuthKey};
 use crate::error::{Error, ErrorKind, Result};
-use std::{ffi::OsString, os::unix::ffi::OsStrExt, path::PathBuf, time::Duration};
+use std::{
+    collections::HashMap,
+    env,
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStrExt,
+    path::PathBuf,
+    time::Duration,
+};
 
 /// The settings of a [`Builder`](crate::Builder): what is none is left to the attribute, then to the default.
 #[derive(Debug, Default)]
@@ -13,7 +20,7 @@ pub(crate) struct Settings {
     pub(crate) timeout: Option<Duration>,
     pub(crate) authkey: Option<AuthKey>,
     pub(crate) env_clear: bool,
-    /// Changes in the order they were asked for; none removes.
+    /// Changes in the order in which they were asked for; `None` removes the variable.
     pub(crate) env: Vec<(OsString, Option<OsString>)>,
     pub(crate) current_dir: Option<PathBuf>,
     pub(crate) stdin: Option<Stdio>,
@@ -21,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) stderr: Option<Stdio>,
     pub(crate) limits: Limits,
     pub(crate) subreaper: bool,
+    pub(crate) kill_on_drop: Option<bool>,
+    pub(crate) backtrace: Option<bool>,
 }
 
 /// What the child may use; each is left as it is where it is none.
@@ -63,21 +72,37 @@ impl Settings {
         self.env_clear || !self.env.is_empty()
     }
 
-    /// Returns what these settings make of an environment.
-    pub(super) fn environment(&self, inherited: &[Variable]) -> Vec<Variable> {
-        let mut environment = if self.env_clear {
-            Vec::new()
+    /// Returns the environment of this process as these settings change it.
+    pub(super) fn environment(&self) -> Vec<Variable> {
+        let inherited = env::vars_os();
+        if self.changes_environment() {
+            self.changed(inherited)
         } else {
-            inherited.to_vec()
-        };
-        for (name, value) in &self.env {
-            let place = environment.iter().position(|(other, _)| other == name);
-            match (place, value) {
-                (Some(place), Some(value)) => environment[place].1.clone_from(value),
-                (Some(place), None) => drop(environment.remove(place)),
-                (None, Some(value)) => environment.push((name.clone(), value.clone())),
-                (None, None) => {}
+            inherited.collect()
+        }
+    }
+
+    /// Changes an environment. One that is replaced stays in its place, and new ones come last. An environment may have a variable
+    /// twice, though not through these settings.
+    fn changed(&self, inherited: impl Iterator<Item = Variable>) -> Vec<Variable> {
+        // The last word on a variable counts.
+        let mut words: HashMap<&OsStr, (usize, Option<&OsString>)> = HashMap::new();
+        for (place, (name, value)) in self.env.iter().enumerate() {
+            words.entry(name).or_insert((place, None)).1 = value.as_ref();
+        }
+        let mut left = words.clone();
+        let mut environment = Vec::new();
+        for (name, value) in inherited.filter(|_| !self.env_clear) {
+            if !words.contains_key(name.as_os_str()) {
+                environment.push((name, value));
+            } else if let Some((_, Some(value))) = left.remove(name.as_os_str()) {
+                environment.push((name, value.clone()));
             }
+        }
+        let mut new: Vec<_> = left.into_iter().collect();
+        new.sort_unstable_by_key(|(_, (place, _))| *place);
+        for (name, (_, value)) in new {
+            environment.extend(value.map(|value| (name.to_owned(), value.clone())));
         }
         environment
     }
@@ -97,6 +122,8 @@ impl Settings {
             stdout: self.stdout.or(defaults.stdout),
             stderr: self.stderr.or(defaults.stderr),
             subreaper: self.subreaper || defaults.subreaper,
+            kill_on_drop: self.kill_on_drop.or(defaults.kill_on_drop),
+            backtrace: self.backtrace.or(defaults.backtrace),
             limits: Limits {
                 memory: self.limits.memory.or(defaults.limits.memory),
                 cpu_time: self.limits.cpu_time.or(defaults.limits.cpu_time),
@@ -105,5 +132,42 @@ impl Settings {
                 affinity: self.limits.affinity.or(defaults.limits.affinity),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Settings, Variable};
+
+    fn variables(text: &str) -> Vec<Variable> {
+        let words = text.split_whitespace();
+        let pairs = words.filter_map(|word| word.split_once('='));
+        pairs
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect()
+    }
+
+    #[test]
+    fn last_word_on_a_variable_counts() {
+        let inherited = || variables("A=1 B=2 A=3 C=4 D=5").into_iter();
+        let mut settings = Settings::default();
+        assert_eq!(
+            settings.changed(inherited()),
+            inherited().collect::<Vec<_>>()
+        );
+        for (name, value) in [
+            ("E", Some("6")),
+            ("A", None),
+            ("A", Some("7")),
+            ("C", Some("8")),
+        ] {
+            settings.env.push((name.into(), value.map(Into::into)));
+        }
+        settings.env.push(("C".into(), None));
+        assert_eq!(settings.changed(inherited()), variables("A=7 B=2 D=5 E=6"));
+        settings.env.push(("A".into(), None));
+        assert_eq!(settings.changed(inherited()), variables("B=2 D=5 E=6"));
+        settings.env_clear = true;
+        assert_eq!(settings.changed(inherited()), variables("E=6"));
     }
 }

@@ -1,73 +1,63 @@
 //! The spawn start method: the executable is run anew.
 
-use super::{entry::VARIABLE, heritage::Variable, settings::Settings};
+use super::{entry, heritage};
 use crate::{
     error::{Error, ErrorKind, Result},
     sys::{
-        image,
+        image, launch,
         privilege::{self, Gain},
+        stdio,
     },
 };
 use std::{
-    env, fs, io,
-    os::{fd::OwnedFd, unix::process::CommandExt},
-    process::{Command, Stdio},
+    env,
+    ffi::{CString, OsString},
+    fs, io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::{OsStrExt, OsStringExt},
+    },
 };
 
-/// Starts the executable with one end of the socket as its standard input, which the child puts in its place.
-///
-/// std's `Command` serves here, for it starts a process in the way of `posix_spawn`: the cost does not grow with our memory.
+/// Starts the executable with the arguments of this process, with these variables, and with one end of the socket as its standard
+/// input, which the child puts in its place. An output of `None` is `/dev/null`. Returns the id of the new process.
 pub(super) fn launch(
-    settings: &Settings,
-    socket: OwnedFd,
-    output: Option<OwnedFd>,
-    error: Option<OwnedFd>,
-) -> Result<std::process::Child> {
-    let stream = |fd: Option<OwnedFd>| fd.map_or_else(Stdio::null, Stdio::from);
-    let mut command = anew(socket)?;
-    command.stdout(stream(output)).stderr(stream(error));
-    if settings.env_clear {
-        command.env_clear();
-    }
-    for (name, value) in &settings.env {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command.env(VARIABLE, "1");
-    command.spawn().map_err(refused)
-}
-
-/// Starts the executable as the helper of the forkserver start method, with this environment and no stream of ours.
-pub(super) fn launch_helper(
-    environment: &[Variable],
-    socket: OwnedFd,
-) -> Result<std::process::Child> {
-    let mut command = anew(socket)?;
-    command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .env_clear()
-        .envs(
-            environment
-                .iter()
-                .map(|(name, value)| (name.as_os_str(), value.as_os_str())),
-        )
-        .env(VARIABLE, "1");
-    command.spawn().map_err(refused)
-}
-
-/// The executable with the arguments of this process.
-fn anew(socket: OwnedFd) -> Result<Command> {
+    variables: &[heritage::Variable],
+    socket: &OwnedFd,
+    output: Option<&OwnedFd>,
+    error: Option<&OwnedFd>,
+) -> Result<u32> {
     refuse_privileges()?;
-    let mut command = Command::new(image::executable());
-    let mut arguments = env::args_os();
-    if let Some(program) = arguments.next() {
-        command.arg0(program);
+    // Opened in any case: the child needs it too, and cannot tell that it has none before it has its streams.
+    let null = stdio::null().map_err(|source| Error::os("/dev/null cannot be opened", source))?;
+    let (output, error) = (output.unwrap_or(&null), error.unwrap_or(&null));
+    let streams = [socket.as_fd(), output.as_fd(), error.as_fd()];
+    let program = image::executable().as_os_str();
+    let mut arguments: Vec<OsString> = env::args_os().collect();
+    if arguments.is_empty() {
+        arguments.push(program.to_owned());
     }
-    command.args(arguments).stdin(socket);
-    Ok(command)
+    let strings = |strings: Vec<OsString>| -> Result<Vec<CString>> {
+        let strings = strings.into_iter().map(OsString::into_vec);
+        let strings: Result<_, _> = strings.map(CString::new).collect();
+        strings.map_err(|source| refused(source.into()))
+    };
+    let program = strings(vec![program.to_owned()])?;
+    let (arguments, variables) = (strings(arguments)?, strings(entries(variables)?)?);
+    launch::launch(&program[0], &arguments, &variables, streams).map_err(refused)
+}
+
+/// The environment as an exec takes it. The first entry is ours: from there on the helper forgets what it was started with.
+fn entries(variables: &[heritage::Variable]) -> Result<Vec<OsString>> {
+    let own = entry::VARIABLE.to_bytes();
+    let entry = |name: &[u8], value: &[u8]| OsString::from_vec([name, b"=", value].concat());
+    let mut entries = vec![entry(own, entry::mark()?.as_bytes())];
+    let others = variables
+        .iter()
+        .filter(|(name, _)| name.as_bytes() != own)
+        .map(|(name, value)| entry(name.as_bytes(), value.as_bytes()));
+    entries.extend(others);
+    Ok(entries)
 }
 
 fn refuse_privileges() -> Result<()> {
@@ -87,16 +77,24 @@ fn refuse_privileges() -> Result<()> {
     Err(Error::new(ErrorKind::Privileged, why))
 }
 
+/// The error that the executable cannot be run anew.
 pub(super) fn refused(source: io::Error) -> Error {
     match source.kind() {
-        io::ErrorKind::NotFound if fs::symlink_metadata("/proc/self").is_err() => Error::new(
+        io::ErrorKind::NotFound if fs::symlink_metadata("/proc/thread-self").is_err() => {
+            Error::new(
+                ErrorKind::Executable,
+                "the executable cannot be found, since /proc is not mounted",
+            )
+            .because(source)
+        }
+        io::ErrorKind::NotFound if fs::metadata("/proc/thread-self/").is_err() => Error::new(
             ErrorKind::Executable,
-            "the executable cannot be found, since /proc is not mounted",
+            "the executable cannot be found, since /proc is that of another PID namespace",
         )
         .because(source),
         io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
             Error::new(ErrorKind::Executable, "the executable cannot be run anew").because(source)
         }
-        _ => Error::os("the executable cannot be run anew", source),
+        _ => Error::making("the executable cannot be run anew", source),
     }
 }

@@ -3,11 +3,14 @@
 //!
 //! A frame tells how long everything is and has the descriptor of that memory. Then come, first on the line, and from where it breaks
 //! off in the memory: a table of what goes beside the message, its bytes, and what goes beside it.
+//!
+//! A child that gets no such memory says so in the frame. Then the parent has what it takes at once, and what it does not is lost: a
+//! child never stays for it.
 
-use super::reply::kind;
+use super::reply::{Failure, FailureKind, kind};
 use crate::{
     sys::{
-        memfd,
+        abort, memfd,
         segment::{Segment, Width},
     },
     wire::{Arrived, Line, Outgoing},
@@ -23,11 +26,16 @@ use std::{
 /// How long the parent may take nothing at all before the child goes on without it.
 const PATIENCE: Duration = Duration::from_millis(20);
 
-/// Whether a message is on its way, between which nothing else may be said.
+/// Whether a large message is being sent. Until it is complete nothing else may be sent: it would be taken for a part of it.
 static SENDING: AtomicBool = AtomicBool::new(false);
 
 pub(super) fn is_sending() -> bool {
     SENDING.load(Ordering::Relaxed)
+}
+
+/// Begins a line anew, in a copy of a process that may have been sending on another one.
+pub(super) fn begin() {
+    SENDING.store(false, Ordering::Relaxed);
 }
 
 /// A width and a length, or the number of such entries and the length of the bytes, each in eight bytes.
@@ -58,17 +66,22 @@ pub(crate) fn describe(message: &Outgoing<'_>) -> ([u8; ENTRY], Vec<u8>) {
 
 /// Sends a message.
 pub(super) fn send(line: &Line<'_>, kind: u8, mut message: Outgoing<'_>) -> io::Result<()> {
-    let Ok(file) = memfd::create() else {
-        // Without such memory it waits for the parent to join.
-        return line.send_message(kind, &message);
-    };
     let (summary, table) = describe(&message);
-    message.fds.push(file.into());
+    let mut summary = summary.to_vec();
+    let has_file = match memfd::create() {
+        Ok(file) => {
+            message.fds.push(file.into());
+            true
+        }
+        Err(error) => {
+            summary.extend(error.raw_os_error().unwrap_or(libc::EIO).to_le_bytes());
+            false
+        }
+    };
     line.send(kind | kind::SPILLED, &summary, &message.fds)?;
     SENDING.store(true, Ordering::Relaxed);
-    let Some(mut file) = message.fds.pop().map(File::from) else {
-        return Ok(());
-    };
+    abort::hush();
+    let mut file = message.fds.pop().filter(|_| has_file).map(File::from);
     line.make_room(&message);
     let hasty = Line {
         stall: Some(PATIENCE),
@@ -89,17 +102,26 @@ pub(super) fn send(line: &Line<'_>, kind: u8, mut message: Outgoing<'_>) -> io::
             }
         }
         // Whatever was said now would be taken for a part of the value: the end in the middle of it has to do.
-        if file.write_all(part).is_err() {
+        let left = file.as_mut().map(|file| file.write_all(part));
+        if !part.is_empty() && left.is_none_or(|left| left.is_err()) {
             return Ok(());
         }
     }
+    SENDING.store(false, Ordering::Relaxed);
     Ok(())
+}
+
+/// What came of a message.
+pub(crate) enum Spilled {
+    Whole(Vec<u8>, Vec<Arrived>),
+    /// It came to an end before its time.
+    Lost(Failure),
 }
 
 /// Where the parts of a message are to be had.
 struct Source<'l> {
     line: &'l Line<'l>,
-    file: File,
+    file: Option<File>,
     /// Whether the line has come to its end.
     ended: bool,
 }
@@ -109,17 +131,16 @@ impl Source<'_> {
         let length = usize::try_from(length).map_err(io::Error::other)?;
         let mut segment = Segment::new(width, length).ok_or(io::ErrorKind::InvalidData)?;
         while !segment.is_full() {
-            let count = if self.ended {
-                segment.read(&self.file)?
-            } else {
-                self.line.receive_some(&mut segment)?
+            let count = match &self.file {
+                Some(file) if self.ended => segment.read(file)?,
+                _ => self.line.receive_some(&mut segment)?,
             };
-            match (count, self.ended) {
-                (0, true) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                (0, false) => {
-                    self.file.rewind()?;
+            match (count, &mut self.file) {
+                (0, Some(file)) if !self.ended => {
+                    file.rewind()?;
                     self.ended = true;
                 }
+                (0, _) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 _ => {}
             }
         }
@@ -132,19 +153,48 @@ impl Source<'_> {
     }
 }
 
-/// Receives a message of which there is a summary. The child need not have told the truth: nothing is read but such memory, which never
-/// keeps a reader waiting, and a length is believed as far as bytes come.
+/// Receives a message of which there is a summary, with the memory behind the other descriptors. The child need not have told the
+/// truth: nothing is read but such memory, which never keeps a reader waiting, and a length is believed as far as bytes come.
 pub(crate) fn receive(
     line: &Line<'_>,
-    file: OwnedFd,
+    fds: &mut Vec<OwnedFd>,
     summary: &[u8],
-) -> io::Result<(Vec<u8>, Vec<Arrived>)> {
-    memfd::check(&file)?;
-    let mut source = Source {
+) -> io::Result<Spilled> {
+    let (summary, errno) = summary
+        .split_at_checked(ENTRY)
+        .ok_or(io::ErrorKind::InvalidData)?;
+    let errno = errno.try_into().ok().map(i32::from_le_bytes);
+    let file = if errno.is_some() {
+        None
+    } else {
+        let file = fds.pop().ok_or(io::ErrorKind::InvalidData)?;
+        memfd::check(&file)?;
+        Some(file.into())
+    };
+    let source = Source {
         line,
-        file: file.into(),
+        file,
         ended: false,
     };
+    match receive_from(source, summary) {
+        Ok((bytes, blobs)) => Ok(Spilled::Whole(bytes, blobs)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            let what = match errno {
+                Some(_) => "nobody read it when it was sent, and no memory was to be had for it",
+                None => "it came to an end in the middle",
+            };
+            Ok(Spilled::Lost(Failure {
+                kind: FailureKind::Os,
+                what: what.to_owned(),
+                errno,
+                cause: None,
+            }))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn receive_from(mut source: Source<'_>, summary: &[u8]) -> io::Result<(Vec<u8>, Vec<Arrived>)> {
     let [count, length] = fields(summary).ok_or(io::ErrorKind::InvalidData)?;
     let table = count.checked_mul(ENTRY as u64);
     let table = source.take_bytes(table.ok_or(io::ErrorKind::InvalidData)?)?;
@@ -154,5 +204,6 @@ pub(crate) fn receive(
         let width = u8::try_from(width).ok().and_then(Width::from_log2);
         source.take(width.ok_or(io::ErrorKind::InvalidData)?, length)
     });
-    Ok((bytes, blobs.collect::<io::Result<_>>()?))
+    let blobs = blobs.collect::<io::Result<_>>()?;
+    Ok((bytes, blobs))
 }

@@ -4,18 +4,10 @@ use super::{
     monitor::{Monitor, Parts, Rules},
     state::{OWN, State},
 };
-use crate::{
-    error::Result,
-    sys::{
-        robust,
-        wait::{self, For},
-    },
-    wire::Label,
-};
+use crate::{error::Result, sys::wait, wire::Label};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{
     error, fmt, io,
-    os::fd::AsFd,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -63,8 +55,6 @@ const GENERATION: usize = OWN + 1;
 const ARRIVED: usize = OWN + 2;
 /// Whether it is broken.
 const BROKEN: usize = OWN + 3;
-/// Which process watches for the others.
-const WATCHER: [usize; 2] = [OWN + 4, OWN + 5];
 
 /// How the wait of a seat ended: zero while it has not.
 const PASSED: u64 = 1;
@@ -75,6 +65,7 @@ const RULES: Rules = Rules {
     // Each who is there could spoil it by its end.
     blockers: waiting,
     reap,
+    again: |_| None,
 };
 
 fn waiting(state: &State<'_>) -> Vec<usize> {
@@ -101,7 +92,7 @@ fn end(state: &State<'_>, how: u64, broken: bool) {
         (ARRIVED, 0),
         (BROKEN, broken.into()),
     ]);
-    state.open_gate();
+    state.ring();
     state.change(&changes);
 }
 
@@ -145,7 +136,7 @@ fn step(state: &State<'_>, seat: &mut Option<usize>) -> io::Result<Option<Step>>
         return Ok(None);
     }
     let taken = state.new_seat()?;
-    // Whoever watches has one more to watch.
+    // Those who wait have one more to watch.
     state.ring();
     let generation = state.get(GENERATION).saturating_add(1);
     state.change(&[(State::own(taken).0, generation), (ARRIVED, arrived)]);
@@ -161,7 +152,7 @@ impl Barrier {
     /// When the system has no memory or no descriptor to give.
     pub fn new(parties: usize) -> Result<Self> {
         let parties = parties.max(1) as u64;
-        let monitor = Monitor::create_with_gate(&[parties])
+        let monitor = Monitor::create(Monitor::SIZE, &[parties])
             .map_err(|error| crate::Error::os("a barrier cannot be made", error))?;
         Ok(Self {
             monitor: Arc::new(monitor),
@@ -172,7 +163,7 @@ impl Barrier {
     ///
     /// # Errors
     ///
-    /// When the barrier is broken, or breaks. When the system has no descriptor for a wait: it takes one for each who waits too.
+    /// When the barrier is broken, or breaks. When 4096 others wait.
     pub fn wait(&self) -> Result<BarrierWaitResult, BarrierError> {
         self.wait_until(None, || {})
     }
@@ -209,7 +200,12 @@ impl Barrier {
             monitor: &self.monitor,
             taken: None,
         };
-        match self.come(deadline, &mut seat) {
+        let steps = |state: &State<'_>, _| step(state, &mut seat.taken).transpose();
+        match self
+            .monitor
+            .wait(deadline, &RULES, steps)
+            .and_then(Option::transpose)
+        {
             Ok(Some(Step::Passed)) => Ok(BarrierWaitResult(false)),
             Ok(Some(Step::Broken)) => Err(BarrierError::Broken),
             Ok(Some(Step::Last)) => self.complete(seat, action),
@@ -220,54 +216,6 @@ impl Barrier {
                 None => Err(BarrierError::TimedOut),
             },
             Err(error) => Err(BarrierError::Os(error)),
-        }
-    }
-
-    /// Takes a seat and waits until the wait is over; none if the deadline comes before.
-    ///
-    /// All who wait go on at once, so they do not queue for the watch, as elsewhere. One of them has it: the bell wakes that one
-    /// when another comes, and so do the ends of the others. The others are woken by its end. The gate wakes all of them: when the
-    /// wait is over, and when the one that watches leaves, so that another may.
-    fn come(&self, deadline: Option<Instant>, seat: &mut Seat<'_>) -> io::Result<Option<Step>> {
-        let monitor = &*self.monitor;
-        let state = monitor.lock()?;
-        if let Some(step) = step(&state, &mut seat.taken)? {
-            return Ok(Some(step));
-        }
-        drop(state);
-        let listener = monitor.listen()?;
-        let mut post = Post {
-            monitor,
-            watch: None,
-        };
-        loop {
-            listener.clear()?;
-            let state = monitor.lock()?;
-            if let Some(step) = step(&state, &mut seat.taken)? {
-                return Ok(Some(step));
-            }
-            // Under the lock, so that who has the watch is the one that it is said to be, or is just being killed.
-            if post.watch.is_none() {
-                post.watch = monitor.try_watch()?;
-            }
-            let blockers = if post.watch.is_some() {
-                state.watch(&WATCHER)?;
-                state.blockers(&RULES)
-            } else {
-                state.watcher(&WATCHER)
-            };
-            drop(state);
-            let Some(pidfds) = monitor.look(&RULES, &blockers)? else {
-                continue;
-            };
-            let mut fds = vec![(listener.as_fd(), For::Reading)];
-            fds.extend(pidfds.iter().map(|pidfd| (pidfd.as_fd(), For::Reading)));
-            if post.watch.is_some() {
-                fds.push((monitor.bell(), For::Reading));
-            }
-            if !wait::until_ready(&fds, deadline)?.contains(&true) {
-                return Ok(None);
-            }
         }
     }
 
@@ -364,23 +312,6 @@ impl Drop for Seat<'_> {
     }
 }
 
-/// The watch, if this wait has it. Who gives it up calls the others for it.
-struct Post<'a> {
-    monitor: &'a Monitor,
-    watch: Option<robust::Guard<'a>>,
-}
-
-impl Drop for Post<'_> {
-    fn drop(&mut self) {
-        if self.watch.is_some() {
-            let state = lock(self.monitor);
-            state.watch_no_more(&WATCHER);
-            state.open_gate();
-            self.watch = None;
-        }
-    }
-}
-
 /// How a wait ended: what [`Barrier::wait`] returns.
 ///
 /// # Examples
@@ -471,9 +402,6 @@ impl<'de> Deserialize<'de> for Barrier {
         let (label, parts) = <(Label<'_>, Parts)>::deserialize(deserializer)?;
         label.check::<(), _>("Barrier")?;
         let monitor = Monitor::open(parts, Monitor::SIZE).map_err(de::Error::custom)?;
-        if !monitor.has_gate() {
-            return Err(de::Error::custom("a barrier has three descriptors"));
-        }
         Ok(Self {
             monitor: Arc::new(monitor),
         })

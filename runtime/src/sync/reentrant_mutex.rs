@@ -99,7 +99,7 @@ impl<T: Plain + Sync> ReentrantMutex<T> {
         let mapping = Arc::new(Mapping::open(fd, Self::length())?);
         Ok(Self {
             inner: Arc::new(Inner {
-                robust: Robust::open(&mapping, 0),
+                robust: Robust::open(&mapping, 0)?,
                 value: Value::open(&mapping, Self::place()),
             }),
         })
@@ -119,7 +119,7 @@ impl<T: Plain + Sync> ReentrantMutex<T> {
         match self.lock_until(None) {
             Ok(guard) => Ok(guard),
             Err(LockTimeoutError::Poisoned(error)) => Err(error),
-            Err(LockTimeoutError::TimedOut) => unreachable!("without a deadline it is had"),
+            Err(LockTimeoutError::TimedOut) => unreachable!("without a deadline the lock is taken"),
         }
     }
 

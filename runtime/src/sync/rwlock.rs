@@ -3,14 +3,16 @@
 use super::{
     monitor::{Monitor, Parts, Rules, Turn},
     mutex::leaked,
-    state::{OWN, State, WATCHED},
+    state::{CLAIM, OWN, State},
     timeout::LockTimeoutError,
 };
 use crate::{
     error::{Error, Result},
     shm::Plain,
     sys::{
+        futex,
         mapping::PAGE,
+        own,
         peer::Peer,
         value::{Reading, Value, Writing},
         wait,
@@ -32,7 +34,11 @@ use std::{
 /// A clone is a handle to the same lock, and so is what another process gets to which one is sent. The value lies in memory that they
 /// share, and is [plain data](Plain). A lock that is free is taken and given back without a system call.
 ///
-/// While a writer waits, no new reader is let in. So a thread that reads must not take the lock to read again.
+/// # Order
+///
+/// While a writer waits, no new reader is let in. So a thread that reads must not take the lock to read again. A writer that is
+/// stopped while it waits holds readers up for a tenth of a second, once; one that is killed does not. Beyond that there is no order:
+/// all who wait are woken when the lock comes back, and the first that takes it has it.
 ///
 /// # Poisoning
 ///
@@ -72,30 +78,44 @@ const WRITER: usize = OWN + 1;
 /// Whether one has died of it.
 const POISON: usize = OWN + 2;
 
-/// What is waited for, as it stands in `WATCHED`.
-const TO_READ: u64 = 1;
-const TO_WRITE: u64 = 2;
+/// How long a waiting writer keeps new readers out without saying so again.
+///
+/// It says so while it waits, from time to time. One that is stopped cannot, and so delays nobody for longer.
+const CLAIM_LASTS: Duration = Duration::from_millis(100);
+const CLAIM_AGAIN: Duration = Duration::from_millis(40);
 
-/// A reader waits for the writer.
+/// A reader waits for the writer, and for one that has a claim.
 const READING: Rules = Rules {
     blockers: |state| {
         let writes = |seat: &usize| state.get(State::own(*seat).1) != 0;
-        state.seats().find(writes).into_iter().collect()
+        let writer = state.seats().find(writes);
+        let claim = claim_left(state).map(|_| CLAIM);
+        // Only where 4096 processes read is there a third reason.
+        match writer.or(claim) {
+            Some(seat) => vec![seat],
+            None => state.taken().collect(),
+        }
     },
     reap,
+    again: claim_left,
 };
 
 /// A writer waits for everybody.
 const WRITING: Rules = Rules {
-    blockers: |state| state.seats().filter(|seat| state.is_taken(*seat)).collect(),
+    blockers: |state| state.taken().collect(),
     reap,
+    again: |_| Some(CLAIM_AGAIN),
 };
 
 /// The process in this seat has ended with what it had.
 fn reap(state: &State<'_>, seat: usize) {
+    state.ring();
+    if seat == CLAIM {
+        state.set(State::own(CLAIM).0, 0);
+        return;
+    }
     let (reads, writes) = State::own(seat);
     let readers = state.get(READERS).saturating_sub(state.get(reads));
-    state.ring();
     let mut changes = vec![(READERS, readers), (reads, 0)];
     if state.get(writes) != 0 {
         changes.extend([(POISON, 1), (WRITER, 0), (writes, 0)]);
@@ -103,29 +123,66 @@ fn reap(state: &State<'_>, seat: usize) {
     state.change(&changes);
 }
 
-fn take_to_read(state: &State<'_>, turn: Turn) -> Option<io::Result<usize>> {
-    let writer_waits = turn == Turn::Passing && state.get(WATCHED) == TO_WRITE;
-    if state.get(WRITER) != 0 || writer_waits {
-        return None;
-    }
-    Some(state.seat().inspect(|seat| {
-        let (reads, _) = State::own(*seat);
-        let readers = state.get(READERS).saturating_add(1);
-        state.change(&[
-            (reads, state.get(reads).saturating_add(1)),
-            (READERS, readers),
-        ]);
-    }))
+/// For how long the claim of a waiting writer still holds; none if there is none.
+fn claim_left(state: &State<'_>) -> Option<Duration> {
+    let until = Duration::from_nanos(state.get(State::own(CLAIM).0));
+    let left = until
+        .checked_sub(futex::since_boot())
+        .filter(|left| !left.is_zero());
+    // A clock of another time namespace may be far ahead.
+    left.filter(|left| *left <= CLAIM_LASTS)
 }
 
-fn take_to_write(state: &State<'_>) -> Option<io::Result<usize>> {
-    if state.get(WRITER) != 0 || state.get(READERS) != 0 {
+/// Says that a writer of this process waits, unless another process has said so.
+fn claim(state: &State<'_>) {
+    let (until, _) = State::own(CLAIM);
+    if state.peer(CLAIM) != Peer::this() {
+        if claim_left(state).is_some() {
+            return;
+        }
+        state.set(until, 0);
+        state.sit(CLAIM);
+    }
+    let end = futex::since_boot() + CLAIM_LASTS;
+    state.set(until, u64::try_from(end.as_nanos()).unwrap_or(u64::MAX));
+}
+
+/// Whether the claim is this process's.
+fn is_ours(state: &State<'_>) -> bool {
+    state.get(State::own(CLAIM).0) != 0 && state.peer(CLAIM) == Peer::this()
+}
+
+fn take_to_read(state: &State<'_>) -> Option<usize> {
+    let is_claimed = || state.is_taken(CLAIM) && claim_left(state).is_some();
+    if state.get(WRITER) != 0 || is_claimed() {
         return None;
     }
-    Some(state.seat().inspect(|seat| {
-        let (_, writes) = State::own(*seat);
-        state.change(&[(writes, 1), (WRITER, 1)]);
-    }))
+    // If there is no seat, one will come back.
+    let seat = state.seat().ok()?;
+    let (reads, _) = State::own(seat);
+    let readers = state.get(READERS).saturating_add(1);
+    state.change(&[
+        (reads, state.get(reads).saturating_add(1)),
+        (READERS, readers),
+    ]);
+    Some(seat)
+}
+
+fn take_to_write(state: &State<'_>, turn: Turn) -> Option<usize> {
+    let is_free = state.get(WRITER) == 0 && state.get(READERS) == 0;
+    let Some(seat) = is_free.then(|| state.seat().ok()).flatten() else {
+        if turn == Turn::Waiting {
+            claim(state);
+        }
+        return None;
+    };
+    let (_, writes) = State::own(seat);
+    let mut changes = vec![(writes, 1), (WRITER, 1)];
+    if turn == Turn::Waiting && is_ours(state) {
+        changes.push((State::own(CLAIM).0, 0));
+    }
+    state.change(&changes);
+    Some(seat)
 }
 
 impl<T: Plain + Sync> RwLock<T> {
@@ -164,8 +221,8 @@ impl<T: Plain + Sync> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// When the system has no descriptor for a wait: it takes one for each process that has to give the lock back first. When more
-    /// than 4096 processes have the lock.
+    /// When the memory of the lock was written over. When it is called by a handler of a signal that came while the same thread took or
+    /// gave back this lock. When this process is a forked copy in another pid namespace.
     pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
         self.read_until(None).map_err(without_deadline)
     }
@@ -180,7 +237,10 @@ impl<T: Plain + Sync> RwLock<T> {
     ///
     /// As for [`read`](Self::read).
     pub fn try_read(&self) -> TryLockResult<RwLockReadGuard<'_, T>> {
-        let taken = self.inner.monitor.attempt(&READING, take_to_read);
+        let taken = self
+            .inner
+            .monitor
+            .attempt(&READING, |state, _| take_to_read(state));
         let share = self.share(taken).ok_or(TryLockError::WouldBlock)?;
         Ok(self.reading(share)?)
     }
@@ -225,7 +285,7 @@ impl<T: Plain + Sync> RwLock<T> {
     /// As for [`read`](Self::read).
     pub fn try_write(&self) -> TryLockResult<RwLockWriteGuard<'_, T>> {
         let monitor = &self.inner.monitor;
-        let taken = monitor.attempt(&WRITING, |state, _| take_to_write(state));
+        let taken = monitor.attempt(&WRITING, take_to_write);
         let share = self.share(taken).ok_or(TryLockError::WouldBlock)?;
         Ok(self.writing(share)?)
     }
@@ -251,7 +311,7 @@ impl<T: Plain + Sync> RwLock<T> {
         deadline: Option<Instant>,
     ) -> Result<RwLockReadGuard<'_, T>, LockTimeoutError<RwLockReadGuard<'_, T>>> {
         let monitor = &self.inner.monitor;
-        let taken = monitor.wait(deadline, TO_READ, &READING, take_to_read);
+        let taken = monitor.wait(deadline, &READING, |state, _| take_to_read(state));
         let share = self.share(taken).ok_or(LockTimeoutError::TimedOut)?;
         Ok(self.reading(share)?)
     }
@@ -261,20 +321,31 @@ impl<T: Plain + Sync> RwLock<T> {
         deadline: Option<Instant>,
     ) -> Result<RwLockWriteGuard<'_, T>, LockTimeoutError<RwLockWriteGuard<'_, T>>> {
         let monitor = &self.inner.monitor;
-        let taken = monitor.wait(deadline, TO_WRITE, &WRITING, |state, _| {
-            take_to_write(state)
-        });
+        let taken = monitor.wait(deadline, &WRITING, take_to_write);
+        if !matches!(taken, Ok(Some(_))) {
+            self.withdraw();
+        }
         let share = self.share(taken).ok_or(LockTimeoutError::TimedOut)?;
         Ok(self.writing(share)?)
     }
 
-    fn share(&self, taken: io::Result<Option<io::Result<usize>>>) -> Option<Share<'_>> {
-        let taken = taken.and_then(Option::transpose);
+    /// This writer waits no more. Another of this process that does will say so itself.
+    fn withdraw(&self) {
+        // If somebody has stopped with the lock, the claim ends by itself.
+        if let Ok(Some(state)) = self.inner.monitor.lock_soon()
+            && is_ours(&state)
+        {
+            state.ring();
+            state.set(State::own(CLAIM).0, 0);
+        }
+    }
+
+    fn share(&self, taken: io::Result<Option<usize>>) -> Option<Share<'_>> {
         let seat = taken.unwrap_or_else(|error| panic!("a lock cannot be waited for: {error}"))?;
         Some(Share {
             monitor: &self.inner.monitor,
             seat,
-            holder: Peer::this().expect("it has just been asked"),
+            holder: own::number(),
             writes: false,
             poisons: false,
             not_send: PhantomData,
@@ -328,7 +399,7 @@ impl<T: Plain + Sync> RwLock<T> {
 fn without_deadline<G>(error: LockTimeoutError<G>) -> PoisonError<G> {
     match error {
         LockTimeoutError::Poisoned(error) => error,
-        LockTimeoutError::TimedOut => unreachable!("without a deadline it is had"),
+        LockTimeoutError::TimedOut => unreachable!("without a deadline the lock is taken"),
     }
 }
 
@@ -341,7 +412,8 @@ fn lock(monitor: &Monitor) -> State<'_> {
 struct Share<'a> {
     monitor: &'a Monitor,
     seat: usize,
-    holder: Peer,
+    /// A copy of the process that has it, made by a fork, does not have it.
+    holder: u64,
     writes: bool,
     poisons: bool,
     /// As std's guards: a thread is asked not to take the lock twice, so it must be known which one has it.
@@ -350,8 +422,7 @@ struct Share<'a> {
 
 impl Drop for Share<'_> {
     fn drop(&mut self) {
-        // A copy of the process that has it, made by a fork, does not have it.
-        if Peer::this().ok() != Some(self.holder) {
+        if self.holder != own::number() {
             return;
         }
         let state = lock(self.monitor);

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    sys::{peer::Peer, wait},
+    sys::{own, wait},
     wire::Label,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -22,7 +22,10 @@ use std::{
 /// [`SemaphoreGuard`] is dropped, and also when the process that has it ends, however it ends: a holder that is killed blocks nobody.
 /// Taking a permit that is there, and giving one back that nobody waits for, is no system call.
 ///
-/// Who comes while others wait may get a permit before them; those who wait get theirs in order.
+/// # Order
+///
+/// There is none. All who wait are woken when a permit comes back, and the first that takes it has it; so may one that has just come. A
+/// waiter that is stopped, or killed, delays nobody.
 ///
 /// # Examples
 ///
@@ -52,18 +55,15 @@ pub struct Semaphore {
 const AVAILABLE: usize = OWN;
 
 const RULES: Rules = Rules {
-    blockers: holders,
+    // Each of those who have a permit could give it to a waiter.
+    blockers: |state| state.taken().collect(),
     reap,
+    again: |_| None,
 };
 
 /// How many permits the process in a seat has.
 fn count(seat: usize) -> usize {
     State::own(seat).0
-}
-
-/// Each of those who have a permit could give it to who waits.
-fn holders(state: &State<'_>) -> Vec<usize> {
-    state.seats().filter(|seat| state.is_taken(*seat)).collect()
 }
 
 fn reap(state: &State<'_>, seat: usize) {
@@ -107,16 +107,15 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// When the system has no descriptor for a wait: it takes one for each process that has a permit. When more than 4096 processes
-    /// have one.
+    /// When 4096 other processes have a permit.
     pub fn acquire(&self) -> Result<SemaphoreGuard<'_>> {
         let Some(guard) = self.acquire_until(None)? else {
-            unreachable!("without a deadline it is had");
+            unreachable!("without a deadline a permit is taken");
         };
         Ok(guard)
     }
 
-    /// Takes a permit if there is one; none if there is not.
+    /// Takes a permit if there is one; returns none if there is not.
     ///
     /// # Errors
     ///
@@ -125,7 +124,7 @@ impl Semaphore {
         self.guard(self.monitor.attempt(&RULES, |state, _| take(state)))
     }
 
-    /// Takes a permit, and waits for it no longer than that; none if there was none.
+    /// Takes a permit, and waits for it no longer than that; returns none if there was none.
     ///
     /// # Errors
     ///
@@ -135,9 +134,7 @@ impl Semaphore {
     }
 
     fn acquire_until(&self, deadline: Option<Instant>) -> Result<Option<SemaphoreGuard<'_>>> {
-        let taken = self
-            .monitor
-            .wait(deadline, 1, &RULES, |state, _| take(state));
+        let taken = self.monitor.wait(deadline, &RULES, |state, _| take(state));
         self.guard(taken)
     }
 
@@ -152,7 +149,7 @@ impl Semaphore {
             io::Result::Ok(Some(SemaphoreGuard {
                 monitor: &self.monitor,
                 seat,
-                holder: Peer::this()?,
+                holder: own::number(),
             }))
         };
         guard().map_err(|error| Error::os("a semaphore cannot be waited for", error))
@@ -236,7 +233,8 @@ fn lock(monitor: &Monitor) -> State<'_> {
 pub struct SemaphoreGuard<'a> {
     monitor: &'a Monitor,
     seat: usize,
-    holder: Peer,
+    /// The process that has it: a forked copy of it does not.
+    holder: u64,
 }
 
 impl SemaphoreGuard<'_> {
@@ -252,7 +250,7 @@ impl SemaphoreGuard<'_> {
 
     /// Whether it is this process that has taken it, and not the one that this is a copy of.
     fn is_ours(&self) -> bool {
-        Peer::this().is_ok_and(|this| this == self.holder)
+        self.holder == own::number()
     }
 }
 

@@ -1,6 +1,6 @@
-//! The state of a [`Monitor`], as it is seen and changed by the one who has the lock.
+//! The state of a [`Monitor`], as it is seen and changed by whoever has the lock.
 
-use super::monitor::{Monitor, Rules};
+use super::monitor::Monitor;
 use crate::sys::{peer::Peer, robust};
 use std::{
     io,
@@ -14,8 +14,8 @@ pub(super) struct State<'a> {
     guard: robust::Guard<'a>,
 }
 
-/// Whether somebody waits, and what for: zero is nobody, and the rest is the lock's own. It may say so when nobody does any more.
-pub(super) const WATCHED: usize = 0;
+/// Which wake-ups those who wait need: bits of [`GATE`] and [`FUTEX`]. It may say so when nobody waits any more.
+const WATCHED: usize = 0;
 /// The words from here on are the lock's own.
 pub(super) const OWN: usize = 1;
 /// How many changes are in the log; zero unless they are being made.
@@ -24,15 +24,22 @@ pub(super) const LOGGED: usize = 8;
 const SEATS: usize = 9;
 const TABLE: usize = 10;
 /// How many seats there can be. Their memory is taken when they are.
-pub(super) const CAPACITY: usize = 4096;
+const CAPACITY: usize = 4096;
+/// One more seat, which is not counted: of a process that has nothing, but a claim to be next.
+pub(super) const CLAIM: usize = CAPACITY;
 /// Two words that name a process, and two that are the lock's own. A seat is taken while one of these is not zero.
 const SEAT: usize = 4;
-const LOG: usize = TABLE + CAPACITY * SEAT;
+const LOG: usize = TABLE + (CAPACITY + 1) * SEAT;
 /// A change is a word and its value. No more are made at once than there are seats and words of the lock's own.
 pub(super) const LENGTH: usize = LOG + (CAPACITY + LOGGED) * 2;
 
+/// Somebody listens at the gate.
+pub(super) const GATE: u64 = 1;
+/// Somebody has no descriptor to listen with, and sleeps on the number.
+pub(super) const FUTEX: u64 = 2;
+
 impl<'a> State<'a> {
-    /// What is seen under this lock of this monitor. If somebody was killed with the lock, what it was about is finished first.
+    /// What is seen under this lock of this monitor. If somebody was killed with the lock, its change is finished first.
     pub(super) fn new(
         monitor: &'a Monitor,
         words: &'a [AtomicU64],
@@ -47,7 +54,7 @@ impl<'a> State<'a> {
         state
     }
 
-    /// Finishes what somebody was about when it was killed.
+    /// Finishes the change that somebody was making when it was killed.
     fn recover(&self) {
         if self.guard.owner_died() {
             self.replay();
@@ -83,7 +90,7 @@ impl<'a> State<'a> {
         let logged = usize::try_from(self.get(LOGGED)).unwrap_or(0);
         for at in 0..logged.min((LENGTH - LOG) / 2) {
             let word = usize::try_from(self.get(LOG + 2 * at)).unwrap_or(usize::MAX);
-            // Only our own processes write here, but a wrong number is no reason to fall.
+            // Only our own processes write here, but a wrong number is no reason to panic.
             if let Some(place) = self.words.get(word) {
                 place.store(self.get(LOG + 2 * at + 1), Ordering::Relaxed);
             }
@@ -92,48 +99,30 @@ impl<'a> State<'a> {
         self.set(LOGGED, 0);
     }
 
-    /// Rings for who has the watch, if somebody has. Before anything is given back, and not after: see above.
+    /// Wakes all who wait. It is called before something is given back, and not after: see [`monitor`](super::monitor).
     pub(super) fn ring(&self) {
-        if self.get(WATCHED) != 0 {
-            // It cannot fail for an eventfd.
-            let _ = self.monitor.bell.ring();
+        let watched = self.get(WATCHED);
+        if watched != 0 {
+            self.monitor.wake(watched);
+            // In this order: whoever is killed in between leaves a wake-up too many.
+            compiler_fence(Ordering::SeqCst);
+            self.set(WATCHED, 0);
         }
     }
 
-    /// Wakes all who wait at the gate. Before what they wait for happens, and not after.
-    pub(super) fn open_gate(&self) {
-        if let Some(gate) = &self.monitor.gate {
-            // It cannot fail for an eventfd.
-            let _ = gate.open_for_all();
-        }
-    }
-
-    /// Says in these words that this process, which has the watch, is about to sleep.
-    pub(super) fn watch(&self, words: &[usize; 2]) -> io::Result<()> {
-        for (word, value) in words.iter().zip(Peer::this()?.words()) {
-            self.set(*word, value);
-        }
-        self.set(WATCHED, 1);
-        self.monitor.bell.clear()?;
-        Ok(())
-    }
-
-    /// Says in these words that nobody has the watch.
-    pub(super) fn watch_no_more(&self, words: &[usize; 2]) {
-        self.set(words[0], 0);
-        self.set(WATCHED, 0);
-    }
-
-    /// The process that has said so last, if it is another one. It has no seat here, since there is nothing to be given back.
-    pub(super) fn watcher(&self, words: &[usize; 2]) -> Vec<(usize, Peer)> {
-        let peer = Peer::from_words(words.map(|word| self.get(word)));
-        let is_other = Peer::this().ok() != Some(peer);
-        is_other.then_some((CAPACITY, peer)).into_iter().collect()
+    /// Says that somebody is about to sleep who needs this sort of wake-up.
+    pub(super) fn watch(&self, sort: u64) {
+        self.set(WATCHED, self.get(WATCHED) | sort);
     }
 
     /// The seats that were ever taken.
     pub(super) fn seats(&self) -> std::ops::Range<usize> {
         0..usize::try_from(self.get(SEATS)).unwrap_or(0).min(CAPACITY)
+    }
+
+    /// The seats in which there is something.
+    pub(super) fn taken(&self) -> impl Iterator<Item = usize> {
+        self.seats().filter(|seat| self.is_taken(*seat))
     }
 
     /// The lock's own words of a seat.
@@ -142,10 +131,19 @@ impl<'a> State<'a> {
         (at + 2, at + 3)
     }
 
-    /// Which process a seat is of.
+    /// The process whose seat it is.
     pub(super) fn peer(&self, seat: usize) -> Peer {
         let at = TABLE + seat * SEAT;
         Peer::from_words([self.get(at), self.get(at + 1)])
+    }
+
+    /// Gives a seat, in which there is nothing, to this process.
+    pub(super) fn sit(&self, seat: usize) {
+        let at = TABLE + seat * SEAT;
+        let [place, unique] = Peer::this().words();
+        self.set(at, place);
+        self.set(at + 1, unique);
+        compiler_fence(Ordering::SeqCst);
     }
 
     pub(super) fn is_taken(&self, seat: usize) -> bool {
@@ -155,7 +153,7 @@ impl<'a> State<'a> {
 
     /// The seat of this process, which is taken once there is something in it.
     pub(super) fn seat(&self) -> io::Result<usize> {
-        let this = Peer::this()?;
+        let this = Peer::this();
         let last = self.monitor.seat.load(Ordering::Relaxed);
         if self.peer(last) == this {
             return Ok(last);
@@ -166,7 +164,6 @@ impl<'a> State<'a> {
 
     /// A seat that nobody has.
     pub(super) fn new_seat(&self) -> io::Result<usize> {
-        let this = Peer::this()?;
         let free = self.seats().find(|seat| !self.is_taken(*seat));
         let seat = free.unwrap_or(self.seats().end);
         if seat == CAPACITY {
@@ -175,26 +172,18 @@ impl<'a> State<'a> {
             );
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, what));
         }
-        let at = TABLE + seat * SEAT;
-        let [place, start] = this.words();
         // As long as there is nothing in it, it does not matter whose it is.
-        self.set(at, place);
-        self.set(at + 1, start);
+        self.sit(seat);
         self.set(SEATS, (self.seats().end.max(seat + 1)) as u64);
         self.monitor.seat.store(seat, Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
         Ok(seat)
     }
 
-    /// The others that stand in the way of who waits.
-    pub(super) fn blockers(&self, rules: &Rules) -> Vec<(usize, Peer)> {
-        self.others((rules.blockers)(self))
-    }
-
-    /// Those of other processes: as long as this one can ask, it has not ended.
-    pub(super) fn others(&self, seats: Vec<usize>) -> Vec<(usize, Peer)> {
-        let this = Peer::this().ok();
+    /// Those of these seats that are of other processes: as long as this one can ask, it has not ended.
+    pub(super) fn others(&self, seats: impl IntoIterator<Item = usize>) -> Vec<(usize, Peer)> {
+        let this = Peer::this();
         let seats = seats.into_iter().map(|seat| (seat, self.peer(seat)));
-        seats.filter(|(_, peer)| Some(*peer) != this).collect()
+        seats.filter(|(_, peer)| *peer != this).collect()
     }
 }

@@ -25,8 +25,9 @@ impl Bell {
 
     /// Shares one that another process has made.
     pub(crate) fn open(fd: OwnedFd) -> io::Result<Self> {
-        // What the kernel has no name for says in its link what it is.
-        let link = fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))?;
+        // What the kernel has no name for says in its link what it is. (The process's own directory is empty once its main thread has
+        // ended.)
+        let link = fs::read_link(format!("/proc/thread-self/fd/{}", fd.as_raw_fd()))?;
         if link.as_os_str() != "anon_inode:[eventfd]" {
             let what = "the descriptor is no eventfd";
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));

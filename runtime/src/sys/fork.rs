@@ -1,7 +1,15 @@
 //! Copying this process: [fork(2)](https://man7.org/linux/man-pages/man2/fork.2.html).
 
-use nix::errno::Errno;
-use std::{fs, io, os::unix::fs::MetadataExt};
+use nix::{
+    errno::Errno,
+    fcntl::{OFlag, open},
+    sys::stat::Mode,
+};
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::MetadataExt,
+};
 
 /// Which side of a fork this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,9 +41,33 @@ pub(crate) fn flush() {
     unsafe { libc::fflush(std::ptr::null_mut()) };
 }
 
-/// How many threads this process has: each has a directory in this one, which has two links of its own.
+/// Above the directory of this thread is that of all. (The main thread may have ended, and `/proc/self` is empty then.)
+const THREADS: &str = "/proc/thread-self/..";
+
+/// How many threads this process has.
 fn threads() -> io::Result<u64> {
-    Ok(fs::metadata("/proc/self/task")?.nlink().saturating_sub(2))
+    Ok(count(&fs::metadata(THREADS)?))
+}
+
+/// Each thread has a directory in this one, which has two links of its own.
+fn count(directory: &fs::Metadata) -> u64 {
+    directory.nlink().saturating_sub(2)
+}
+
+/// The threads of this process, to be counted again and again.
+#[derive(Debug)]
+pub(crate) struct Threads(File);
+
+impl Threads {
+    pub(crate) fn of_this_process() -> io::Result<Self> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        Ok(Self(open(THREADS, flags, Mode::empty())?.into()))
+    }
+
+    /// How many there are; none where that is not to be found out.
+    pub(crate) fn count(&self) -> Option<u64> {
+        Some(count(&self.0.metadata().ok()?))
+    }
 }
 
 #[cfg(test)]

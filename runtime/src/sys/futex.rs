@@ -42,6 +42,14 @@ pub(crate) fn wake_all(word: &AtomicU32) {
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
 }
 
+/// The time on the monotonic clock, which is one for all processes but those of another time
+/// namespace.
+pub(crate) fn since_boot() -> Duration {
+    ClockId::CLOCK_MONOTONIC
+        .now()
+        .map_or(Duration::ZERO, Duration::from)
+}
+
 /// The absolute time on a clock at which `deadline` will have come.
 pub(super) fn moment(clock: ClockId, deadline: Instant) -> io::Result<libc::timespec> {
     let now = clock.now()?;

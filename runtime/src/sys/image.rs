@@ -91,11 +91,7 @@ impl Image {
 
     fn read() -> io::Result<Self> {
         let headers = headers().ok_or(io::ErrorKind::Unsupported)?;
-        // The header table is itself at a known place in the file; what was added to that was added to everything.
-        let table = headers.iter().find(|header| header.p_type == libc::PT_PHDR);
-        let base = table.map_or(0, |table| {
-            (headers.as_ptr() as usize).wrapping_sub(address(table.p_vaddr))
-        });
+        let base = base(headers).ok_or(io::ErrorKind::Unsupported)?;
         let range = |header: &Header| {
             let start = base.wrapping_add(address(header.p_vaddr));
             start..start.wrapping_add(address(header.p_memsz))
@@ -126,21 +122,26 @@ impl Image {
     }
 }
 
-/// Returns by which path the running executable can be run again.
+/// Returns the path by which the running executable can be run again.
 ///
 /// This is a link that is right even when the file was deleted or replaced
-/// ([proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_exe.5.html)). A program that runs others by itself, as valgrind does, answers
-/// for that name when it is read, but not when it is run: there it has to be the path that is read from it. Such a program does
-/// not answer for the same name in another spelling, which tells.
+/// ([proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_exe.5.html)), and when the main thread has ended. A program that runs
+/// others by itself, as valgrind does, answers for `/proc/self/exe` when that is read, but not when it is run: there it has to be
+/// the path that is read from it. Such a program does not answer for the link of the thread, which tells.
 pub(crate) fn executable() -> &'static Path {
-    const LINK: &str = "/proc/self/exe";
+    const LINK: &str = "/proc/thread-self/exe";
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(
-        || match (fs::read_link(LINK), fs::read_link("/proc/./self/exe")) {
+        || match (fs::read_link("/proc/self/exe"), fs::read_link(LINK)) {
             (Ok(answered), Ok(real)) if answered != real => answered,
             _ => LINK.into(),
         },
     )
+}
+
+/// Returns whether a function is part of the main executable, rather than of a library.
+pub(crate) fn contains(function: fn()) -> io::Result<bool> {
+    Ok(Image::main()?.has_code_at(function as usize))
 }
 
 /// Returns whether the file that would be run anew is the program in memory: a dynamic loader that is run by name loads another
@@ -188,9 +189,28 @@ fn headers() -> Option<&'static [Header]> {
     Some(unsafe { std::slice::from_raw_parts(table, address(count)) })
 }
 
+/// What was added to the addresses in the file: the table of program headers is itself at a known place in it, and what was added
+/// to that was added to everything.
+fn base(headers: &[Header]) -> Option<usize> {
+    const SIZE: usize = size_of::<libc::Elf64_Ehdr>();
+    let table = headers.as_ptr().addr();
+    let own = headers.iter().find(|header| header.p_type == libc::PT_PHDR);
+    if let Some(own) = own {
+        return Some(table.wrapping_sub(address(own.p_vaddr)));
+    }
+    // Some static executables do not say where the table is. It stands behind the header of the file, then.
+    let first = headers
+        .iter()
+        .find(|header| header.p_type == libc::PT_LOAD && header.p_offset == 0)?;
+    let is_in_page = table % 4096 >= SIZE;
+    let start = table.checked_sub(SIZE).filter(|_| is_in_page)?;
+    let magic = mapped(start..start + 4);
+    (magic == b"\x7fELF").then(|| start.wrapping_sub(address(first.p_vaddr)))
+}
+
 fn mapped(range: Range<usize>) -> &'static [u8] {
-    // SAFETY: the range is that of a segment of the main executable, which the loader has mapped readable for as long as
-    // the program runs, and notes are never written to.
+    // SAFETY: the range is that of a segment of the main executable, or in the page of its program headers, which the loader has
+    // mapped readable for as long as the program runs, and neither notes nor headers are ever written to.
     unsafe { std::slice::from_raw_parts(range.start as *const u8, range.len()) }
 }
 

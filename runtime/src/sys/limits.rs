@@ -51,12 +51,21 @@ pub(crate) fn nice() -> io::Result<i32> {
     }
 }
 
+/// The CPUs that a thread may run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cpus(CpuSet);
+
+impl Cpus {
+    /// Returns their numbers, counted from zero.
+    pub(crate) fn numbers(&self) -> Vec<usize> {
+        let is_set = |cpu: &usize| self.0.is_set(*cpu).unwrap_or(false);
+        (0..CpuSet::count()).filter(is_set).collect()
+    }
+}
+
 /// Returns the CPUs that this thread may run on.
-pub(crate) fn affinity() -> io::Result<Vec<usize>> {
-    let set = sched_getaffinity(Pid::from_raw(0))?;
-    Ok((0..CpuSet::count())
-        .filter(|cpu| set.is_set(*cpu).unwrap_or(false))
-        .collect())
+pub(crate) fn affinity() -> io::Result<Cpus> {
+    Ok(Cpus(sched_getaffinity(Pid::from_raw(0))?))
 }
 
 /// Whether there is only one CPU that this thread may run on.
@@ -115,9 +124,35 @@ pub(crate) fn set_affinity(cpus: &[usize]) -> io::Result<()> {
     Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }
 
-/// Gives this thread, and with it the process, the name that `ps` and `top` show; the kernel keeps 15 bytes of it.
+/// Gives this thread, and with it the process, the name that `ps` and `top` show. The kernel keeps 15 bytes of it; it is not cut
+/// within a character.
 pub(crate) fn set_name(name: &str) -> io::Result<()> {
-    let bytes: Vec<u8> = name.bytes().filter(|byte| *byte != 0).take(15).collect();
-    prctl::set_name(&CString::new(bytes)?)?;
+    prctl::set_name(&CString::new(shortened(name))?)?;
     Ok(())
+}
+
+/// As many whole characters of a name as the kernel keeps.
+fn shortened(name: &str) -> String {
+    let mut short = String::new();
+    for character in name.chars().filter(|character| *character != '\0') {
+        if short.len() + character.len_utf8() > 15 {
+            break;
+        }
+        short.push(character);
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shortened;
+
+    #[test]
+    fn name_is_cut_between_characters() {
+        assert_eq!(shortened("обработчик запросов"), "обработ");
+        assert_eq!(shortened("a\0b"), "ab");
+        assert_eq!(shortened("exactly fifteen"), "exactly fifteen");
+        assert_eq!(shortened("exactly fourtee\u{e4}"), "exactly fourtee");
+        assert_eq!(shortened("exactly fourte\u{e4}"), "exactly fourte");
+    }
 }

@@ -8,10 +8,12 @@
     reason = "this is the module that unsafe code is confined to"
 )]
 
+pub(crate) mod abort;
 pub(crate) mod bell;
 pub(crate) mod board;
 pub(crate) mod clone;
 pub(crate) mod ctor;
+pub(crate) mod deadline;
 #[cfg(feature = "net")]
 pub(crate) mod endpoint;
 pub(crate) mod environment;
@@ -21,6 +23,7 @@ pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod gate;
 pub(crate) mod image;
+pub(crate) mod launch;
 pub(crate) mod lifeline;
 pub(crate) mod limits;
 pub(crate) mod mapping;
@@ -28,6 +31,7 @@ pub(crate) mod memfd;
 pub(crate) mod name;
 pub(crate) mod notice;
 pub(crate) mod overflow;
+pub(crate) mod own;
 pub(crate) mod peer;
 pub(crate) mod plain;
 pub(crate) mod pod;
@@ -36,6 +40,7 @@ pub(crate) mod profile;
 pub(crate) mod random;
 pub(crate) mod readiness;
 pub(crate) mod robust;
+pub(crate) mod room;
 pub(crate) mod segment;
 pub(crate) mod sentinel;
 pub(crate) mod signal;

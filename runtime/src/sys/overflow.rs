@@ -22,11 +22,20 @@ use std::{
 
 static GUARD_START: AtomicUsize = AtomicUsize::new(0);
 static GUARD_END: AtomicUsize = AtomicUsize::new(0);
-static MESSAGE: AtomicPtr<String> = AtomicPtr::new(std::ptr::null_mut());
+static MESSAGE: AtomicPtr<Message> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Says what an overflow is reported with from now on.
-pub(crate) fn say(message: String) {
-    // What was there before may be read by the handler at any moment, so it is never freed.
+struct Message {
+    text: String,
+    /// The one before, which the handler may be reading: it is kept, and found by a checker of leaks.
+    _before: *mut Message,
+}
+
+/// Sets what an overflow is reported with from now on.
+pub(crate) fn say(text: String) {
+    let message = Message {
+        text,
+        _before: MESSAGE.load(Ordering::Acquire),
+    };
     MESSAGE.store(Box::into_raw(Box::new(message)), Ordering::Release);
 }
 
@@ -139,9 +148,9 @@ extern "C" fn on_fault(
     // SAFETY: for these signals it has an address.
     let address = unsafe { info.si_addr() } as usize;
     if (GUARD_START.load(Ordering::Relaxed)..GUARD_END.load(Ordering::Relaxed)).contains(&address) {
-        // SAFETY: the pointer is null or that of a string which is never freed.
-        let message =
-            unsafe { MESSAGE.load(Ordering::Acquire).as_ref() }.map_or("", String::as_str);
+        // SAFETY: the pointer is null or that of a message which is never freed.
+        let message = unsafe { MESSAGE.load(Ordering::Acquire).as_ref() };
+        let message = message.map_or("", |message| message.text.as_str());
         // SAFETY: the pointer and the length are those of a string that lives as long as the program.
         unsafe { libc::write(libc::STDERR_FILENO, message.as_ptr().cast(), message.len()) };
         // SAFETY: abort takes nothing, and is what the overflow asks for.

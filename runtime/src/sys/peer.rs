@@ -1,33 +1,37 @@
 //! Processes as they are named in shared memory, whoever started them, and their end.
 //!
-//! The id of a process is given again to another when it has been reaped. With the time of its start, which `/proc` tells, it is the
-//! process and no other. Both mean something in one pid namespace only.
+//! A process is named by its id, and by something that no later process with the same id has. From
+//! Linux 6.9 on that is the inode number of its pidfd, which needs no `/proc`. Before, it is the time
+//! of its start, which `/proc` tells, if it can be seen there.
+//!
+//! A process has ended only if the kernel says so: its id is free, its pidfd is readable, or the id
+//! belongs to another process now. A process of which nothing can be seen lives.
+//!
+//! Ids mean something in one pid namespace only. What is shared across namespaces is refused before
+//! it comes to this: see [`robust`](super::robust).
 
-use super::{sentinel, wait};
-use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous};
+use super::{own, sentinel, stat::Stat, wait};
+use nix::sys::{
+    stat::fstat,
+    statfs::{FsType, fstatfs},
+};
 use std::{
     fs, io,
-    num::NonZero,
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::fs::MetadataExt,
     },
     process,
-    ptr::NonNull,
-    sync::{
-        OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::Ordering,
     time::Instant,
 };
 
-/// A process: its id, where that is its id, and when it started. All zeros are nobody.
+/// A process. All zeros are nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Peer {
-    /// The id in the lower half; in the upper the pid and the time namespace, by the numbers of their files.
+    /// The id in the lower half; in the upper, what `unique` is.
     place: u64,
-    /// In ticks of the clock since boot.
-    start: u64,
+    unique: u64,
 }
 
 /// What can be told of a process.
@@ -37,136 +41,186 @@ pub(crate) enum Watch {
     Gone,
     /// This descriptor is readable when it ends.
     Pidfd(OwnedFd),
-    /// It is of another namespace: from here its end cannot be seen.
-    Elsewhere,
+    /// It lives, as far as can be seen, but no descriptor can be had that tells of its end.
+    Unseen,
 }
 
+/// There is nothing but the id.
+const UNKNOWN: u32 = 0;
+/// The inode number of the pidfd, on Linux 6.9 and later.
+const INODE: u32 = 1;
+/// The time of the start, on a kernel without time namespaces. On others this is the number of the
+/// time namespace in which it was read, which is much higher: times of two of them do not compare.
+const START: u32 = 2;
+
 impl Peer {
-    /// This process. No system call but the first time in each process.
-    pub(crate) fn this() -> io::Result<Self> {
-        let known = known()?;
-        let place = known[0].load(Ordering::Acquire);
-        if place != 0 {
-            let start = known[1].load(Ordering::Relaxed);
-            return Ok(Self { place, start });
+    /// Finds out who this process is, so that [`this`](Self::this) knows.
+    pub(crate) fn learn() -> io::Result<()> {
+        let page = own::page()?;
+        if page.peer[0].load(Ordering::Acquire) == 0 {
+            find_out(page)?;
         }
-        let id = process::id();
-        let start = start_time(id)?.ok_or(io::ErrorKind::NotFound)?;
-        let place = u64::from(namespaces()) << 32 | u64::from(id);
-        known[1].store(start, Ordering::Relaxed);
-        known[0].store(place, Ordering::Release);
-        Ok(Self { place, start })
+        Ok(())
+    }
+
+    /// This process. No system call but the first time in each process.
+    pub(crate) fn this() -> Self {
+        let Ok(page) = own::page() else {
+            return Self::new(process::id(), UNKNOWN, 0);
+        };
+        loop {
+            let place = page.peer[0].load(Ordering::Acquire);
+            if place != 0 {
+                let unique = page.peer[1].load(Ordering::Relaxed);
+                return Self { place, unique };
+            }
+            // A forked copy that has no descriptor for it does with its id alone: then nobody can tell
+            // it from a later process that gets the id, but that it lives is seen.
+            if find_out(page).is_err() {
+                remember(page, Self::new(process::id(), UNKNOWN, 0));
+            }
+        }
+    }
+
+    fn new(id: u32, sort: u32, unique: u64) -> Self {
+        Self {
+            place: u64::from(sort) << 32 | u64::from(id),
+            unique,
+        }
     }
 
     /// The process of two words in shared memory.
-    pub(crate) fn from_words([place, start]: [u64; 2]) -> Self {
-        Self { place, start }
+    pub(crate) fn from_words([place, unique]: [u64; 2]) -> Self {
+        Self { place, unique }
     }
 
     /// The process in two words. The first is never zero.
     pub(crate) fn words(self) -> [u64; 2] {
-        [self.place, self.start]
+        [self.place, self.unique]
     }
 
     /// Looks whether it lives, and how its end is to be told.
-    pub(crate) fn watch(self) -> io::Result<Watch> {
+    pub(crate) fn watch(self) -> Watch {
         #[allow(clippy::cast_possible_truncation, reason = "it is the lower half")]
         let id = self.place as u32;
         if self.place == 0 {
-            return Ok(Watch::Gone);
+            return Watch::Gone;
         }
-        if self.place >> 32 != Self::this()?.place >> 32 {
-            return Ok(Watch::Elsewhere);
-        }
-        // First the descriptor, then the time: if it is of a former process of this id, that one has ended, and the time tells.
         let pidfd = match sentinel::open_pidfd(id) {
             Ok(pidfd) => pidfd,
+            // Nobody has the id, or a thread has it, which is no process.
             Err(error)
                 if matches!(
                     error.raw_os_error(),
                     Some(libc::ESRCH | libc::EINVAL | libc::ENOENT)
                 ) =>
             {
-                return Ok(Watch::Gone);
+                return Watch::Gone;
             }
-            Err(error) => return Err(error),
+            Err(_) if is_free(id) => return Watch::Gone,
+            Err(_) => return Watch::Unseen,
         };
-        if start_time(id)? != Some(self.start) {
-            return Ok(Watch::Gone);
+        let (sort, unique) = identify(pidfd.as_fd());
+        if u64::from(sort) == self.place >> 32 && sort != UNKNOWN && unique != self.unique {
+            return Watch::Gone;
         }
         // It may have ended and not been reaped. (That its main thread has ended is no sign of it.)
-        let has_ended = wait::readable(pidfd.as_fd(), Some(Instant::now()))?;
-        Ok(if has_ended {
-            Watch::Gone
-        } else {
-            Watch::Pidfd(pidfd)
-        })
+        match wait::readable(pidfd.as_fd(), Some(Instant::now())) {
+            Ok(true) => Watch::Gone,
+            Ok(false) => Watch::Pidfd(pidfd),
+            Err(_) => Watch::Unseen,
+        }
     }
 }
 
-/// When a process started; none if there is none of this id.
-fn start_time(id: u32) -> io::Result<Option<u64>> {
-    let stat = match fs::read_to_string(format!("/proc/{id}/stat")) {
-        Ok(stat) => stat,
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => {
-            return Ok(None);
+fn find_out(page: &own::Own) -> io::Result<()> {
+    let id = process::id();
+    let (sort, unique) = match sentinel::open_pidfd(id) {
+        Ok(pidfd) => identify(pidfd.as_fd()),
+        // A sandbox without pidfds.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
+            (UNKNOWN, 0)
         }
         Err(error) => return Err(error),
     };
-    // The name, which may hold anything, ends with the last parenthesis. The state follows, and the start is the 22nd field.
-    let (_, fields) = stat.rsplit_once(") ").ok_or(io::ErrorKind::InvalidData)?;
-    let ticks = fields.split(' ').nth(19);
-    let ticks = ticks.and_then(|ticks| ticks.parse().ok());
-    Ok(Some(ticks.ok_or(io::ErrorKind::InvalidData)?))
+    remember(page, Peer::new(id, sort, unique));
+    Ok(())
 }
 
-/// The pid and the time namespace of this process in one number.
-fn namespaces() -> u32 {
-    let number = |name| fs::metadata(name).map_or(0, |file| file.ino());
-    // A kernel may be without time namespaces.
-    let both = number("/proc/self/ns/pid") ^ number("/proc/self/ns/time").rotate_left(16);
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "the numbers are of 32 bits"
-    )]
-    let both = both as u32;
-    both
+/// Two threads that find out at the same time find the same, or the first one's word stands.
+fn remember(page: &own::Own, peer: Peer) {
+    let [place, unique] = peer.words();
+    let first = &page.peer[1];
+    let _ = first.compare_exchange(0, unique, Ordering::Relaxed, Ordering::Relaxed);
+    let _ = page.peer[0].compare_exchange(0, place, Ordering::Release, Ordering::Relaxed);
 }
 
-/// What this process has found out about itself. A copy of it, however it is made, begins with zeros: the kernel sees to that.
-fn known() -> io::Result<&'static [AtomicU64; 2]> {
-    static PAGE: OnceLock<&'static [AtomicU64; 2]> = OnceLock::new();
-    const LENGTH: NonZero<usize> = NonZero::new(4096).expect("it is not zero");
-    if let Some(page) = PAGE.get() {
-        return Ok(page);
+/// What no other process with the same id has had or will have: its sort, and the number.
+fn identify(pidfd: BorrowedFd<'_>) -> (u32, u64) {
+    const PIDFS: FsType = FsType(0x5049_4446);
+    if fstatfs(pidfd).is_ok_and(|system| system.filesystem_type() == PIDFS) {
+        return fstat(pidfd).map_or((UNKNOWN, 0), |file| (INODE, file.st_ino));
     }
-    let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-    // SAFETY: the kernel chooses an address where nothing is.
-    let page = unsafe { mmap_anonymous(None, LENGTH, protection, MapFlags::MAP_PRIVATE) }?;
-    // SAFETY: the range is that of the mapping just made.
-    unsafe { madvise(page, LENGTH.get(), MmapAdvise::MADV_WIPEONFORK) }?;
-    let page: NonNull<[AtomicU64; 2]> = page.cast();
-    // SAFETY: the mapping is longer than that, aligned as a page is, and never unmapped; every bit pattern is a number.
-    let page: &'static [AtomicU64; 2] = unsafe { page.as_ref() };
-    Ok(PAGE.get_or_init(|| page))
+    start_time(pidfd).map_or((UNKNOWN, 0), |start| (time_namespace(), start))
+}
+
+/// When a process started, if that can be seen.
+///
+/// Its id may be another one where `/proc` counts: that is of the namespace that mounted it. The
+/// descriptor's own entry there says which.
+fn start_time(pidfd: BorrowedFd<'_>) -> Option<u64> {
+    let path = format!("/proc/thread-self/fdinfo/{}", pidfd.as_raw_fd());
+    let info = fs::read_to_string(path).ok()?;
+    let mut lines = info.lines();
+    let id = lines.find_map(|line| line.strip_prefix("Pid:"))?;
+    // It is -1 for a process that has been reaped.
+    let id = id.trim().parse::<u32>().ok().filter(|id| *id != 0)?;
+    Some(Stat::of(id).ok()?.start)
+}
+
+fn time_namespace() -> u32 {
+    let file = fs::metadata("/proc/thread-self/ns/time").ok();
+    let number = file.and_then(|file| u32::try_from(file.ino()).ok());
+    number.unwrap_or(START)
+}
+
+/// Whether no process has this id.
+fn is_free(id: u32) -> bool {
+    // SAFETY: the call takes two integers, and sends nothing.
+    let sent = unsafe { libc::kill(id.cast_signed(), 0) };
+    nix::errno::Errno::result(sent) == Err(nix::errno::Errno::ESRCH)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Peer, Watch};
-    use crate::sys::wait;
+    use super::{INODE, Peer, Watch, identify, start_time, time_namespace};
+    use crate::sys::{sentinel, wait};
     use std::{
         os::fd::AsFd,
-        process::{Command, Stdio},
+        process::{self, Command, Stdio},
         time::Instant,
     };
 
+    /// A process named by its start, as older kernels have it.
+    fn by_start(id: u32) -> Peer {
+        let pidfd = sentinel::open_pidfd(id).unwrap();
+        Peer::new(id, time_namespace(), start_time(pidfd.as_fd()).unwrap())
+    }
+
+    fn by_descriptor(id: u32) -> Peer {
+        let pidfd = sentinel::open_pidfd(id).unwrap();
+        let (sort, unique) = identify(pidfd.as_fd());
+        Peer::new(id, sort, unique)
+    }
+
     #[test]
     fn this_process_lives() {
-        let this = Peer::this().unwrap();
-        assert_eq!(Peer::this().unwrap(), this);
+        Peer::learn().unwrap();
+        let this = Peer::this();
+        assert_eq!(Peer::this(), this);
         assert_eq!(Peer::from_words(this.words()), this);
-        let Watch::Pidfd(pidfd) = this.watch().unwrap() else {
+        assert_eq!(by_descriptor(process::id()), this);
+        let Watch::Pidfd(pidfd) = this.watch() else {
             panic!("it lives");
         };
         assert!(!wait::readable(pidfd.as_fd(), Some(Instant::now())).unwrap());
@@ -174,27 +228,36 @@ mod tests {
 
     #[test]
     fn later_process_of_the_same_id_is_another() {
-        let [place, start] = Peer::this().unwrap().words();
-        let former = Peer::from_words([place, start - 1]);
-        assert!(matches!(former.watch().unwrap(), Watch::Gone));
-        let elsewhere = Peer::from_words([place ^ (1 << 40), start]);
-        assert!(matches!(elsewhere.watch().unwrap(), Watch::Elsewhere));
+        let [place, unique] = Peer::this().words();
+        let former = Peer::from_words([place, unique - 1]);
+        assert!(matches!(former.watch(), Watch::Gone));
+    }
+
+    #[test]
+    fn process_of_which_only_the_id_is_known_lives() {
+        let id = process::id();
+        assert!(matches!(Peer::new(id, 0, 0).watch(), Watch::Pidfd(_)));
+        // What was named in another way cannot be compared.
+        let otherwise = if by_descriptor(id).place >> 32 == u64::from(INODE) {
+            by_start(id)
+        } else {
+            Peer::new(id, INODE, 3)
+        };
+        assert!(matches!(otherwise.watch(), Watch::Pidfd(_)));
+        assert_eq!(by_start(id), by_start(id));
     }
 
     #[test]
     fn end_is_told_before_and_after_reaping() {
         let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
-        let id = u64::from(child.id());
-        let [place, _] = Peer::this().unwrap().words();
-        let start = super::start_time(child.id()).unwrap().unwrap();
-        let peer = Peer::from_words([place >> 32 << 32 | id, start]);
-        let Watch::Pidfd(pidfd) = peer.watch().unwrap() else {
+        let peer = by_descriptor(child.id());
+        let Watch::Pidfd(pidfd) = peer.watch() else {
             panic!("it lives");
         };
         child.kill().unwrap();
         assert!(wait::readable(pidfd.as_fd(), None).unwrap());
-        assert!(matches!(peer.watch().unwrap(), Watch::Gone));
+        assert!(matches!(peer.watch(), Watch::Gone));
         child.wait().unwrap();
-        assert!(matches!(peer.watch().unwrap(), Watch::Gone));
+        assert!(matches!(peer.watch(), Watch::Gone));
     }
 }

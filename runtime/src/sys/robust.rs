@@ -5,8 +5,16 @@
 //! one that nobody else wants is no system call. The list runs through the mutexes themselves, that is through shared memory: a
 //! process that writes over a mutex while another holds it can make that one write where it should not. Who shares a lock trusts
 //! each other that far, as threads do.
+//!
+//! # Pid namespaces
+//!
+//! The word of a mutex holds the id of the thread that has it, and both the C library and the kernel
+//! compare it with an id in the namespace of the thread that asks, or ends. Two threads of two
+//! namespaces can have the same id: one of them would be told that it holds what the other holds, and
+//! its death would free it. So a mutex belongs to the namespace where it was made, and says which one
+//! that is; processes of others are refused.
 
-use super::{futex, mapping::Mapping, weak::symbol};
+use super::{futex, mapping::Mapping, own, weak::symbol};
 use nix::time::ClockId;
 use std::{
     cell::Cell,
@@ -14,7 +22,10 @@ use std::{
     marker::PhantomData,
     mem::MaybeUninit,
     ptr::NonNull,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -22,6 +33,8 @@ use std::{
 pub(crate) struct Robust {
     mapping: Arc<Mapping>,
     place: NonNull<libc::pthread_mutex_t>,
+    /// The pid namespace it belongs to. It is read once: others can write to the memory.
+    namespace: u64,
 }
 
 // SAFETY: it is a mutex in memory that stays, made to be used by several threads.
@@ -32,14 +45,18 @@ unsafe impl Sync for Robust {}
 /// How many bytes one takes, and what it is aligned to: more than any C library needs.
 pub(crate) const SIZE: usize = 64;
 
-const _: () = assert!(size_of::<libc::pthread_mutex_t>() <= SIZE);
+/// Where the number of the namespace lies, after the mutex.
+const NAMESPACE: usize = SIZE - size_of::<u64>();
+
+const _: () = assert!(size_of::<libc::pthread_mutex_t>() <= NAMESPACE);
 
 /// How long one sleeps for a lock at a time.
 ///
-/// There is one wake-up that a death can take along. Unlocking forgets that there are waiters and wakes one of them. If another
-/// thread takes the lock before that one does, and that one is killed before it can say again that somebody waits, then the rest sleep on
-/// while nobody knows of them. (The kernel makes this good where nobody has taken the lock by then, and nowhere else.) So each of those who
-/// wait says so again from time to time.
+/// There is one wake-up that a death, or a stop, can take along. Unlocking forgets that there are
+/// waiters and wakes one of them. If that one is stopped, it does not take the lock; if it is killed
+/// after another thread took the lock, it cannot say again that somebody waits. Either way the rest
+/// sleep on while nobody knows of them. So each of those who wait looks again from time to time, which
+/// also says again that it waits.
 const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 
 /// Which C library's mutexes these are: those of another are of another form.
@@ -56,13 +73,15 @@ pub(crate) enum Refused {
     Busy,
     /// This thread holds it.
     Held,
-    /// The memory does not hold a mutex.
+    /// The memory does not hold a mutex, or one of another pid namespace.
     Invalid(io::Error),
 }
 
 /// The lock, held by this thread until it is dropped.
 pub(crate) struct Guard<'a> {
     robust: &'a Robust,
+    /// The process that holds it: a forked copy of it does not.
+    process: u64,
     /// Whether the one before died with it, and what it guards may not be whole.
     died: Cell<bool>,
     /// Only the thread that has locked can unlock.
@@ -75,7 +94,12 @@ unsafe impl Sync for Guard<'_> {}
 impl Robust {
     /// Makes one, unlocked, in memory that nobody else has yet.
     pub(crate) fn create(mapping: &Arc<Mapping>, offset: usize) -> io::Result<Self> {
-        let robust = Self::open(mapping, offset);
+        own::page()?;
+        let namespace = own::namespace();
+        mapping
+            .get::<AtomicU64>(offset + NAMESPACE)
+            .store(namespace, Ordering::Relaxed);
+        let robust = Self::open(mapping, offset)?;
         let mut attributes = MaybeUninit::uninit();
         // SAFETY: the result is a valid place to write to.
         check(unsafe { libc::pthread_mutexattr_init(attributes.as_mut_ptr()) })?;
@@ -96,12 +120,27 @@ impl Robust {
         Ok(robust)
     }
 
-    /// Uses one that was made there.
-    pub(crate) fn open(mapping: &Arc<Mapping>, offset: usize) -> Self {
-        Self {
+    /// Uses one that was made there, by a process of the same pid namespace.
+    pub(crate) fn open(mapping: &Arc<Mapping>, offset: usize) -> io::Result<Self> {
+        own::page()?;
+        let namespace = mapping.get::<AtomicU64>(offset + NAMESPACE);
+        let robust = Self {
             mapping: Arc::clone(mapping),
             place: mapping.place::<Slot>(offset, 1).cast(),
+            namespace: namespace.load(Ordering::Relaxed),
+        };
+        robust.check_namespace()?;
+        Ok(robust)
+    }
+
+    /// Makes sure that it belongs to the namespace of this process, which may be a forked copy of the
+    /// one that has opened it.
+    fn check_namespace(&self) -> io::Result<()> {
+        if own::are_apart(self.namespace, own::namespace()) {
+            let what = "locks and queues are for processes of one pid namespace, and this process is in another";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, what));
         }
+        Ok(())
     }
 
     /// Takes the lock, and waits for it until the deadline; none is for ever.
@@ -128,6 +167,7 @@ impl Robust {
     }
 
     fn attempt(&self) -> Result<Guard<'_>, Refused> {
+        self.check_namespace().map_err(Refused::Invalid)?;
         // SAFETY: a mutex lies there, for as long as the mapping is borrowed.
         self.judge(unsafe { libc::pthread_mutex_trylock(self.as_ptr()) })
     }
@@ -159,26 +199,27 @@ impl Robust {
     pub(crate) fn held(&self) -> Option<Guard<'_>> {
         // The mutex knows, and tells by refusing.
         let is_held = matches!(self.try_lock(), Err(Refused::Held));
-        is_held.then(|| Guard {
-            robust: self,
-            died: Cell::new(false),
-            not_send: PhantomData,
-        })
+        is_held.then(|| self.guard(false))
     }
 
     fn judge(&self, result: libc::c_int) -> Result<Guard<'_>, Refused> {
         match result {
             0 | libc::EOWNERDEAD => {
                 self.mapping.pin();
-                Ok(Guard {
-                    robust: self,
-                    died: Cell::new(result == libc::EOWNERDEAD),
-                    not_send: PhantomData,
-                })
+                Ok(self.guard(result == libc::EOWNERDEAD))
             }
             libc::EBUSY | libc::ETIMEDOUT => Err(Refused::Busy),
             libc::EDEADLK => Err(Refused::Held),
             errno => Err(Refused::Invalid(io::Error::from_raw_os_error(errno))),
+        }
+    }
+
+    fn guard(&self, died: bool) -> Guard<'_> {
+        Guard {
+            robust: self,
+            process: own::number(),
+            died: Cell::new(died),
+            not_send: PhantomData,
         }
     }
 
@@ -188,6 +229,11 @@ impl Robust {
 }
 
 impl Guard<'_> {
+    /// Whether this process holds it, and not the one that it is a forked copy of.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.process == own::number()
+    }
+
     /// Whether the one who held the lock before died with it. What the lock guards is to be looked after then, before
     /// [`recovered`](Self::recovered).
     pub(crate) fn owner_died(&self) -> bool {
@@ -205,10 +251,13 @@ impl Guard<'_> {
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
+        if !self.is_ours() {
+            return;
+        }
         // A mutex that is unlocked before it is declared whole could never be locked again.
         self.recovered();
-        // SAFETY: a mutex lies there, for as long as the mapping is borrowed. A copy of the holder, made by a fork, is told that it
-        // does not hold it, and nothing is done.
+        // SAFETY: a mutex lies there, for as long as the mapping is borrowed. A thread that does not
+        // hold it is told so, and nothing is done.
         if unsafe { libc::pthread_mutex_unlock(self.robust.as_ptr()) } == 0 {
             self.robust.mapping.unpin();
         }
@@ -239,12 +288,15 @@ fn check(result: libc::c_int) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Refused, Robust, SIZE};
+    use super::{NAMESPACE, Refused, Robust, SIZE};
     use crate::sys::mapping::Mapping;
     use std::{
         mem,
         os::fd::AsFd,
-        sync::Arc,
+        sync::{
+            Arc,
+            atomic::{AtomicU64, Ordering},
+        },
         thread,
         time::{Duration, Instant},
     };
@@ -254,7 +306,7 @@ mod tests {
         let fd = mapping.as_fd().try_clone_to_owned().unwrap();
         let other = Arc::new(Mapping::open(fd, 2 * SIZE).unwrap());
         let robust = Robust::create(&mapping, SIZE).unwrap();
-        (robust, Robust::open(&other, SIZE))
+        (robust, Robust::open(&other, SIZE).unwrap())
     }
 
     #[test]
@@ -274,6 +326,19 @@ mod tests {
         });
         drop(guard);
         assert!(!other.lock(None).unwrap().owner_died());
+    }
+
+    #[test]
+    fn mutex_of_another_namespace_is_refused() {
+        let (one, other) = pair();
+        let guard = one.lock(None).unwrap();
+        let namespace = other.mapping.get::<AtomicU64>(SIZE + NAMESPACE);
+        let ours = namespace.load(Ordering::Relaxed);
+        namespace.store(ours ^ 1, Ordering::Relaxed);
+        assert!(Robust::open(&other.mapping, SIZE).is_err());
+        // Those that are open do not look there again.
+        assert!(matches!(other.try_lock(), Err(Refused::Held)));
+        drop(guard);
     }
 
     #[test]

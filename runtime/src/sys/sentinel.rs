@@ -25,6 +25,17 @@ pub(crate) struct Sentinel {
     id: u32,
     fd: OwnedFd,
     kind: Kind,
+    /// What it used, once it has been reaped here.
+    usage: OnceLock<Usage>,
+}
+
+/// What a process used from its beginning to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// The most memory that was resident at one time, in bytes.
+    pub(crate) peak_memory: u64,
+    /// In user mode and in the kernel.
+    pub(crate) cpu_time: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,6 +198,7 @@ impl Sentinel {
                 id,
                 fd,
                 kind: Kind::Pipe,
+                usage: OnceLock::new(),
             },
             None => match open_pidfd(id) {
                 // Another process has got its id.
@@ -195,6 +207,7 @@ impl Sentinel {
                     id,
                     fd,
                     kind: Kind::Pidfd,
+                    usage: OnceLock::new(),
                 },
                 Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Self::of_nobody(id)?,
                 Err(error) => return Err(error),
@@ -205,6 +218,7 @@ impl Sentinel {
     /// The sentinel of a child that has ended and was reaped by somebody else: a pipe without a writer says that it has ended.
     fn of_nobody(id: u32) -> io::Result<Self> {
         Ok(Self {
+            usage: OnceLock::new(),
             id,
             fd: io::pipe()?.0.into(),
             kind: Kind::Pipe,
@@ -238,14 +252,17 @@ impl Sentinel {
             // The pipe closes a moment before the process can be reaped.
             Kind::Pipe => WaitPidFlag::empty(),
         };
-        let info = match self.waitid(WaitPidFlag::WEXITED | now) {
+        let (info, usage) = match self.waitid(WaitPidFlag::WEXITED | now) {
             Err(Errno::ECHILD) => return Ok(self.reaped_elsewhere()),
-            info => info?,
+            result => result?,
         };
         // SAFETY: waitid has succeeded, so it has either filled in the fields of a child or left them zero.
         let pid = unsafe { info.si_pid() };
         // SAFETY: as above.
         let status = unsafe { info.si_status() };
+        if pid != 0 {
+            let _ = self.usage.set(Usage::new(&usage));
+        }
         // waitid(2) tells the parts of what wait(2) tells in one number, which is the one that std's type is made of.
         Ok(match (pid, info.si_code) {
             (0, _) => Reaped::Running,
@@ -253,6 +270,14 @@ impl Sentinel {
             (_, libc::CLD_DUMPED) => Reaped::Ended(ExitStatus::from_raw(status | 0x80)),
             _ => Reaped::Ended(ExitStatus::from_raw(status)),
         })
+    }
+
+    /// Whether the process is stopped, as by SIGSTOP.
+    pub(crate) fn is_stopped(&self) -> bool {
+        let now = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        // SAFETY: waitid has succeeded, so it has either filled in the fields of a child or left them zero.
+        self.waitid(now)
+            .is_ok_and(|(info, _)| unsafe { info.si_pid() } != 0)
     }
 
     /// What is known of a process that somebody else has reaped.
@@ -272,20 +297,53 @@ impl Sentinel {
         }
     }
 
-    // nix's own waitid knows the names of the old signals only, and fails for a process killed by another one.
-    fn waitid(&self, options: WaitPidFlag) -> nix::Result<libc::siginfo_t> {
+    /// Returns what the process used, once it has been reaped here.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        self.usage.get().copied()
+    }
+
+    // nix's own waitid knows the names of the old signals only, and fails for a process killed by another one. The C library's does
+    // not tell what the process used, as the kernel's does.
+    fn waitid(&self, options: WaitPidFlag) -> nix::Result<(libc::siginfo_t, libc::rusage)> {
         let (kind, id) = match self.kind {
             Kind::Pidfd => (libc::P_PIDFD, self.fd.as_raw_fd().cast_unsigned()),
             Kind::Pipe => (libc::P_PID, self.id),
         };
         // SAFETY: `siginfo_t` is a plain C struct, for which all zeros are a valid value.
         let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        // SAFETY: `rusage` is a plain C struct, for which all zeros are a valid value.
+        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
         loop {
-            // SAFETY: `info` is a valid place to write to, and the descriptor is open while it is borrowed.
-            match Errno::result(unsafe { libc::waitid(kind, id, &raw mut info, options.bits()) }) {
+            // SAFETY: `info` and `usage` are valid places to write to, and the descriptor is open while it is borrowed.
+            let waited = Errno::result(unsafe {
+                libc::syscall(
+                    libc::SYS_waitid,
+                    kind,
+                    id,
+                    &raw mut info,
+                    options.bits(),
+                    &raw mut usage,
+                )
+            });
+            match waited {
                 Err(Errno::EINTR) => {}
-                result => return result.map(|_| info),
+                result => return result.map(|_| (info, usage)),
             }
+        }
+    }
+}
+
+impl Usage {
+    fn new(usage: &libc::rusage) -> Self {
+        let duration = |time: libc::timeval| {
+            let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+            let micros = u64::try_from(time.tv_usec).unwrap_or(0);
+            Duration::from_secs(seconds) + Duration::from_micros(micros)
+        };
+        Self {
+            // In units of 1024 bytes.
+            peak_memory: u64::try_from(usage.ru_maxrss).unwrap_or(0) << 10,
+            cpu_time: duration(usage.ru_utime) + duration(usage.ru_stime),
         }
     }
 }

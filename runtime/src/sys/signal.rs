@@ -82,8 +82,49 @@ pub(crate) fn change_ignored(before: Mask, ignored: Mask) -> io::Result<()> {
     Ok(())
 }
 
+/// The mask without the signals that ask a process to end: SIGTERM and SIGINT.
+pub(crate) fn without_requests_to_end(mask: Mask) -> Mask {
+    mask & !(1 << (libc::SIGTERM - 1) | 1 << (libc::SIGINT - 1))
+}
+
+/// Has a signal end this process, if it was ignored.
+pub(crate) fn heed(number: libc::c_int) -> io::Result<()> {
+    // SAFETY: `struct sigaction` is a plain C struct, for which all zeros are a valid value.
+    let mut before: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: without a new action the call changes nothing, and `before` is a valid place to write to.
+    Errno::result(unsafe { libc::sigaction(number, std::ptr::null(), &raw mut before) })?;
+    if before.sa_sigaction == libc::SIG_IGN {
+        // SAFETY: the default action is no handler that could do anything wrong.
+        if unsafe { libc::signal(number, libc::SIG_DFL) } == libc::SIG_ERR {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// Kills this process if it is not dropped in time, whatever the process blocks or does.
+#[derive(Debug)]
+pub(crate) struct Fuse {
+    /// Deleted when it is dropped.
+    _timer: Timer,
+}
+
+impl Fuse {
+    pub(crate) fn new(duration: Duration) -> io::Result<Self> {
+        Ok(Self {
+            _timer: kill_timer(duration)?,
+        })
+    }
+}
+
 /// Has the kernel kill this process after `duration`, whatever it blocks or does.
 pub(crate) fn kill_after(duration: Duration) -> io::Result<()> {
+    // Dropping the timer would delete it.
+    std::mem::forget(kill_timer(duration)?);
+    Ok(())
+}
+
+fn kill_timer(duration: Duration) -> io::Result<Timer> {
     let event = SigEvent::new(SigevNotify::SigevSignal {
         signal: Signal::SIGKILL,
         si_value: 0,
@@ -95,9 +136,7 @@ pub(crate) fn kill_after(duration: Duration) -> io::Result<()> {
         Expiration::OneShot(duration.into()),
         TimerSetTimeFlags::empty(),
     )?;
-    // Dropping the timer would delete it.
-    std::mem::forget(timer);
-    Ok(())
+    Ok(timer)
 }
 
 /// Returns whether there is a signal of this number.

@@ -54,6 +54,19 @@ pub(crate) fn peek(socket: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(peek_into(socket, &mut [0])? != 0)
 }
 
+/// How many bytes there is room for while nobody receives: half of what the kernel counts, which includes its own.
+pub(crate) fn room(socket: BorrowedFd<'_>) -> usize {
+    getsockopt(&socket, sockopt::SndBuf).unwrap_or(0) / 2
+}
+
+/// Whether the other side has received all that was sent.
+pub(crate) fn is_read(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut unread: libc::c_int = 0;
+    // SAFETY: the result is a valid place to write to. For a socket this is `SIOCOUTQ`.
+    Errno::result(unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut unread) })?;
+    Ok(unread == 0)
+}
+
 /// Waits until something is to be received, or it is the end, for as long as that takes: as poll does, in less time. It is `EAGAIN` where
 /// somebody has told the socket that nobody waits for it.
 pub(crate) fn wait_for_something(socket: BorrowedFd<'_>) -> io::Result<()> {

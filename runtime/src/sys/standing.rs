@@ -1,12 +1,14 @@
-//! What the kernel lets a process do, and where it belongs: credentials, filters, namespaces, session, control group.
+//! What the kernel lets a process do, and where it belongs: credentials, filters, sandboxes, namespaces, root directory, session,
+//! control group, and what else a process inherits and one call tells.
 
 use super::signal;
 use nix::{
+    errno::Errno,
     fcntl::{OFlag, open, openat, readlinkat},
     sys::stat::Mode,
 };
 use std::{
-    ffi::OsString,
+    ffi::{OsString, c_int, c_long, c_ulong},
     fs::File,
     io::{self, Read},
     os::fd::{AsFd, BorrowedFd},
@@ -20,6 +22,19 @@ pub(crate) struct Standing {
     /// What the links of [`NAMESPACES`] lead to: of the first alone where the others cannot have changed unless it has.
     namespaces: Vec<OsString>,
     control_groups: Vec<u8>,
+    root: Option<Root>,
+    label: Vec<u8>,
+    memory_policy: MemoryPolicy,
+    /// What the calls of [`attributes`] return.
+    attributes: [c_long; ATTRIBUTES],
+}
+
+/// The root directory. After a `chroot` it may be the same directory by another mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Root {
+    device: (u32, u32),
+    inode: u64,
+    mount: u64,
 }
 
 /// What is read together with the standing, since it is only told there.
@@ -31,7 +46,7 @@ pub(crate) struct Dispositions {
     pub(crate) ignored: signal::Mask,
 }
 
-const LINES: [&[u8]; 13] = [
+const LINES: [&[u8]; 15] = [
     b"Uid:",
     b"Gid:",
     b"Groups:",
@@ -45,6 +60,8 @@ const LINES: [&[u8]; 13] = [
     b"NoNewPrivs:",
     b"Seccomp:",
     b"Seccomp_filters:",
+    b"Speculation_Store_Bypass:",
+    b"SpeculationIndirectBranch:",
 ];
 
 /// The namespaces. All but the user namespace can be changed with `CAP_SYS_ADMIN` only, which a thread without it comes by in another
@@ -92,8 +109,145 @@ pub(crate) fn read() -> io::Result<(Standing, Dispositions)> {
         status,
         namespaces: namespaces.iter().map(namespace).collect(),
         control_groups: read_file(thread.as_fd(), "cgroup").unwrap_or_default(),
+        root: root(),
+        label: label(thread.as_fd()),
+        memory_policy: memory_policy(),
+        attributes: attributes(),
     };
     Ok((standing, Dispositions { umask, ignored }))
+}
+
+/// Whether children of this process are born into another PID namespace than its own: a helper would be the first process
+/// there, and could make no siblings.
+pub(crate) fn has_children_elsewhere() -> bool {
+    let link = |name| nix::fcntl::readlink(name).unwrap_or_default();
+    link("/proc/thread-self/ns/pid") != link("/proc/thread-self/ns/pid_for_children")
+}
+
+/// Whether this thread may look at another process. Once it has entered a sandbox such as a Landlock domain it may not look at one
+/// outside of it, which is the only sign of some: `/proc` does not tell
+/// ([landlock(7)](https://man7.org/linux/man-pages/man7/landlock.7.html)).
+pub(crate) fn may_look_at(process: u32) -> bool {
+    let (mut list, mut size) = (std::ptr::null::<libc::c_void>(), 0_usize);
+    // This call looks at no more than one address, and takes no file system.
+    // SAFETY: both results are valid places to write to.
+    let got = unsafe {
+        libc::syscall(
+            libc::SYS_get_robust_list,
+            process.cast_signed(),
+            &raw mut list,
+            &raw mut size,
+        )
+    };
+    got == 0
+}
+
+fn root() -> Option<Root> {
+    // SAFETY: `statx` is a plain C struct, for which all zeros are a valid value.
+    let mut found: libc::statx = unsafe { std::mem::zeroed() };
+    let mask = libc::STATX_INO | libc::STATX_MNT_ID;
+    // SAFETY: the path ends with a NUL, and the result is a valid place to write to.
+    let got = unsafe {
+        libc::syscall(
+            libc::SYS_statx,
+            libc::AT_FDCWD,
+            c"/".as_ptr(),
+            libc::AT_STATX_DONT_SYNC,
+            mask,
+            &raw mut found,
+        )
+    };
+    (got == 0).then_some(Root {
+        device: (found.stx_dev_major, found.stx_dev_minor),
+        inode: found.stx_ino,
+        mount: found.stx_mnt_id,
+    })
+}
+
+/// The label that a security module has given this thread; empty where there is none.
+fn label(thread: BorrowedFd<'_>) -> Vec<u8> {
+    /// The same on every architecture, from 6.8 on.
+    const LSM_GET_SELF_ATTR: c_long = 459;
+    const LSM_ATTR_CURRENT: libc::c_uint = 100;
+    let mut label = [0; 1024];
+    let mut size = u32::try_from(label.len()).unwrap_or_default();
+    // SAFETY: both results are valid places to write to, and the first is as long as the second says.
+    let got = Errno::result(unsafe {
+        libc::syscall(
+            LSM_GET_SELF_ATTR,
+            LSM_ATTR_CURRENT,
+            label.as_mut_ptr(),
+            &raw mut size,
+            0_u32,
+        )
+    });
+    match got {
+        Ok(_) => label[..(size as usize).min(label.len())].to_vec(),
+        // An older kernel, or a filter that does not know the call.
+        Err(Errno::ENOSYS | Errno::EPERM) => read_file(thread, "attr/current").unwrap_or_default(),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// The policy by which memory is taken from NUMA nodes, and the nodes.
+type MemoryPolicy = (c_int, [c_ulong; 16]);
+
+fn memory_policy() -> MemoryPolicy {
+    let mut policy: MemoryPolicy = (-1, [0; 16]);
+    let address: *const libc::c_void = std::ptr::null();
+    // SAFETY: both results are valid places to write to, and the second is as long as said, in bits.
+    unsafe {
+        libc::syscall(
+            libc::SYS_get_mempolicy,
+            &raw mut policy.0,
+            policy.1.as_mut_ptr(),
+            8 * size_of_val(&policy.1),
+            address,
+            0_u64,
+        )
+    };
+    policy
+}
+
+const ATTRIBUTES: usize = 10;
+
+/// What else is inherited and told by one call; an error, where the kernel does not know a call, is the same each time.
+fn attributes() -> [c_long; ATTRIBUTES] {
+    const PR_GET_MDWE: c_int = 66;
+    const PR_GET_MEMORY_MERGE: c_int = 68;
+    const KEYCTL_GET_KEYRING_ID: c_int = 0;
+    const KEY_SPEC_SESSION_KEYRING: c_int = -3;
+    const ASK: c_ulong = 0xffff_ffff;
+    let state = |option: c_int| {
+        // SAFETY: each of these options takes nothing, tells by the value that it returns and changes nothing.
+        (unsafe { libc::prctl(option, 0_u64, 0_u64, 0_u64, 0_u64) }).into()
+    };
+    // musl's functions for these two refuse, and its struct is larger than the kernel's.
+    let mut priority: c_int = 0;
+    // SAFETY: the result is a valid place to write to; a pid of zero is this thread.
+    unsafe { libc::syscall(libc::SYS_sched_getparam, 0, &raw mut priority) };
+    [
+        // SAFETY: this value asks and changes nothing.
+        unsafe { libc::personality(ASK) }.into(),
+        // SAFETY: the call takes integers; without the last, a keyring that is not there is not made.
+        unsafe {
+            libc::syscall(
+                libc::SYS_keyctl,
+                KEYCTL_GET_KEYRING_ID,
+                KEY_SPEC_SESSION_KEYRING,
+                0,
+            )
+        },
+        // SAFETY: the call takes an integer; a pid of zero is this thread.
+        unsafe { libc::syscall(libc::SYS_sched_getscheduler, 0) },
+        priority.into(),
+        state(libc::PR_GET_SECUREBITS),
+        state(libc::PR_GET_THP_DISABLE),
+        state(libc::PR_MCE_KILL_GET),
+        state(libc::PR_GET_TIMERSLACK),
+        state(PR_GET_MDWE),
+        state(PR_GET_MEMORY_MERGE),
+    ]
 }
 
 /// Reads a file of `/proc`, most often by one call: what it says is made anew for each.
@@ -122,8 +276,9 @@ mod tests {
         let (standing, dispositions) = read().unwrap();
         assert_eq!(read().unwrap(), (standing.clone(), dispositions));
         let lines = standing.status.split(|byte| *byte == b'\n').count() - 1;
-        // Old kernels do not count filters.
-        assert!((LINES.len() - 1..=LINES.len()).contains(&lines));
+        // Old kernels do not count filters, nor tell of both sorts of speculation.
+        assert!((LINES.len() - 3..=LINES.len()).contains(&lines));
+        assert!(standing.root.is_some());
         assert!(dispositions.umask <= 0o777);
     }
 }

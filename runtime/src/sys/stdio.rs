@@ -1,13 +1,13 @@
-//! The three standard descriptors, and the descriptors that a child inherited and was not given.
+//! The three standard descriptors.
 
 use nix::{
     errno::Errno,
-    fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open},
+    fcntl::{FcntlArg, OFlag, fcntl, open},
     sys::stat::Mode,
     unistd::fchdir,
 };
 use std::{
-    fs, io,
+    io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
 };
 
@@ -22,7 +22,8 @@ pub(crate) fn replace(number: RawFd, fd: BorrowedFd<'_>) -> io::Result<()> {
 /// Opens the other end of a pipe, of which the descriptor is the end to read from
 /// ([proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_fd.5.html)).
 pub(crate) fn open_to_write(pipe: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
+    // The process's own directory is empty once its main thread has ended.
+    let path = format!("/proc/thread-self/fd/{}", pipe.as_raw_fd());
     // Of something else than a pipe, which a peer may have sent, this could wait.
     let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     Ok(open(path.as_str(), flags, Mode::empty())?)
@@ -41,13 +42,21 @@ pub(crate) fn set_working_directory(directory: BorrowedFd<'_>) -> io::Result<()>
     Ok(fchdir(directory)?)
 }
 
-/// Takes the standard input away and leaves it to nobody: returns the descriptor under another number, closed on exec.
+/// Returns the open file of the standard input under another number, closed on exec.
 pub(crate) fn take_stdin() -> io::Result<OwnedFd> {
-    let fd = fcntl(io::stdin().as_fd(), FcntlArg::F_DUPFD_CLOEXEC(3))?;
+    duplicate_above_standard(io::stdin().as_fd())
+}
+
+/// Leads the standard input to `/dev/null`.
+pub(crate) fn replace_input_by_null() -> io::Result<()> {
+    replace(libc::STDIN_FILENO, null()?.as_fd())
+}
+
+/// Returns the same open file under a number above the standard ones, closed on exec.
+pub(super) fn duplicate_above_standard(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let fd = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(libc::STDERR_FILENO + 1))?;
     // SAFETY: the kernel has just made this descriptor for us, and nobody else knows of it.
-    let taken = unsafe { OwnedFd::from_raw_fd(fd) };
-    replace(libc::STDIN_FILENO, null()?.as_fd())?;
-    Ok(taken)
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Opens `/dev/null`, closed on exec.
@@ -87,31 +96,6 @@ pub(crate) fn fill_gaps() -> io::Result<()> {
             // It gets the lowest number that is free, which is this one. Not closed on exec: what is run from here needs its
             // standard descriptors too. It is one of those now, and they are never closed.
             let _ = open("/dev/null", OFlag::O_RDWR, Mode::empty())?.into_raw_fd();
-        }
-    }
-    Ok(())
-}
-
-/// Closes what this process inherited through exec and nobody in it knows of: every descriptor above the standard ones that
-/// is not closed on exec.
-///
-/// What survived the exec has no such flag, and what this process has opened since, for itself or in a library, has.
-/// Only for a process that has just been started and has one thread.
-pub(crate) fn close_inherited() -> io::Result<()> {
-    let numbers: Vec<RawFd> = fs::read_dir("/proc/self/fd")?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|number| *number > libc::STDERR_FILENO)
-        .collect();
-    for number in numbers {
-        // SAFETY: the borrow is used once, to ask for flags, and a number that is closed by now (that of the listing)
-        // is answered by an error.
-        let fd = unsafe { BorrowedFd::borrow_raw(number) };
-        let Ok(flags) = fcntl(fd, FcntlArg::F_GETFD) else {
-            continue;
-        };
-        if !FdFlag::from_bits_retain(flags).contains(FdFlag::FD_CLOEXEC) {
-            // SAFETY: nothing in this process owns the descriptor: it came through exec, and `main` has not begun.
-            drop(unsafe { OwnedFd::from_raw_fd(number) });
         }
     }
     Ok(())

@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::{
     cell::RefCell,
     fmt,
+    mem::ManuallyDrop,
     ops::{Deref, DerefMut},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
@@ -118,7 +119,14 @@ enum Table {
 }
 
 thread_local! {
-    static TABLE: RefCell<Table> = const { RefCell::new(Table::None) };
+    /// It has no destructor, so that it is there to the very end of the thread: the destructor of another thread-local may send a message.
+    /// None is needed, since each passage gives back what it took.
+    static TABLE: RefCell<ManuallyDrop<Table>> = const { RefCell::new(ManuallyDrop::new(Table::None)) };
+}
+
+/// Sets the table of this thread, and returns the one before.
+fn exchange(table: Table) -> Table {
+    ManuallyDrop::into_inner(TABLE.replace(ManuallyDrop::new(table)))
 }
 
 /// The span in which `Fd` finds the descriptors of one message; its end gives them back, also when serde panics.
@@ -136,7 +144,7 @@ enum Home<'a> {
 
 impl<'a> Passage<'a> {
     pub(super) fn outward(fds: &'a mut Vec<OwnedFd>) -> Self {
-        let before = TABLE.replace(Table::Outward(std::mem::take(fds)));
+        let before = exchange(Table::Outward(std::mem::take(fds)));
         Self {
             home: Home::Outward(fds),
             before,
@@ -144,7 +152,7 @@ impl<'a> Passage<'a> {
     }
 
     pub(super) fn inward(fds: &'a mut Vec<Option<OwnedFd>>) -> Self {
-        let before = TABLE.replace(Table::Inward(std::mem::take(fds)));
+        let before = exchange(Table::Inward(std::mem::take(fds)));
         Self {
             home: Home::Inward(fds),
             before,
@@ -152,14 +160,14 @@ impl<'a> Passage<'a> {
     }
 
     fn with<R>(act: impl FnOnce(&mut Table) -> R) -> R {
-        TABLE.with_borrow_mut(act)
+        TABLE.with_borrow_mut(|table| act(table))
     }
 }
 
 impl Drop for Passage<'_> {
     fn drop(&mut self) {
         let before = std::mem::replace(&mut self.before, Table::None);
-        match (TABLE.replace(before), &mut self.home) {
+        match (exchange(before), &mut self.home) {
             (Table::Outward(fds), Home::Outward(home)) => **home = fds,
             (Table::Inward(fds), Home::Inward(home)) => **home = fds,
             _ => {}

@@ -9,9 +9,10 @@ use crate::sys::{
     wait::{self, For},
 };
 use std::{
+    fmt,
     io::{self, IoSlice},
     os::fd::{BorrowedFd, OwnedFd},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// One message on the socket between a parent and its child.
@@ -32,6 +33,30 @@ pub(crate) struct Line<'a> {
     pub(crate) peer: Option<BorrowedFd<'a>>,
     /// How long the other side may make no progress at all.
     pub(crate) stall: Option<Duration>,
+    /// Until when everything has to be done, whatever the progress.
+    pub(crate) until: Option<Instant>,
+    /// Is asked why the other side makes no progress, each time that it has made none for [`LOOK`].
+    pub(crate) watch: Option<&'a dyn Watch>,
+}
+
+/// How often a line without progress has its [`Watch`] look at the other side.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Knows what the other side of a line is doing.
+pub(crate) trait Watch: fmt::Debug {
+    /// Says why the other side makes no progress.
+    fn look(&self) -> Look;
+}
+
+/// Why the other side of a line makes no progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// It is slow.
+    Slow,
+    /// It runs code of the user's, which may take as long as the user lets it.
+    Busy,
+    /// It is stopped: waiting for it is in vain. The error is [`io::ErrorKind::ResourceBusy`].
+    Stopped,
 }
 
 /// Why a frame was not sent.
@@ -49,7 +74,36 @@ impl From<Unsent> for io::Error {
 }
 
 /// Kind, length of the bytes, number of descriptors: each in eight bytes, little-endian.
-pub(super) const HEADER: usize = 24;
+pub(crate) const HEADER: usize = 24;
+
+/// What a frame begins with.
+pub(crate) const fn header(kind: u8, length: u64, fds: u64) -> [u8; HEADER] {
+    let fields = [
+        (kind as u64).to_le_bytes(),
+        length.to_le_bytes(),
+        fds.to_le_bytes(),
+    ];
+    let mut header = [0; HEADER];
+    let mut at = 0;
+    while at < HEADER {
+        header[at] = fields[at / 8][at % 8];
+        at += 1;
+    }
+    header
+}
+
+impl<'a> Line<'a> {
+    /// A line whose other side is waited for without limit.
+    pub(crate) fn on(socket: BorrowedFd<'a>) -> Self {
+        Self {
+            socket,
+            peer: None,
+            stall: None,
+            until: None,
+            watch: None,
+        }
+    }
+}
 
 impl Line<'_> {
     /// Sends one frame.
@@ -65,14 +119,7 @@ impl Line<'_> {
         fds: &[OwnedFd],
     ) -> Result<(), Unsent> {
         let length = bytes[0].len() as u64 + bytes[1].len() as u64;
-        let mut header = [0; HEADER];
-        for (field, value) in
-            header
-                .chunks_exact_mut(8)
-                .zip([u64::from(kind), length, fds.len() as u64])
-        {
-            field.copy_from_slice(&value.to_le_bytes());
-        }
+        let header = header(kind, length, fds.len() as u64);
         let mut in_part = false;
         let mut send_more = |bytes: &[IoSlice<'_>], fds| {
             let count = self.send_some(bytes, fds);
@@ -130,17 +177,31 @@ impl Line<'_> {
 
     /// Waits until the socket is ready; returns whether the other side is still there.
     pub(super) fn wait(&self, what: For) -> io::Result<bool> {
-        let deadline = self.stall.and_then(wait::deadline);
-        let ready = match self.peer {
-            Some(peer) => {
-                wait::until_ready(&[(self.socket, what), (peer, For::Reading)], deadline)?
+        let mut stalled = self.stall.and_then(wait::deadline);
+        loop {
+            let look = self.watch.and_then(|_| wait::deadline(LOOK));
+            let deadline = [stalled, self.until, look].into_iter().flatten().min();
+            let ready = match self.peer {
+                Some(peer) => {
+                    wait::until_ready(&[(self.socket, what), (peer, For::Reading)], deadline)?
+                }
+                None => wait::until_ready(&[(self.socket, what)], deadline)?,
+            };
+            match ready[..] {
+                [true, ..] => return Ok(true),
+                [_, true] => return Ok(false),
+                _ => {}
             }
-            None => wait::until_ready(&[(self.socket, what)], deadline)?,
-        };
-        match ready[..] {
-            [true, ..] => Ok(true),
-            [_, true] => Ok(false),
-            _ => Err(io::ErrorKind::TimedOut.into()),
+            match self.watch.map(Watch::look) {
+                Some(Look::Busy) => stalled = self.stall.and_then(wait::deadline),
+                Some(Look::Stopped) => return Err(io::ErrorKind::ResourceBusy.into()),
+                Some(Look::Slow) | None => {}
+            }
+            let now = Instant::now();
+            let is_over = |moment: Option<Instant>| moment.is_some_and(|moment| moment <= now);
+            if is_over(stalled) || is_over(self.until) {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
         }
     }
 }
@@ -154,18 +215,17 @@ pub(super) fn invalid(why: &'static str) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{HEADER, Line, MAX_FDS};
+    use super::{HEADER, Line, Look, MAX_FDS, Watch};
     use crate::sys::socket;
     use std::{
-        fs::File, io, io::Write, os::fd::AsFd, os::fd::OwnedFd, os::unix::net::UnixStream, thread,
-        time::Duration,
+        cell::RefCell, fs::File, io, io::Write, os::fd::AsFd, os::fd::OwnedFd,
+        os::unix::net::UnixStream, thread, time::Duration,
     };
 
     fn line(socket: &OwnedFd) -> Line<'_> {
         Line {
-            socket: socket.as_fd(),
-            peer: None,
             stall: Some(Duration::from_secs(20)),
+            ..Line::on(socket.as_fd())
         }
     }
 
@@ -220,6 +280,41 @@ mod tests {
             line(&here).receive().unwrap_err().kind(),
             io::ErrorKind::UnexpectedEof
         );
+    }
+
+    /// Says each time why the peer makes no progress, and has it make some after that.
+    #[derive(Debug)]
+    struct Looks<'a>(RefCell<Vec<Look>>, &'a OwnedFd);
+
+    impl Watch for Looks<'_> {
+        fn look(&self) -> Look {
+            let mut looks = self.0.borrow_mut();
+            let look = looks.pop().unwrap();
+            if looks.is_empty() {
+                line(self.1).send(7, &[], &[]).unwrap();
+            }
+            look
+        }
+    }
+
+    #[test]
+    fn line_waits_as_long_as_the_peer_is_busy() {
+        let stall = Some(Duration::from_millis(1500));
+        let receive = |looks: &[Look]| {
+            let (here, there) = socket::pair().unwrap();
+            let watch = Looks(RefCell::new(looks.to_vec()), &there);
+            let line = Line {
+                stall,
+                watch: Some(&watch),
+                ..Line::on(here.as_fd())
+            };
+            line.receive().map(|frame| frame.unwrap().kind)
+        };
+        assert_eq!(receive(&[Look::Busy; 3]).unwrap(), 7);
+        let slow = receive(&[Look::Slow; 3]).unwrap_err();
+        assert_eq!(slow.kind(), io::ErrorKind::TimedOut);
+        let stopped = receive(&[Look::Stopped; 3]).unwrap_err();
+        assert_eq!(stopped.kind(), io::ErrorKind::ResourceBusy);
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(crate) use codec::{decode, encode};
 pub use fd::Fd;
 #[cfg(feature = "net")]
 pub(crate) use flat::{flatten, unflatten};
-pub(crate) use frame::{Frame, Line, Unsent};
+pub(crate) use frame::{Frame, HEADER, Line, Look, Unsent, Watch, header};
 pub(crate) use inbox::{Inbox, Progress, Until};
 pub(crate) use label::Label;
 pub use message::{Incoming, Outgoing};

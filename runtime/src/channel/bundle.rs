@@ -1,0 +1,72 @@
+//! Bundles: any number of descriptors, in the place of a few.
+//!
+//! A packet carries so many descriptors and no more, and a message of several packets could arrive in part. So where they are more,
+//! they are put into sockets that nobody else has, and the other ends of those go in the packet. What is in a socket that is itself on
+//! its way stays there until somebody takes it out, or the kernel sees that nobody can any more.
+
+use crate::sys::socket::{self, MAX_FDS};
+use nix::errno::Errno;
+use std::{
+    io::{self, IoSlice, IoSliceMut},
+    os::fd::{AsFd, OwnedFd},
+};
+
+/// How many descriptors go without a bundle.
+pub(super) const MOST: usize = MAX_FDS;
+
+/// Ties descriptors into bundles, no more than go with one packet.
+pub(super) fn tie(fds: &[OwnedFd]) -> io::Result<Vec<OwnedFd>> {
+    let mut bundles = Vec::new();
+    let mut open: Option<OwnedFd> = None;
+    for packet in fds.chunks(MAX_FDS) {
+        if let Some(end) = &open {
+            match send(end, packet) {
+                Ok(()) => continue,
+                // It is full.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let (end, bundle) = socket::packet_pair()?;
+        send(&end, packet).map_err(|error| match error.kind() {
+            // A socket that has no room for anything.
+            io::ErrorKind::WouldBlock => Errno::ENOBUFS.into(),
+            _ => error,
+        })?;
+        bundles.push(bundle);
+        open = Some(end);
+    }
+    if bundles.len() > MOST {
+        return Err(Errno::E2BIG.into());
+    }
+    Ok(bundles)
+}
+
+fn send(end: &OwnedFd, fds: &[OwnedFd]) -> io::Result<()> {
+    socket::try_send(end.as_fd(), &[IoSlice::new(&[0])], fds)?;
+    Ok(())
+}
+
+/// Returns the descriptors that are in bundles.
+pub(super) fn untie(bundles: Vec<OwnedFd>) -> io::Result<Vec<OwnedFd>> {
+    let mut fds = Vec::new();
+    for bundle in bundles {
+        loop {
+            let mut byte = [0];
+            let mut buffer = [IoSliceMut::new(&mut byte)];
+            let received = socket::try_receive(bundle.as_fd(), &mut buffer, &mut fds);
+            let received = received.map_err(|error| match error.raw_os_error() {
+                // Whoever has tied it keeps its end, or it is none.
+                Some(libc::EAGAIN | libc::ENOTSOCK) => io::ErrorKind::InvalidData.into(),
+                _ => error,
+            })?;
+            if received.is_short {
+                return Err(Errno::EMFILE.into());
+            }
+            if received.bytes == 0 {
+                break;
+            }
+        }
+    }
+    Ok(fds)
+}

@@ -1,0 +1,131 @@
+//! The backtrace of a panic: whether one is wanted, and which part of it is the user's.
+
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    env,
+    fmt::Write,
+    sync::atomic::{AtomicU8, Ordering},
+};
+
+/// What [`Builder::backtrace`](crate::Builder::backtrace) has said of this process.
+static WANTED: AtomicU8 = AtomicU8::new(ASK);
+
+const ASK: u8 = 0;
+const NEVER: u8 = 1;
+const ALWAYS: u8 = 2;
+
+/// Says whether panics of this process have a backtrace; `None` leaves it to the environment.
+pub(super) fn want(backtrace: Option<bool>) {
+    let wanted = match backtrace {
+        None => ASK,
+        Some(false) => NEVER,
+        Some(true) => ALWAYS,
+    };
+    WANTED.store(wanted, Ordering::Relaxed);
+}
+
+/// Captures where this thread is, if that is wanted. The names of the functions are left to [`resolve`].
+pub(super) fn capture() -> Option<Backtrace> {
+    let backtrace = match WANTED.load(Ordering::Relaxed) {
+        NEVER => return None,
+        ALWAYS => Backtrace::force_capture(),
+        _ => Backtrace::capture(),
+    };
+    (backtrace.status() == BacktraceStatus::Captured).then_some(backtrace)
+}
+
+/// Whether std prints a backtrace with the message of a panic.
+pub(super) fn is_printed() -> bool {
+    env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0")
+}
+
+/// Runs a function of the user's. What calls this is left out of backtraces, of ours as of std's, which knows the name.
+#[inline(never)]
+pub(crate) fn __rust_begin_short_backtrace<T>(function: impl FnOnce() -> T) -> T {
+    let result = function();
+    // Keeps this from being a tail call, which would leave no frame.
+    std::hint::black_box(());
+    result
+}
+
+/// Finds the names of the functions, and leaves out what is not the user's: the beginning of the panic, the start of the process.
+pub(super) fn resolve(backtrace: &Backtrace) -> String {
+    let text = backtrace.to_string();
+    let mut frames: Vec<String> = Vec::new();
+    for line in text.lines() {
+        match (number(line), frames.last_mut()) {
+            (Some(name), _) => frames.push(name.to_owned()),
+            (None, Some(frame)) => {
+                frame.push('\n');
+                frame.push_str(line);
+            }
+            (None, None) => {}
+        }
+    }
+    let mut text = String::new();
+    for (number, frame) in users(&frames).iter().enumerate() {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{number:4}: {frame}");
+    }
+    text
+}
+
+/// The rest of a line that begins a frame: `   7: name`.
+fn number(line: &str) -> Option<&str> {
+    let (number, name) = line.split_once(": ")?;
+    number.trim_start().parse::<u32>().ok()?;
+    Some(name)
+}
+
+/// The frames between the panic and the start of the process; all of them where neither is found, as without symbols.
+fn users(frames: &[String]) -> &[String] {
+    let is = |frame: &String, names: &[&str]| names.iter().any(|name| frame.contains(name));
+    let end = frames
+        .iter()
+        .position(|frame| is(frame, &["__rust_begin_short_backtrace"]))
+        .unwrap_or(frames.len());
+    let frames = &frames[..end];
+    let raised = frames
+        .iter()
+        .rposition(|frame| is(frame, &["rust_begin_unwind", "std::panicking::begin_panic"]))
+        .map_or(0, |place| place + 1);
+    let frames = &frames[raised..];
+    let core = frames
+        .iter()
+        .position(|frame| !is(frame, &["core::panicking::", "std::panic::panic_any"]))
+        .unwrap_or(frames.len());
+    let frames = &frames[core..];
+    let ours = frames.iter().rposition(|frame| {
+        !is(
+            frame,
+            &["Process>::__run", "core::ops::function::", "procession::"],
+        )
+    });
+    &frames[..ours.map_or(0, |place| place + 1)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::users;
+
+    #[test]
+    fn frames_of_the_user_are_left() {
+        let frames = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let all = frames(&[
+            "std::backtrace_rs::trace",
+            "procession::start::panic::Seen::new",
+            "__rustc[1]::rust_begin_unwind",
+            "core::panicking::panic_fmt",
+            "core::panicking::panic_bounds_check",
+            "app::inner",
+            "app::task",
+            "<app::task as procession::process::definition::Process>::__run",
+            "procession::start::backtrace::__rust_begin_short_backtrace",
+            "main",
+        ]);
+        assert_eq!(users(&all), frames(&["app::inner", "app::task"]));
+        let unknown = frames(&["<unknown>", "<unknown>"]);
+        assert_eq!(users(&unknown), unknown);
+        assert_eq!(users(&[]), frames(&[]));
+    }
+}
