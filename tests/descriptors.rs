@@ -162,7 +162,7 @@ fn descriptors_that_nobody_asked_for_are_closed() {
         let mut stranger = Options::new().connect_over(there).unwrap();
         stranger.send(&writer).unwrap();
         drop(writer);
-        assert_eq!(kind(options().accept_over(here)), ErrorKind::Protocol);
+        assert_eq!(kind(options().accept_over(here)), ErrorKind::NoKey);
         assert_eq!(read_to_end(reader), "");
         drop(stranger);
         assert_eq!(descriptors(), before);

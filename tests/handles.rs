@@ -2,13 +2,20 @@
 
 #![allow(missing_docs, reason = "a test")]
 
+use nix::{
+    libc,
+    sched::{CloneFlags, unshare},
+};
 use procession::{
     Builder, Child, JoinErrorKind, StartMethod, Stdio, children, join_all, process, wait_any,
 };
 use procession_tests::{
-    alone, child_ids, descriptors, eventually, read_to_end, state, threads, under_each_method,
+    DEADLINE, alone, change, child_ids, descriptors, eventually, read_to_end, state, threads,
+    under_each_method,
 };
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 use std::{
+    fs,
     io::{Read, Write},
     os::{fd::AsFd, unix::process::ExitStatusExt},
     process::ChildStdin,
@@ -226,47 +233,137 @@ fn descriptor_of_a_child_tells_of_its_end() {
     });
 }
 
+/// Whether the kernel keeps the status of a process that somebody has reaped, as Linux 6.15 does.
+fn keeps_statuses() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let numbers = release.split(|char: char| !char.is_ascii_digit());
+    let numbers: Vec<u32> = numbers.map_while(|number| number.parse().ok()).collect();
+    numbers[..2] >= [6, 15][..]
+}
+
+#[process]
+fn exits() {
+    std::process::exit(3)
+}
+
+#[process]
+fn ends_by_a_signal() {
+    nix::sys::signal::raise(nix::sys::signal::SIGUSR1).unwrap();
+}
+
+#[process]
+fn returns() -> u32 {
+    3
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Reaping {
+    ByWaitpid,
+    ByTheKernel,
+}
+
+/// Has somebody else reap a child.
+fn reaped<P: procession::Process>(
+    process: P,
+    reaping: Reaping,
+    method: StartMethod,
+) -> Child<P::Output> {
+    change::ends_ignored(reaping == Reaping::ByTheKernel);
+    let child = Builder::new().start_method(method).spawn(process).unwrap();
+    let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+    // It returns when the child has ended, in either case.
+    let waited = nix::sys::wait::waitpid(pid, None);
+    assert_eq!(waited.is_ok(), reaping == Reaping::ByWaitpid);
+    change::ends_ignored(false);
+    child
+}
+
 #[test]
 fn process_reaped_by_somebody_else_is_told() {
-    #[process]
-    fn exits() {
-        std::process::exit(3)
-    }
-    #[process]
-    fn returns() -> u32 {
-        3
-    }
     let _alone = alone();
     under_each_method(|method| {
-        let child = Builder::new()
-            .start_method(method)
-            .spawn(exits::new())
-            .unwrap();
-        let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
-        nix::sys::wait::waitpid(pid, None).unwrap();
-        let error = child.join().unwrap_err();
-        assert_eq!(
-            (error.kind(), error.status()),
-            (JoinErrorKind::Exited, None)
-        );
-        assert!(
-            error
-                .to_string()
-                .ends_with("ended without a value, and somebody else has reaped it"),
-            "{error}"
-        );
+        for reaping in [Reaping::ByWaitpid, Reaping::ByTheKernel] {
+            let error = reaped(exits::new(), reaping, method).join().unwrap_err();
+            assert_eq!(error.kind(), JoinErrorKind::Exited);
+            let status = error.status().and_then(|status| status.code());
+            assert_eq!(status, keeps_statuses().then_some(3));
+            if !keeps_statuses() {
+                let words = "ended without a value, and somebody else has reaped it";
+                assert!(error.to_string().ends_with(words), "{error}");
+            }
 
-        // The value is there all the same.
-        let child = Builder::new()
-            .start_method(method)
-            .spawn(returns::new())
-            .unwrap();
-        let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
-        nix::sys::wait::waitpid(pid, None).unwrap();
-        let handle = child.handle();
-        assert_eq!(child.join().unwrap(), 3);
-        assert_eq!(handle.wait().unwrap_err().raw_os_error(), Some(10));
+            let child = reaped(ends_by_a_signal::new(), reaping, method);
+            let error = child.join().unwrap_err();
+            assert_eq!(error.signal(), keeps_statuses().then_some(libc::SIGUSR1));
+
+            // The value is there all the same.
+            let child = reaped(returns::new(), reaping, method);
+            let handle = child.handle();
+            assert_eq!(child.join().unwrap(), 3);
+            match handle.wait() {
+                Ok(status) => assert!(keeps_statuses() && status.success()),
+                Err(error) => assert_eq!(error.raw_os_error(), Some(libc::ECHILD)),
+            }
+            // There is nobody to be signalled, and that is no error.
+            handle.kill().unwrap();
+        }
     });
+}
+
+/// Kills a process that has been reaped, and whose id is another's by now, where there are no pidfds.
+#[process]
+fn kill_a_number() -> Option<bool> {
+    let rules = [(libc::SYS_pidfd_open, Vec::new())].into_iter().collect();
+    let filter = SeccompFilter::new(
+        rules,
+        SeccompAction::Allow,
+        SeccompAction::Errno(libc::ENOSYS.cast_unsigned()),
+        TargetArch::try_from(std::env::consts::ARCH).unwrap(),
+    );
+    let program = BpfProgram::try_from(filter.unwrap()).unwrap();
+    seccompiler::apply_filter(&program).unwrap();
+    let child = start(StartMethod::Spawn);
+    let (id, handle) = (child.id(), child.handle());
+    let pid = nix::unistd::Pid::from_raw(id.try_into().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::SIGKILL).unwrap();
+    nix::sys::wait::waitpid(pid, None).unwrap();
+    fs::write("/proc/sys/kernel/ns_last_pid", (id - 1).to_string()).ok()?;
+    let mut other = std::process::Command::new("cat")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .ok()?;
+    if other.id() != id {
+        let _ = other.kill();
+        let _ = other.wait();
+        return None;
+    }
+    handle.kill().unwrap();
+    let answers = other.stdin.take().unwrap().write_all(b"!").is_ok()
+        && other.stdout.take().unwrap().read(&mut [0]).unwrap() == 1;
+    other.wait().unwrap();
+    Some(answers)
+}
+
+#[process]
+fn kill_a_number_in_a_namespace() -> Option<bool> {
+    // It takes a right that not every machine gives.
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID).ok()?;
+    let builder = Builder::new().start_method(StartMethod::Spawn);
+    builder.spawn(kill_a_number::new()).unwrap().join().unwrap()
+}
+
+#[test]
+fn handle_of_nobody_signals_nobody() {
+    let _alone = alone();
+    let apart = Builder::new()
+        .start_method(StartMethod::Spawn)
+        .timeout(DEADLINE);
+    let child = apart.spawn(kill_a_number_in_a_namespace::new()).unwrap();
+    match child.join().unwrap() {
+        Some(lives) => assert!(lives, "another process was killed"),
+        None => eprintln!("ids cannot be given out anew here: nothing is tested"),
+    }
 }
 
 #[test]

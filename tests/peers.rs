@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, reason = "a test")]
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use procession::net::{Client, Error, ErrorKind, Options, Stream};
 use procession_tests::{
     DEADLINE,
@@ -11,7 +12,7 @@ use procession_tests::{
 use std::{
     io::{self, Read, Write},
     net::Shutdown,
-    os::unix::net::UnixStream,
+    os::{fd::AsFd, unix::net::UnixStream},
     thread,
     time::{Duration, Instant},
 };
@@ -79,7 +80,26 @@ fn one_side_without_a_key_does_not_get_in() {
                 assert_eq!(client.recv_bytes().unwrap(), b"#FAILURE#");
             },
         );
-        assert_eq!(kind(server), ErrorKind::Protocol);
+        assert_eq!(kind(server), ErrorKind::NoKey);
+
+        let (here, there) = UnixStream::pair().unwrap();
+        let mut server = Options::new().accept_over(there).unwrap();
+        server.send_bytes(b"welcome").unwrap();
+        assert_eq!(kind(options().connect_over(here)), ErrorKind::NoKey);
+
+        // One that says nothing cannot be told from one that is slow, but what is missing can be said.
+        let hasty = options().handshake_timeout(SHORT);
+        let (here, _there) = UnixStream::pair().unwrap();
+        let error = hasty.connect_over(here.try_clone().unwrap()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        let words = "the handshake failed: it took longer than 100ms: no challenge came, \
+                     which a listener without a key sends to nobody";
+        assert_eq!(error.to_string(), words);
+        let error = hasty.accept_over(here).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        let words = "the handshake failed: it took longer than 100ms: the peer did not answer \
+                     the challenge, which a client without a key never does";
+        assert_eq!(error.to_string(), words);
     });
 }
 
@@ -208,7 +228,7 @@ fn nonsense_is_a_typed_error() {
             (&257_u32.to_be_bytes(), ErrorKind::TooLarge),
             (&256_u32.to_be_bytes(), ErrorKind::Truncated),
             (&[0, 0, 0], ErrorKind::Truncated),
-            (&frame(b""), ErrorKind::Protocol),
+            (&frame(b""), ErrorKind::NoKey),
             (&frame(&[b'#'; 256]), ErrorKind::Protocol),
             (&frame(b"#WELCOME#"), ErrorKind::Protocol),
             (&frame(b"#CHALLENGE#"), ErrorKind::Protocol),
@@ -293,6 +313,174 @@ fn bad_clients_do_not_end_a_listener() {
             assert!(failed <= 2, "{failed}");
         });
     });
+}
+
+#[test]
+fn silent_clients_keep_nobody_waiting() {
+    within(DEADLINE, || {
+        over_each_family(|address| {
+            let listener = options().bind(&address).unwrap();
+            let address = listener.local_address();
+            let silent = [(); 10].map(|()| Client::connect(address).unwrap());
+            for _ in 0..3 {
+                let (connected, accepted) =
+                    both(|| options().connect(address), || listener.accept());
+                assert!(connected.is_ok() && accepted.is_ok());
+                // Nor is a time that was set exceeded for them.
+                assert!(listener.accept_timeout(SHORT).unwrap().is_none());
+            }
+            // Dropping it ends their connections as well.
+            drop(listener);
+            for mut client in silent {
+                assert!(client.recv_bytes().unwrap().starts_with(b"#CHALLENGE#"));
+                assert_eq!(kind(client.recv_bytes()), ErrorKind::Closed);
+            }
+        });
+    });
+}
+
+#[test]
+fn client_that_dribbles_keeps_nobody_waiting() {
+    within(DEADLINE, || {
+        over_each_family(|address| {
+            let listener = options().bind(&address).unwrap();
+            let address = listener.local_address();
+            let (reader, writer) = UnixStream::pair().unwrap();
+            let mut slow = Client::connect(address).unwrap();
+            thread::scope(|scope| {
+                scope.spawn(move || {
+                    // A length, and then one byte after the other of a message that never ends.
+                    slow.send_bytes_timeout(&[b'#'; 10], LONG).unwrap();
+                    reader
+                        .set_read_timeout(Some(Duration::from_millis(1)))
+                        .unwrap();
+                    while (&reader).read(&mut [0]).is_err() {
+                        let _ = slow.send_bytes(b"#");
+                    }
+                });
+                let (connected, accepted) = both(
+                    || options().connect(address),
+                    || loop {
+                        match listener.accept() {
+                            Ok(stream) => break stream,
+                            Err(error) => assert_ne!(error.kind(), ErrorKind::TimedOut),
+                        }
+                    },
+                );
+                drop((connected.unwrap(), accepted, writer));
+            });
+        });
+    });
+}
+
+#[test]
+fn oldest_client_makes_room_for_others() {
+    within(DEADLINE, || {
+        let listener = options()
+            .bind(procession::net::Address::from_abstract_name(
+                procession_tests::net::unique(),
+            ))
+            .unwrap();
+        let address = listener.local_address();
+        let connect = || Client::connect(address).unwrap();
+        let mut silent = Vec::new();
+        for _ in 0..128 {
+            silent.push(connect());
+            assert!(listener.accept_timeout(Duration::ZERO).unwrap().is_none());
+        }
+        silent.push(connect());
+        let refused = listener.accept_timeout(Duration::ZERO);
+        assert_eq!(kind(refused), ErrorKind::TooManyClients);
+        silent[0].recv_bytes().unwrap();
+        assert_eq!(kind(silent[0].recv_bytes()), ErrorKind::Closed);
+        let (connected, accepted) = both(
+            || options().connect(address),
+            || listener.incoming().next().unwrap(),
+        );
+        assert!(connected.is_ok() && accepted.is_ok());
+    });
+}
+
+#[test]
+fn descriptor_tells_when_accepting_gets_on() {
+    within(DEADLINE, || {
+        over_each_family(|address| {
+            let listener = options().bind(&address).unwrap();
+            let address = listener.local_address();
+            let _silent = Client::connect(address).unwrap();
+            let (connected, accepted) = both(
+                || options().connect(address),
+                || loop {
+                    let mut polled = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+                    poll(&mut polled, PollTimeout::NONE).unwrap();
+                    if let Some(stream) = listener.accept_timeout(Duration::ZERO).unwrap() {
+                        break stream;
+                    }
+                },
+            );
+            let (_connected, _accepted) = (connected.unwrap(), accepted);
+            let mut polled = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+            assert_eq!(poll(&mut polled, PollTimeout::ZERO), Ok(0));
+        });
+    });
+}
+
+#[test]
+fn several_threads_accept_beside_silent_clients() {
+    within(DEADLINE, || {
+        over_each_family(|address| {
+            let listener = options().bind(&address).unwrap();
+            let address = listener.local_address();
+            let _silent = [(); 4].map(|()| Client::connect(address).unwrap());
+            thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| listener.accept().unwrap().send("welcome").unwrap());
+                    scope.spawn(|| {
+                        let mut stream = options().connect(address).unwrap();
+                        assert_eq!(stream.recv::<String, _>().unwrap(), "welcome");
+                    });
+                }
+            });
+        });
+    });
+}
+
+/// Each sentence of an error and its sources.
+fn sentences(error: &dyn std::error::Error) -> Vec<String> {
+    let mut sentences = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(error) = next {
+        sentences.push(error.to_string());
+        next = error.source();
+    }
+    sentences
+}
+
+#[test]
+fn no_sentence_of_an_error_stands_twice() {
+    let (here, there) = UnixStream::pair().unwrap();
+    drop(there);
+    let errors = [
+        Client::connect(procession::net::Address::from_abstract_name("nobody")).unwrap_err(),
+        "nowhere".parse::<procession::net::Address>().unwrap_err(),
+        options().connect_over(here).unwrap_err(),
+        options().connect_over(io::pipe().unwrap().0).unwrap_err(),
+    ];
+    for error in errors {
+        let shown = format!("{error:?}");
+        for sentence in sentences(&error) {
+            assert!(shown.contains(&sentence.replace('"', "\\\"")), "{shown}");
+        }
+        let converted: Box<dyn std::error::Error> = Box::new(procession::Error::from(error));
+        let sentences = sentences(&*converted);
+        for (place, sentence) in sentences.iter().enumerate() {
+            let mut others = sentences[..place].iter();
+            assert!(
+                !others.any(|other| other.contains(sentence)),
+                "{sentences:?}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! What holds its standard output open is what still lives; a child waits for a line on the standard input.
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use procession::{Builder, Child, Stdio, process, set_exit_grace};
 use std::{
     io::{self, Write},
@@ -16,6 +17,17 @@ fn wait_for_line() {
         .read_line(&mut line)
         .expect("the standard input can be read");
     println!("child got {}", line.trim());
+}
+
+#[process]
+fn wait_for_end_of_input() {
+    let parent = std::os::unix::process::parent_id();
+    io::Read::read_to_end(&mut io::stdin(), &mut Vec::new()).expect("the input can be read");
+    if std::os::unix::process::parent_id() == parent {
+        println!("with parent");
+    } else {
+        println!("without parent");
+    }
 }
 
 #[process]
@@ -95,6 +107,25 @@ fn main() {
         }
         "dropped" => {
             drop((start_daemons(), start_child()));
+            said();
+        }
+        "crowd" => {
+            let start = |_| {
+                Builder::new()
+                    .stdin(Stdio::inherit())
+                    .spawn(wait_for_end_of_input::new())
+                    .expect("it starts")
+            };
+            let _children: Vec<_> = (0..20).map(start).collect();
+            said();
+            let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("it can be asked for");
+            setrlimit(Resource::RLIMIT_NOFILE, 0, hard).expect("limits can be lowered");
+        }
+        "stopped" => {
+            let (deaf, daemon) = start_daemons();
+            for child in [deaf, daemon] {
+                child.signal(nix::libc::SIGSTOP).expect("it is ours");
+            }
             said();
         }
         "detached" => {

@@ -48,6 +48,14 @@ pub enum ErrorKind {
     WeakDigest,
     /// The peer sent a challenge back that this side, or a client with the same key, has made, to be given the answer to it.
     Reflected,
+    /// The peer seems to have no key, where this side has one: its first message is one of its own, and no part of a handshake.
+    ///
+    /// A peer without a key that only waits for messages is not known by anything: the handshake ends by
+    /// [`TimedOut`](Self::TimedOut), or [`Closed`](Self::Closed).
+    NoKey,
+    /// The listener turned the client away before the handshake was over, to make room for others: more than 128 were in theirs, or
+    /// this process has no more descriptors.
+    TooManyClients,
     /// What the peer sent is not of this protocol.
     Protocol,
     /// The peer announced a longer message than is [allowed](super::Options::max_message).
@@ -103,6 +111,11 @@ impl Error {
         self.0.in_handshake = true;
         self.0.peer = peer.cloned();
         self
+    }
+
+    /// Whether it has ended a handshake: it concerns one peer, and not a listener.
+    pub(super) fn is_of_handshake(&self) -> bool {
+        self.0.in_handshake
     }
 
     /// Returns what sort of failure this is.
@@ -178,7 +191,9 @@ impl From<Error> for io::Error {
             ErrorKind::WrongKey
             | ErrorKind::Rejected
             | ErrorKind::WeakDigest
+            | ErrorKind::NoKey
             | ErrorKind::Reflected => io::ErrorKind::PermissionDenied,
+            ErrorKind::TooManyClients => io::ErrorKind::ConnectionAborted,
             ErrorKind::Protocol | ErrorKind::TooLarge | ErrorKind::Decode => {
                 io::ErrorKind::InvalidData
             }

@@ -38,8 +38,8 @@ pub(super) enum Side {
 }
 
 /// One side of a handshake: it is given what the other side has said, and says what is to be answered.
-pub(super) struct Handshake<'a> {
-    key: &'a AuthKey,
+pub(super) struct Handshake {
+    key: AuthKey,
     side: Side,
     allow_md5: bool,
     awaits: Awaits,
@@ -55,22 +55,22 @@ enum Awaits {
     Nothing,
 }
 
-impl<'a> Handshake<'a> {
+impl Handshake {
     /// Begins a handshake; the messages to be sent are appended to `out`, here and later.
     pub(super) fn new(
-        key: &'a AuthKey,
+        key: &AuthKey,
         side: Side,
         allow_md5: bool,
         out: &mut Vec<Vec<u8>>,
     ) -> Result<Self> {
         let mut bytes = [0; RANDOM];
-        random::fill(&mut bytes).map_err(|source| Error::io("no challenge to be had", source))?;
+        random::fill(&mut bytes).map_err(|source| Error::io("no challenge can be made", source))?;
         if side == Side::Client {
             let (random, place) = bytes.split_at_mut(MARK);
             place.copy_from_slice(&mark(key, random)[..RANDOM - MARK]);
         }
         let mut handshake = Self {
-            key,
+            key: key.clone(),
             side,
             allow_md5,
             awaits: Awaits::Challenge,
@@ -85,6 +85,23 @@ impl<'a> Handshake<'a> {
     /// Whether both sides have proven the key.
     pub(super) fn is_done(&self) -> bool {
         self.awaits == Awaits::Nothing
+    }
+
+    /// Says what has not come of the other side.
+    pub(super) fn missing(&self) -> &'static str {
+        match (self.awaits, self.side) {
+            (Awaits::Challenge, Side::Client) => {
+                "no challenge came, which a listener without a key sends to nobody"
+            }
+            (Awaits::Challenge, Side::Listener) => "no challenge came",
+            (Awaits::Digest, Side::Listener) => {
+                "the peer did not answer the challenge, which a client without a key never does"
+            }
+            (Awaits::Digest, Side::Client) => "the peer did not answer the challenge",
+            (Awaits::Verdict | Awaits::Nothing, _) => {
+                "the peer did not say whether it accepts the answer"
+            }
+        }
     }
 
     /// Takes the next message of the other side. What is appended to `out` is to be sent even if this fails.
@@ -125,11 +142,15 @@ impl<'a> Handshake<'a> {
     fn check(&self, message: &[u8]) -> Result<()> {
         let (digest, value) = match message.len() {
             OLD_DIGEST => (Digest::Md5, message),
-            _ => Digest::split(message)
-                .ok_or_else(|| protocol("the peer answered a challenge with something else"))?,
+            _ => Digest::split(message).ok_or_else(|| match self.side {
+                Side::Listener => {
+                    self.stranger(message, "the peer answered a challenge with something else")
+                }
+                Side::Client => protocol("the peer answered a challenge with something else"),
+            })?,
         };
         self.allow(digest)?;
-        if digest.is_of(self.key, &self.challenge, value) {
+        if digest.is_of(&self.key, &self.challenge, value) {
             Ok(())
         } else {
             Err(Error::new(ErrorKind::WrongKey, "the peer has another key"))
@@ -140,7 +161,12 @@ impl<'a> Handshake<'a> {
     fn answer(&self, message: &[u8]) -> Result<Vec<u8>> {
         let challenge = message
             .strip_prefix(CHALLENGE)
-            .ok_or_else(|| protocol("the peer sent something else than a challenge"))?;
+            .ok_or_else(|| match self.side {
+                Side::Client => {
+                    self.stranger(message, "the peer sent something else than a challenge")
+                }
+                Side::Listener => protocol("the peer sent something else than a challenge"),
+            })?;
         if challenge.len() < OLD_CHALLENGE {
             return Err(protocol("the challenge of the peer is too short"));
         }
@@ -152,12 +178,29 @@ impl<'a> Handshake<'a> {
         }
         if challenge.len() == OLD_CHALLENGE {
             self.allow(Digest::Md5)?;
-            return Ok(Digest::Md5.of(self.key, challenge));
+            return Ok(Digest::Md5.of(&self.key, challenge));
         }
         let (digest, _) = Digest::split(challenge)
             .ok_or_else(|| protocol("the peer asks for a digest that is unknown"))?;
         self.allow(digest)?;
-        Ok(digest.prefixed(&digest.of(self.key, challenge)))
+        Ok(digest.prefixed(&digest.of(&self.key, challenge)))
+    }
+
+    /// The error of a first message that is no part of a handshake.
+    fn stranger(&self, message: &[u8], what: &'static str) -> Error {
+        // What begins so is meant as a part of it, though of another.
+        if message.starts_with(b"#") || message.starts_with(b"{") {
+            return protocol(what);
+        }
+        Error::new(
+            ErrorKind::NoKey,
+            match self.side {
+                Side::Client => "the peer seems to have no key: its first message is no challenge",
+                Side::Listener => {
+                    "the peer seems to have no key: its first message is no answer to the challenge"
+                }
+            },
+        )
     }
 
     fn allow(&self, digest: Digest) -> Result<()> {
@@ -176,7 +219,7 @@ impl<'a> Handshake<'a> {
         let parts = bytes.filter(|bytes| bytes.len() == RANDOM);
         parts
             .map(|bytes| bytes.split_at(MARK))
-            .is_some_and(|(random, found)| mark(self.key, random).starts_with(found))
+            .is_some_and(|(random, found)| mark(&self.key, random).starts_with(found))
     }
 }
 
@@ -213,17 +256,14 @@ mod tests {
         AuthKey::new(b"sekret")
     }
 
-    fn begin(key: &AuthKey, side: Side, allow_md5: bool) -> (Handshake<'_>, Vec<Vec<u8>>) {
+    fn begin(key: &AuthKey, side: Side, allow_md5: bool) -> (Handshake, Vec<Vec<u8>>) {
         let mut out = Vec::new();
         let handshake = Handshake::new(key, side, allow_md5, &mut out).unwrap();
         (handshake, out)
     }
 
     /// What a side answers to one message.
-    fn tell(
-        handshake: &mut Handshake<'_>,
-        message: &[u8],
-    ) -> (Vec<Vec<u8>>, Result<(), ErrorKind>) {
+    fn tell(handshake: &mut Handshake, message: &[u8]) -> (Vec<Vec<u8>>, Result<(), ErrorKind>) {
         let mut out = Vec::new();
         let result = handshake.receive(message, &mut out);
         (out, result.map_err(|error| error.kind()))
@@ -367,7 +407,7 @@ mod tests {
     #[test]
     fn listener_answers_a_client_and_not_itself() {
         let key = key();
-        let welcome = |listener: &mut Handshake<'_>, out: &[Vec<u8>]| {
+        let welcome = |listener: &mut Handshake, out: &[Vec<u8>]| {
             let own = out[0].strip_prefix(CHALLENGE).unwrap();
             let proof = Digest::Sha256.prefixed(&Digest::Sha256.of(&key, own));
             assert_eq!(tell(listener, &proof), (vec![WELCOME.to_vec()], Ok(())));
@@ -403,13 +443,15 @@ mod tests {
         ];
         for message in odd {
             let (mut client, _) = begin(&key, Side::Client, true);
-            assert_eq!(
-                tell(&mut client, message),
-                (vec![], Err(ErrorKind::Protocol))
-            );
+            let kind = if message.starts_with(b"#") {
+                ErrorKind::Protocol
+            } else {
+                ErrorKind::NoKey
+            };
+            assert_eq!(tell(&mut client, message), (vec![], Err(kind)));
             let (mut listener, _) = begin(&key, Side::Listener, true);
             let (out, result) = tell(&mut listener, message);
-            assert_eq!((&out[0][..], result), (FAILURE, Err(ErrorKind::Protocol)));
+            assert_eq!((&out[0][..], result), (FAILURE, Err(kind)));
             assert!(!client.is_done() && !listener.is_done());
         }
         let (mut client, _) = begin(&key, Side::Client, false);

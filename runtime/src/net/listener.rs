@@ -1,7 +1,7 @@
 //! The side that is connected to.
 
 use super::{
-    Address, Error, Options, Result, Stream, address::Unix, handshake::Side, socket::Socket,
+    Address, Error, Options, Result, Stream, address::Unix, reception::Reception, socket::Socket,
 };
 use crate::{
     sys::{endpoint, wait},
@@ -28,7 +28,8 @@ use std::{
 /// that were given the listener, leave it alone. A process that is killed leaves the path behind, at which nobody can listen
 /// then until it is removed; an abstract name never stays.
 ///
-/// Its [`AsFd`] is readable when [`accept`](Self::accept) has a client to begin with. It can be given to other processes, as an argument
+/// Its [`AsFd`] is readable when a client has come or, where there is a key, has sent a part of its handshake: then
+/// [`accept_timeout`](Self::accept_timeout) with no time at all gets on. It can be given to other processes, as an argument
 /// or in a message: then all of them accept, each client being one's. Who has made a path keeps the listener for as long, and
 /// therefore gives it by reference.
 ///
@@ -54,6 +55,7 @@ pub struct Listener {
     socket: Listening,
     address: Address,
     options: Options,
+    reception: Reception,
     /// What the address has left in the file system, if this process is the one to remove it.
     _file: Option<SocketFile>,
 }
@@ -104,11 +106,12 @@ impl Listener {
             socket,
             address: address.clone(),
             options,
+            reception: Reception::default(),
             _file: file,
         };
         let set_up = listener.socket.set_nonblocking().and_then(|()| {
             if let Some(backlog) = backlog {
-                endpoint::set_backlog(listener.as_fd(), backlog)?;
+                endpoint::set_backlog(listener.socket.as_fd(), backlog)?;
             }
             if let Listening::Tcp(socket) = &listener.socket {
                 listener.address = socket.local_addr()?.into();
@@ -133,9 +136,12 @@ impl Listener {
     /// Waits for a client, as long as it takes, and returns the connection to it, once both sides have proven the key, if there is
     /// one.
     ///
-    /// An error concerns this client alone, or is one of the system's that may pass; the listener goes on. While the handshake with one
-    /// client lasts, for which it has [its time](Options::handshake_timeout), the others wait, unless several threads
-    /// accept.
+    /// The handshakes of several clients go on beside one another, each within [its time](Options::handshake_timeout), and the first
+    /// that is over is returned: none has to wait for a client that is slow or says nothing. Those that are not over go on at the next
+    /// call, by any thread. There can be 128 at once; one more, or a lack of descriptors, turns the oldest away.
+    ///
+    /// As in Python, a client that fails its handshake is an error here. It concerns this client alone, and the listener goes on:
+    /// a server calls `accept` again, or uses [`incoming`](Self::incoming), which leaves such clients out.
     ///
     /// # Errors
     ///
@@ -143,6 +149,7 @@ impl Listener {
     /// [peer](Error::peer): [`WrongKey`](super::ErrorKind::WrongKey), [`Rejected`](super::ErrorKind::Rejected),
     /// [`WeakDigest`](super::ErrorKind::WeakDigest), [`Reflected`](super::ErrorKind::Reflected),
     /// [`Protocol`](super::ErrorKind::Protocol), [`TooLarge`](super::ErrorKind::TooLarge),
+    /// [`NoKey`](super::ErrorKind::NoKey), [`TooManyClients`](super::ErrorKind::TooManyClients),
     /// [`TimedOut`](super::ErrorKind::TimedOut), [`Closed`](super::ErrorKind::Closed) and
     /// [`Truncated`](super::ErrorKind::Truncated).
     ///
@@ -157,8 +164,8 @@ impl Listener {
         }
     }
 
-    /// Waits for a client no longer than so, and returns the connection to it, or nothing if none came. The handshake has a
-    /// time of its own, which begins when a client has come.
+    /// Waits for a client no longer than `timeout`, and returns the connection to it, or nothing if none has completed its handshake
+    /// by then. A handshake that has begun goes on at the next call.
     ///
     /// # Errors
     ///
@@ -178,7 +185,10 @@ impl Listener {
         self.accept_until(wait::deadline(timeout))
     }
 
-    /// Returns an iterator over connections to clients, which never ends. Each is what [`accept`](Self::accept) gives.
+    /// Returns an iterator over connections to clients, which never ends.
+    ///
+    /// A client that fails its handshake is turned away and left out, so that no stranger ends a server's loop. An error is one of
+    /// the system's: that this process has no more descriptors, for one. To learn of such clients, call [`accept`](Self::accept).
     ///
     /// # Examples
     ///
@@ -198,26 +208,16 @@ impl Listener {
     }
 
     fn accept_until(&self, deadline: Option<Instant>) -> Result<Option<Stream>> {
-        let cannot = |source| Error::io("no client can be accepted", source);
-        loop {
-            match self.socket.accept() {
-                Ok(socket) => return self.options.open(socket, Side::Listener).map(Some),
-                // It has gone again.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if !wait::readable(self.as_fd(), deadline).map_err(cannot)? {
-                        return Ok(None);
-                    }
-                }
-                Err(error) => return Err(cannot(error)),
-            }
-        }
+        self.reception.accept(&self.socket, &self.options, deadline)
     }
 }
 
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        if self.options.key().is_none() {
+            return self.socket.as_fd();
+        }
+        self.reception.readiness(&self.socket)
     }
 }
 
@@ -232,7 +232,12 @@ impl Iterator for Incoming<'_> {
     type Item = Result<Stream>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        Some(self.listener.accept())
+        loop {
+            match self.listener.accept() {
+                Err(error) if error.is_of_handshake() => {}
+                accepted => return Some(accepted),
+            }
+        }
     }
 }
 
@@ -240,7 +245,7 @@ impl FusedIterator for Incoming<'_> {}
 
 /// A socket that listens.
 #[derive(Debug)]
-enum Listening {
+pub(super) enum Listening {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
@@ -266,7 +271,7 @@ impl Listening {
         }
     }
 
-    fn accept(&self) -> io::Result<Socket> {
+    pub(super) fn accept(&self) -> io::Result<Socket> {
         match self {
             Self::Tcp(socket) => socket.accept().map(|(socket, _)| Socket::Tcp(socket)),
             Self::Unix(socket) => socket.accept().map(|(socket, _)| Socket::Unix(socket)),
@@ -339,7 +344,7 @@ struct Parcel<T, A, O> {
 impl Serialize for Listener {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let parcel = Parcel {
-            socket: Fd(self.as_fd()),
+            socket: Fd(self.socket.as_fd()),
             address: &self.address,
             options: &self.options,
         };
@@ -360,6 +365,7 @@ impl<'de> Deserialize<'de> for Listener {
             socket: (fd, &parcel.address).into(),
             address: parcel.address,
             options: parcel.options,
+            reception: Reception::default(),
             _file: None,
         })
     }

@@ -44,7 +44,9 @@ mod frame;
 mod framed;
 mod handshake;
 mod listener;
+mod opening;
 mod options;
+mod reception;
 mod socket;
 mod stream;
 

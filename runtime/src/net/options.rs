@@ -1,11 +1,8 @@
 //! What a listener or a client is told before it begins.
 
 use super::{
-    Address, Error, ErrorKind, Listener, Result, Stream,
-    address::Unix,
-    framed::Framed,
-    handshake::{self, Handshake, Side},
-    socket::Socket,
+    Address, Error, ErrorKind, Listener, Result, Stream, address::Unix, handshake::Side,
+    opening::Opening, socket::Socket,
 };
 use crate::{
     start::AuthKey,
@@ -109,7 +106,7 @@ impl Options {
     }
 
     /// Sets how long the handshake may take as a whole, however the peer divides it: 10 seconds by default. [`Duration::MAX`] is
-    /// for ever.
+    /// for ever. A listener goes on with the handshakes of its clients, beside one another, while somebody accepts.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
         self
@@ -214,43 +211,27 @@ impl Options {
     }
 
     /// Makes a connection of a socket: both sides prove the key, if there is one.
-    pub(super) fn open(&self, socket: Socket, side: Side) -> Result<Stream> {
-        if let Socket::Tcp(socket) = &socket {
-            // Messages are sent whole, so to hold back a short one until the last is acknowledged wins nothing.
-            socket
-                .set_nodelay(true)
-                .map_err(|source| Error::io("the connection cannot be set up", source))?;
-        }
-        let peer = socket.peer_address();
-        let mut framed = Framed::new(socket, handshake::LIMIT);
-        if let Some(key) = &self.authkey {
-            self.authenticate(&mut framed, key, side)
-                .map_err(|error| error.in_handshake(peer.as_ref()))?;
-        }
-        Ok(Stream::new(framed, peer, self.max_message))
+    fn open(&self, socket: Socket, side: Side) -> Result<Stream> {
+        let mut opening = Opening::begin(self, socket, side)?;
+        // It is an error where that is not complete by then.
+        while !opening.advance(opening.deadline())? {}
+        Ok(opening.finish())
     }
 
-    fn authenticate(&self, framed: &mut Framed, key: &AuthKey, side: Side) -> Result<()> {
-        let deadline = wait::deadline(self.handshake_timeout);
-        let mut out = Vec::new();
-        let mut handshake = Handshake::new(key, side, self.allow_md5, &mut out)?;
-        let mut received = Ok(());
-        loop {
-            let sent = out
-                .drain(..)
-                .try_for_each(|message| framed.send(&message, &[], deadline));
-            // Why it failed says more than that the peer could not be told.
-            received.and(sent)?;
-            if handshake.is_done() {
-                return Ok(());
-            }
-            if !framed.fill(deadline)? {
-                let what = format!("it took longer than {:?}", self.handshake_timeout);
-                return Err(Error::new(ErrorKind::TimedOut, what));
-            }
-            received = handshake.receive(framed.body(), &mut out);
-            framed.discard();
-        }
+    pub(super) fn key(&self) -> Option<&AuthKey> {
+        self.authkey.as_ref()
+    }
+
+    pub(super) fn allows_md5(&self) -> bool {
+        self.allow_md5
+    }
+
+    pub(super) fn time_of_handshake(&self) -> Duration {
+        self.handshake_timeout
+    }
+
+    pub(super) fn longest_message(&self) -> usize {
+        self.max_message
     }
 }
 

@@ -1,7 +1,7 @@
 //! The descendants of a process, as [proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html) shows them, and the process
 //! that takes over orphans.
 
-use super::sentinel;
+use super::{sentinel, stat::Stat};
 use nix::sys::prctl;
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -15,31 +15,9 @@ pub(crate) fn keep_orphans() -> io::Result<()> {
     Ok(prctl::set_child_subreaper(true)?)
 }
 
-/// The fields of `/proc/<id>/stat` that are used here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stat {
-    state: u8,
-    parent: u32,
-}
-
-fn stat(id: u32) -> Option<Stat> {
-    parse(&fs::read(format!("/proc/{id}/stat")).ok()?)
-}
-
-/// The name of a process can hold any byte, so that the line need not be text. The name ends with the last parenthesis.
-fn parse(stat: &[u8]) -> Option<Stat> {
-    let name_end = stat.iter().rposition(|byte| *byte == b')')?;
-    let fields = stat.get(name_end + 1..)?.strip_prefix(b" ")?;
-    let mut fields = fields.split(|byte| *byte == b' ');
-    Some(Stat {
-        state: *fields.next()?.first()?,
-        parent: str::from_utf8(fields.next()?).ok()?.parse().ok()?,
-    })
-}
-
 /// Whether a process is stopped by a signal or a debugger.
 pub(crate) fn is_stopped(id: u32) -> bool {
-    stat(id).is_some_and(|stat| matches!(stat.state, b'T' | b't'))
+    Stat::of(id).is_ok_and(|stat| matches!(stat.state, b'T' | b't'))
 }
 
 /// Fails where `/proc` does not show the processes by the ids that they have for this process.
@@ -114,7 +92,7 @@ impl Family {
                 };
                 // The order matters. While a process lives, its id is not another's: neither its own, of which the parent is read
                 // when the pidfd is there, nor that of the parent, which has to live after that.
-                let Some(stat) = stat(*id).filter(|stat| stat.parent == parent) else {
+                let Some(stat) = Stat::of(*id).ok().filter(|stat| stat.parent == parent) else {
                     continue;
                 };
                 // The state does not tell whether it lives: where the main thread has ended before others, it is that of a zombie.
@@ -169,7 +147,7 @@ fn children_by_parent() -> io::Result<BTreeMap<u32, Vec<u32>>> {
         let name = entry?.file_name();
         let id = name.to_str().and_then(|name| name.parse().ok());
         // One that has ended meanwhile is of no interest.
-        if let Some((id, stat)) = id.and_then(|id| Some((id, stat(id)?))) {
+        if let Some((id, stat)) = id.and_then(|id| Some((id, Stat::of(id).ok()?))) {
             children.entry(stat.parent).or_default().push(id);
         }
     }
@@ -178,22 +156,7 @@ fn children_by_parent() -> io::Result<BTreeMap<u32, Vec<u32>>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Stat, check_proc, parse};
-
-    #[test]
-    fn any_name_can_stand_in_a_stat() {
-        for name in [&b"sh"[..], b"a) Z 1 (", b"\xd0\xd0)", b"", b") "] {
-            let line = [b"12 (", name, b") S 7 12 12 0"].concat();
-            let expected = Stat {
-                state: b'S',
-                parent: 7,
-            };
-            assert_eq!(parse(&line), Some(expected), "{name:?}");
-        }
-        for line in [&b""[..], b"12 (sh)", b"12 (sh) S", b"12 (sh) S x 1", b"12"] {
-            assert_eq!(parse(line), None, "{line:?}");
-        }
-    }
+    use super::check_proc;
 
     #[test]
     fn own_proc_is_known() {

@@ -22,6 +22,12 @@ impl Watch {
         Ok(Self(Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?))
     }
 
+    /// Adds a descriptor, which makes this one readable as long as it is ready.
+    #[cfg(feature = "net")]
+    pub(crate) fn add(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        Ok(self.0.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, 0))?)
+    }
+
     /// Adds a descriptor, which is told of once.
     pub(crate) fn add_once(&self, fd: BorrowedFd<'_>, key: u64) -> io::Result<()> {
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT;
