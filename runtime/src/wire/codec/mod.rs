@@ -22,6 +22,7 @@ use super::{
     blob::{Arrived, Blobs},
     fd::Passage,
 };
+use error::Error;
 pub(super) use kind::{ForNumber, Number, Plain};
 use reader::Reader;
 use serde::{Serialize, de::DeserializeOwned};
@@ -44,7 +45,7 @@ pub(super) fn encode_with<T: Serialize + ?Sized>(
     let done = Writer::new(bytes, Some(blobs)).value(value);
     // Of what the system refused, serde knows the words only.
     let refused = passage.refused();
-    done.map_err(|error| refused.map_or_else(|| error.into(), Cause::from))
+    done.map_err(|error| refused.map_or_else(|| error.into_cause(), Cause::from))
 }
 
 /// Appends the name of `value` to `bytes`, and lends `value` itself to `blobs`, if it is large and nothing but text or numbers.
@@ -74,7 +75,8 @@ pub(super) fn encode_numbers<'a, T>(
         return Ok(false);
     };
     if !lend(bytes, blobs, array) {
-        Writer::new(bytes, Some(blobs)).content(kind, content)?;
+        let mut writer = Writer::new(bytes, Some(blobs));
+        writer.content(kind, content).map_err(Error::into_cause)?;
     }
     Ok(true)
 }
@@ -92,7 +94,8 @@ pub(super) fn decode_with<T: DeserializeOwned>(
 /// Encodes what holds no descriptors, and is of a type of ours.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Cause> {
     let mut bytes = Vec::new();
-    Writer::new(&mut bytes, None).value(value)?;
+    let mut writer = Writer::new(&mut bytes, None);
+    writer.value(value).map_err(Error::into_cause)?;
     Ok(bytes)
 }
 
@@ -112,5 +115,5 @@ fn read<T: DeserializeOwned>(bytes: &[u8], blobs: &mut [Option<Arrived>]) -> Res
         reader.end().map(|()| value)
     };
     let first = attempt(true);
-    first.or_else(|error| attempt(false).map_err(|_| error.into()))
+    first.or_else(|error| attempt(false).map_err(|_| error.into_cause()))
 }

@@ -19,7 +19,7 @@ use serde::{
         Visitor,
     },
 };
-use std::str;
+use std::{marker::PhantomData, str};
 
 /// Reads from the bytes of a message, and takes what is large from what came beside it.
 pub(super) struct Reader<'de, 'b> {
@@ -97,9 +97,7 @@ impl<'de, 'b> Reader<'de, 'b> {
         usize::try_from(place)
             .ok()
             .and_then(|place| self.beside.get_mut(place)?.take())
-            .ok_or_else(|| {
-                Error::said("something is beside the message that did not come with it")
-            })
+            .ok_or_else(|| Error::said("something is beside the message that did not come with it"))
     }
 
     fn within<R>(&mut self, read: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
@@ -150,9 +148,7 @@ impl<'de, 'b> Reader<'de, 'b> {
             tag::VARIANT => self.show_map(1, visitor),
             other => {
                 let number = other.checked_sub(tag::NUMBER).and_then(Number::from_code);
-                number
-                    .ok_or_else(malformed)?
-                    .act(ShowNumber(self, visitor))
+                number.ok_or_else(malformed)?.act(ShowNumber(self, visitor))
             }
         }
     }
@@ -232,7 +228,7 @@ impl<'de, 'b> Reader<'de, 'b> {
         visitor: V,
     ) -> Result<V::Value> {
         if let Kind::Many(number) = kind {
-            return number.act(ShowLarge(arrived, visitor));
+            return number.act(ShowLarge(arrived, visitor, PhantomData));
         }
         let bytes: Vec<u8> = arrived.into_vec().ok_or_else(another)?;
         match kind {
@@ -300,9 +296,9 @@ impl<'de, V: Visitor<'de>> ForNumber for ShowInline<'de, V> {
 }
 
 /// Shows numbers that came beside the message.
-struct ShowLarge<V>(Arrived, V);
+struct ShowLarge<'de, V>(Arrived, V, PhantomData<&'de ()>);
 
-impl<'de, V: Visitor<'de>> ForNumber for ShowLarge<V> {
+impl<'de, V: Visitor<'de>> ForNumber for ShowLarge<'de, V> {
     type Out = Result<V::Value>;
 
     fn call<N: Plain>(self) -> Self::Out {

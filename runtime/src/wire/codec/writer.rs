@@ -230,11 +230,7 @@ impl<'p, 'w, 'a> Serializer for &'p mut Writer<'w, 'a> {
         self.parts(tag::SEQ, Some(length))
     }
 
-    fn serialize_tuple_struct(
-        self,
-        _: &'static str,
-        length: usize,
-    ) -> Result<Parts<'p, 'w, 'a>> {
+    fn serialize_tuple_struct(self, _: &'static str, length: usize) -> Result<Parts<'p, 'w, 'a>> {
         self.parts(tag::SEQ, Some(length))
     }
 
