@@ -245,7 +245,8 @@ mod tests {
             for _ in 0..=self.below(4) {
                 let at = self.below(bytes.len());
                 let special = [
-                    0, 1, 0x7f, 0x80, 0x81, 0x91, 0xc4, 0xc6, 0xc9, 0xdb, 0xdd, 0xdf, 0xff,
+                    0, 1, 2, 5, 6, 7, 8, 9, 10, 11, 12, 0x20, 0x24, 0x2b, 0x40, 0x4b, 0x7f, 0x80,
+                    0xff,
                 ];
                 match (self.below(5), bytes.get_mut(at)) {
                     (0, Some(byte)) => *byte ^= 1 << self.below(8),
@@ -362,11 +363,15 @@ mod tests {
     #[test]
     fn nesting_without_end_is_an_error() {
         for (open, innermost) in [
-            (&b"\x81\xa5Maybe"[..], &b"\xc0"[..]),
-            (b"\x81\xa4Many\x91", b"\xa4Unit"),
-            (b"\x81\xa3Map\x81\xa1k", b"\xa4Unit"),
-            (b"\x81\xa8Untagged\x81\xa5inner", b"\x90"),
-            (b"\x91", b"\xc0"),
+            (&b"\x0c\x06\x05Maybe\x01"[..], &b"\x00"[..]),
+            (b"\x0c\x06\x04Many\x0a\x01\0\0\0", b"\x06\x04Unit"),
+            (b"\x0c\x06\x03Map\x0b\x01\0\0\0\x06\x01k", b"\x06\x04Unit"),
+            (
+                b"\x0c\x06\x08Untagged\x0b\x01\0\0\0\x06\x05inner",
+                b"\x0a\0\0\0\0",
+            ),
+            (b"\x0a\x01\0\0\0", b"\x00"),
+            (b"\x01", b"\x00"),
         ] {
             let nested = [&open.repeat(100_000)[..], innermost].concat();
             let mut bytes = (nested.len() as u64).to_le_bytes().to_vec();

@@ -11,7 +11,7 @@ use nix::{
         resource::{Resource, getrlimit},
         signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
     },
-    unistd::{SysconfVar, sysconf},
+    unistd::{SysconfVar, getpid, gettid, sysconf},
 };
 use std::{
     ffi::CStr,
@@ -66,7 +66,7 @@ fn page_size() -> io::Result<usize> {
 }
 
 /// The lowest address that this thread's stack may reach.
-fn stack_bottom() -> io::Result<usize> {
+pub(crate) fn stack_bottom() -> io::Result<usize> {
     // SAFETY: `pthread_attr_t` is a plain C struct, for which all zeros are a valid value.
     let mut attributes: libc::pthread_attr_t = unsafe { std::mem::zeroed() };
     // SAFETY: the call takes nothing and names the calling thread.
@@ -87,7 +87,7 @@ fn stack_bottom() -> io::Result<usize> {
         return Err(io::Error::from_raw_os_error(got));
     }
     let bottom = bottom as usize;
-    if cfg!(target_env = "musl") {
+    if cfg!(target_env = "musl") && gettid() == getpid() {
         // musl tells how far the stack of the main thread has grown by now, and not how far it may grow.
         let (limit, _) = getrlimit(Resource::RLIMIT_STACK)?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);

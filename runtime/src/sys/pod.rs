@@ -2,7 +2,7 @@
 //!
 //! Serde's calls are generic, and know the type of what they are given: [`typeid`] tells it, whatever lifetimes are in it.
 
-use std::mem::ManuallyDrop;
+use std::{borrow::Cow, mem::ManuallyDrop, ptr};
 
 /// Returns what a reference points to, if it is a reference to a `K`.
 ///
@@ -14,6 +14,37 @@ pub(crate) fn target<'a, R: 'a, K: ?Sized + 'static>(reference: &R) -> Option<&'
     // SAFETY: the types are the same but for the lifetime of the reference, which is `'a` or longer; nothing else in it has one. A
     // shared reference may be copied.
     Some(unsafe { std::mem::transmute_copy::<R, &'a K>(reference) })
+}
+
+/// Returns what a reference points to as a `K`, if it is one, or a reference to one.
+pub(crate) fn seen<'a, T: ?Sized, K: ?Sized + 'static>(value: &'a T) -> Option<&'a K> {
+    if let Some(seen) = target::<&'a T, K>(&value) {
+        return Some(seen);
+    }
+    if typeid::of::<T>() != typeid::of::<&K>() {
+        return None;
+    }
+    let value: *const T = value;
+    // SAFETY: the types are the same but for the lifetime of the reference, which is `'a` or longer, since `T` lives for `'a`. A shared
+    // reference may be copied.
+    Some(unsafe { value.cast::<&'a K>().read() })
+}
+
+/// Returns what a `Cow` holds, if `T` is such a one, or a reference to one.
+pub(crate) fn seen_cow<'a, T: ?Sized, B>(value: &'a T) -> Option<&'a B>
+where
+    B: ?Sized + ToOwned + 'static,
+{
+    let mut at = ptr::from_ref(value).cast::<()>();
+    if typeid::of::<T>() == typeid::of::<&Cow<'_, B>>() {
+        // SAFETY: the value is a reference, which may be read as the pointer it is.
+        at = unsafe { at.cast::<*const ()>().read() };
+    } else if typeid::of::<T>() != typeid::of::<Cow<'_, B>>() {
+        return None;
+    }
+    // SAFETY: there is a `Cow` that is lent for `'a`, and what it borrows lives for `'a` or longer.
+    let cow = unsafe { &*at.cast::<Cow<'a, B>>() };
+    Some(cow.as_ref())
 }
 
 /// Returns a value as one of the type `T`, if it is one.
@@ -28,7 +59,8 @@ pub(crate) fn same<K: 'static, T>(value: K) -> Result<T, K> {
 
 #[cfg(test)]
 mod tests {
-    use super::{same, target};
+    use super::{same, seen, seen_cow, target};
+    use std::{borrow::Cow, path::Path};
 
     #[test]
     fn target_is_seen_if_it_is_what_is_looked_for() {
@@ -38,6 +70,22 @@ mod tests {
         assert_eq!(target::<&Vec<f64>, [f64]>(&&vec), None);
         assert_eq!(target::<&Vec<f64>, Vec<u64>>(&&vec), None);
         assert_eq!(target::<Vec<f64>, Vec<f64>>(&vec), None);
+    }
+
+    #[test]
+    fn value_is_seen_through_a_reference() {
+        let text = "text".to_owned();
+        assert_eq!(seen::<String, String>(&text), Some(&text));
+        assert_eq!(seen::<&String, String>(&&text), Some(&text));
+        assert_eq!(seen::<&str, str>(&&text[..]), Some("text"));
+        assert_eq!(seen::<str, str>(&text), Some("text"));
+        assert_eq!(seen::<str, String>(&text), None);
+        let path = Path::new(&text);
+        let (borrowed, owned) = (Cow::Borrowed(path), Cow::Owned(path.to_owned()));
+        assert_eq!(seen_cow::<Cow<'_, Path>, Path>(&borrowed), Some(path));
+        assert_eq!(seen_cow::<&Cow<'_, Path>, Path>(&&owned), Some(path));
+        assert_eq!(seen_cow::<Path, Path>(path), None);
+        assert_eq!(seen_cow::<Cow<'_, str>, Path>(&Cow::Borrowed("")), None);
     }
 
     #[test]

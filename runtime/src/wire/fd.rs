@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::{
     cell::RefCell,
-    fmt,
+    fmt, io,
     mem::ManuallyDrop,
     ops::{Deref, DerefMut},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -76,22 +76,22 @@ impl<T: AsFd> AsFd for Fd<T> {
 
 impl<T: AsFd> Serialize for Fd<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let fd = self
-            .0
-            .as_fd()
-            .try_clone_to_owned()
-            .map_err(ser::Error::custom)?;
-        let index = Passage::with(|table| match table {
-            Table::Outward(fds) => {
+        let cloned = self.0.as_fd().try_clone_to_owned();
+        let index = Passage::with(|table| match (table, cloned) {
+            (Table::Outward { fds, .. }, Ok(fd)) => {
                 fds.push(fd);
-                Some(fds.len() - 1)
+                Ok(fds.len() - 1)
             }
-            _ => None,
+            (Table::Outward { refused, .. }, Err(error)) => {
+                let what = ser::Error::custom(&error);
+                *refused = Some(error);
+                Err(what)
+            }
+            _ => Err(ser::Error::custom(
+                "a descriptor can be sent to another process only",
+            )),
         });
-        let index = index.ok_or_else(|| {
-            ser::Error::custom("a descriptor can be sent to another process only")
-        })?;
-        serializer.serialize_u64(index as u64)
+        serializer.serialize_u64(index? as u64)
     }
 }
 
@@ -113,7 +113,11 @@ impl<'de, T: From<OwnedFd>> Deserialize<'de> for Fd<T> {
 ///
 /// Serde hands no context through, hence the thread-local.
 enum Table {
-    Outward(Vec<OwnedFd>),
+    Outward {
+        fds: Vec<OwnedFd>,
+        /// The error of a descriptor that could not be duplicated.
+        refused: Option<io::Error>,
+    },
     Inward(Vec<Option<OwnedFd>>),
     None,
 }
@@ -144,7 +148,10 @@ enum Home<'a> {
 
 impl<'a> Passage<'a> {
     pub(super) fn outward(fds: &'a mut Vec<OwnedFd>) -> Self {
-        let before = exchange(Table::Outward(std::mem::take(fds)));
+        let before = exchange(Table::Outward {
+            fds: std::mem::take(fds),
+            refused: None,
+        });
         Self {
             home: Home::Outward(fds),
             before,
@@ -159,6 +166,14 @@ impl<'a> Passage<'a> {
         }
     }
 
+    /// Takes the error of the system because of which a descriptor could not be written.
+    pub(super) fn refused(&self) -> Option<io::Error> {
+        Self::with(|table| match table {
+            Table::Outward { refused, .. } => refused.take(),
+            _ => None,
+        })
+    }
+
     fn with<R>(act: impl FnOnce(&mut Table) -> R) -> R {
         TABLE.with_borrow_mut(|table| act(table))
     }
@@ -168,7 +183,7 @@ impl Drop for Passage<'_> {
     fn drop(&mut self) {
         let before = std::mem::replace(&mut self.before, Table::None);
         match (exchange(before), &mut self.home) {
-            (Table::Outward(fds), Home::Outward(home)) => **home = fds,
+            (Table::Outward { fds, .. }, Home::Outward(home)) => **home = fds,
             (Table::Inward(fds), Home::Inward(home)) => **home = fds,
             _ => {}
         }

@@ -10,7 +10,7 @@ use crate::{
     sys::pod,
 };
 use serde::{Serialize, de::DeserializeOwned};
-use std::{error, marker::PhantomData, os::fd::OwnedFd};
+use std::{error, io, marker::PhantomData, os::fd::OwnedFd};
 
 /// A message on its way out: values in order, and beside them descriptors, and numbers and texts in bulk.
 ///
@@ -26,7 +26,7 @@ impl<'a> Outgoing<'a> {
     /// Appends a value; `what` names it in the error. If it is large, and nothing but text or numbers, it is sent from where it is.
     pub(crate) fn put<T: Serialize + ?Sized>(&mut self, what: &str, value: &'a T) -> Result<()> {
         self.append(what, |to| {
-            if codec::lend(&mut to.bytes, &mut to.blobs, value)? {
+            if codec::lend(&mut to.bytes, &mut to.blobs, value) {
                 return Ok(());
             }
             codec::encode_with(&mut to.bytes, &mut to.fds, &mut to.blobs, value)
@@ -72,7 +72,12 @@ impl<'a> Outgoing<'a> {
         let length = (self.bytes.len() - start - LENGTH) as u64;
         self.bytes[start..start + LENGTH].copy_from_slice(&length.to_le_bytes());
         done.map_err(|source| {
-            Error::new(ErrorKind::Encode, format!("{what} cannot be encoded")).because(source)
+            let what = format!("{what} cannot be encoded");
+            match source.downcast::<io::Error>() {
+                Ok(refused) if refused.raw_os_error().is_some() => Error::os(what, *refused),
+                Ok(source) => Error::new(ErrorKind::Encode, what).because(source),
+                Err(source) => Error::new(ErrorKind::Encode, what).because(source),
+            }
         })
     }
 }

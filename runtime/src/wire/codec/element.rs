@@ -1,4 +1,4 @@
-//! Numbers that came as bytes, one by one, for who asks for something else than a vector of them.
+//! Numbers that came as bytes, one by one, for those who ask for something else than a vector of them.
 
 use super::kind::Plain;
 use serde::{
@@ -59,7 +59,7 @@ impl<'de, N: Plain, E: Error> Deserializer<'de> for Element<N, E> {
     type Error = E;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
-        self.number.show(visitor)
+        self.number.show(true, visitor)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
@@ -72,10 +72,6 @@ impl<'de, N: Plain, E: Error> Deserializer<'de> for Element<N, E> {
         visitor: V,
     ) -> Result<V::Value, E> {
         visitor.visit_newtype_struct(self)
-    }
-
-    fn is_human_readable(&self) -> bool {
-        false
     }
 
     forward_to_deserialize_any! {

@@ -1,76 +1,48 @@
-//! The kinds of bytes: each stands before its content, so that every run of bytes in a message says what it is.
+//! The kinds of content that moves as the bytes it is, and the types that serde writes as such.
 
 use crate::sys::{pod, segment::Width};
 use bytemuck::{NoUninit, Pod};
 use serde::de::{DeserializeOwned, Error, Visitor};
 use std::sync::Arc;
 
-/// What a run of bytes stands for.
+/// What content in bulk stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Bytes,
-    /// Only beside the message: what is small has the form of the format.
     Text,
-    /// Sixteen bytes, since the format has no such numbers.
-    Single(Number),
+    /// A path that is not UTF-8.
+    Path,
     Many(Number),
 }
 
-/// A bit of the first byte: the content is beside the message, and what follows here is its place, in eight bytes.
-const BESIDE: u8 = 0x80;
-const SINGLE: u8 = 0x20;
 const MANY: u8 = 0x40;
 
 impl Kind {
-    fn code(self) -> u8 {
+    /// The byte that names the kind.
+    pub(super) fn code(self) -> u8 {
         match self {
             Self::Bytes => 0,
             Self::Text => 1,
-            Self::Single(number) => SINGLE | number as u8,
+            Self::Path => 2,
             Self::Many(number) => MANY | number as u8,
         }
     }
 
-    /// Reads the first byte: the kind, and whether its content is beside the message.
-    pub(super) fn read(byte: u8) -> Option<(Self, bool)> {
-        let number = |code| Number::ALL.get(usize::from(code)).copied();
-        let kind = match byte & !BESIDE {
-            0 => Self::Bytes,
-            1 => Self::Text,
-            code @ SINGLE..MANY => Self::Single(number(code - SINGLE)?),
-            code => Self::Many(number(code.checked_sub(MANY)?)?),
-        };
-        Some((kind, byte & BESIDE != 0))
+    pub(super) fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Bytes),
+            1 => Some(Self::Text),
+            2 => Some(Self::Path),
+            code => Number::from_code(code.checked_sub(MANY)?).map(Self::Many),
+        }
     }
 
     /// How wide the units of the content are.
     pub(super) fn width(self) -> Width {
         match self {
-            Self::Bytes | Self::Text => Width::One,
-            Self::Single(number) | Self::Many(number) => number.width(),
+            Self::Bytes | Self::Text | Self::Path => Width::One,
+            Self::Many(number) => number.width(),
         }
-    }
-
-    /// The name of content that is beside the message.
-    pub(super) fn beside(self, place: u64) -> [u8; 9] {
-        let mut name = [self.code() | BESIDE; 9];
-        name[1..].copy_from_slice(&place.to_le_bytes());
-        name
-    }
-
-    /// Hands on the content with its kind before it.
-    pub(super) fn before<R>(self, content: &[u8], then: impl FnOnce(&[u8]) -> R) -> R {
-        // Small ones need no memory.
-        let mut small = [0; 128];
-        if let Some(room) = small.get_mut(..=content.len()) {
-            room[0] = self.code();
-            room[1..].copy_from_slice(content);
-            return then(room);
-        }
-        let mut large = Vec::with_capacity(1 + content.len());
-        large.push(self.code());
-        large.extend_from_slice(content);
-        then(&large)
     }
 }
 
@@ -80,14 +52,14 @@ pub(in crate::wire) trait ForNumber {
     fn call<N: Plain>(self) -> Self::Out;
 }
 
-/// A number whose bytes are all there is to it, and of which any bytes make one.
+/// A number whose bytes are its value, and of which any bytes make one.
 pub(in crate::wire) trait Plain: Pod + DeserializeOwned {
-    /// Shows itself, as the format does: what fits into 64 bits is not shown as longer, for much of serde knows no longer numbers.
-    fn show<'de, V: Visitor<'de>, E: Error>(self, visitor: V) -> Result<V::Value, E>;
+    /// Shows the number to a visitor, with its own type; if not `exact`, as JSON would show it.
+    fn show<'de, V: Visitor<'de>, E: Error>(self, exact: bool, visitor: V) -> Result<V::Value, E>;
 }
 
 macro_rules! numbers {
-    ($($name:ident $number:ty, |$value:ident, $visitor:ident| $show:expr;)*) => {
+    ($($name:ident $number:ty, |$value:ident, $exact:ident, $visitor:ident| $show:expr;)*) => {
         /// The types of numbers that move as bytes.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(in crate::wire) enum Number {
@@ -96,6 +68,10 @@ macro_rules! numbers {
 
         impl Number {
             const ALL: &[Self] = &[$(Self::$name,)*];
+
+            pub(super) fn from_code(code: u8) -> Option<Self> {
+                Self::ALL.get(usize::from(code)).copied()
+            }
 
             /// The number that `T` is, if it is one.
             pub(in crate::wire) fn of<T>() -> Option<Self> {
@@ -120,7 +96,11 @@ macro_rules! numbers {
         }
 
         $(impl Plain for $number {
-            fn show<'de, V: Visitor<'de>, E: Error>(self, $visitor: V) -> Result<V::Value, E> {
+            fn show<'de, V: Visitor<'de>, E: Error>(
+                self,
+                $exact: bool,
+                $visitor: V,
+            ) -> Result<V::Value, E> {
                 let $value = self;
                 $show
             }
@@ -136,24 +116,37 @@ macro_rules! numbers {
 }
 
 numbers! {
-    U8 u8, |value, visitor| visitor.visit_u8(value);
-    U16 u16, |value, visitor| visitor.visit_u16(value);
-    U32 u32, |value, visitor| visitor.visit_u32(value);
-    U64 u64, |value, visitor| visitor.visit_u64(value);
-    U128 u128, |value, visitor| match u64::try_from(value) {
-        Ok(value) => visitor.visit_u64(value),
-        Err(_) => visitor.visit_u128(value),
+    U8 u8, |value, _exact, visitor| visitor.visit_u8(value);
+    U16 u16, |value, _exact, visitor| visitor.visit_u16(value);
+    U32 u32, |value, _exact, visitor| visitor.visit_u32(value);
+    U64 u64, |value, _exact, visitor| visitor.visit_u64(value);
+    U128 u128, |value, exact, visitor| match u64::try_from(value) {
+        Ok(value) if !exact => visitor.visit_u64(value),
+        _ => visitor.visit_u128(value),
     };
-    I8 i8, |value, visitor| visitor.visit_i8(value);
-    I16 i16, |value, visitor| visitor.visit_i16(value);
-    I32 i32, |value, visitor| visitor.visit_i32(value);
-    I64 i64, |value, visitor| visitor.visit_i64(value);
-    I128 i128, |value, visitor| match i64::try_from(value) {
-        Ok(value) => visitor.visit_i64(value),
-        Err(_) => visitor.visit_i128(value),
+    I8 i8, |value, exact, visitor| match u8::try_from(value) {
+        Ok(value) if !exact => visitor.visit_u8(value),
+        _ => visitor.visit_i8(value),
     };
-    F32 f32, |value, visitor| visitor.visit_f32(value);
-    F64 f64, |value, visitor| visitor.visit_f64(value);
+    I16 i16, |value, exact, visitor| match u16::try_from(value) {
+        Ok(value) if !exact => visitor.visit_u16(value),
+        _ => visitor.visit_i16(value),
+    };
+    I32 i32, |value, exact, visitor| match u32::try_from(value) {
+        Ok(value) if !exact => visitor.visit_u32(value),
+        _ => visitor.visit_i32(value),
+    };
+    I64 i64, |value, exact, visitor| match u64::try_from(value) {
+        Ok(value) if !exact => visitor.visit_u64(value),
+        _ => visitor.visit_i64(value),
+    };
+    I128 i128, |value, exact, visitor| match (u64::try_from(value), i64::try_from(value)) {
+        (Ok(value), _) if !exact => visitor.visit_u64(value),
+        (_, Ok(value)) if !exact => visitor.visit_i64(value),
+        _ => visitor.visit_i128(value),
+    };
+    F32 f32, |value, _exact, visitor| visitor.visit_f32(value);
+    F64 f64, |value, _exact, visitor| visitor.visit_f64(value);
 }
 
 /// The slice that a reference to it or to its owner stands for, if it is one of `N`.
@@ -195,17 +188,13 @@ mod tests {
 
     #[test]
     fn code_tells_the_kind() {
-        let numbers = Number::ALL.iter().copied();
-        let all = [Kind::Bytes, Kind::Text]
-            .into_iter()
-            .chain(numbers.clone().map(Kind::Single))
-            .chain(numbers.map(Kind::Many));
-        for kind in all {
-            assert_eq!(Kind::read(kind.code()), Some((kind, false)));
-            assert_eq!(Kind::read(kind.beside(1)[0]), Some((kind, true)));
+        let numbers = Number::ALL.iter().copied().map(Kind::Many);
+        let kinds = [Kind::Bytes, Kind::Text, Kind::Path];
+        for kind in kinds.into_iter().chain(numbers) {
+            assert_eq!(Kind::from_code(kind.code()), Some(kind));
         }
-        let known = (0..=u8::MAX).filter(|code| Kind::read(*code).is_some());
-        assert_eq!(known.count(), 2 * (2 + 12 + 12));
+        let known = (0..=u8::MAX).filter(|code| Kind::from_code(*code).is_some());
+        assert_eq!(known.count(), kinds.len() + 12);
     }
 
     #[test]

@@ -1,30 +1,35 @@
-//! The byte format: `MessagePack` with field names, which carries every serde attribute, and numbers and texts in bulk as the bytes
-//! they are.
+//! The byte format: each of serde's types has a form of its own, structs have the names of their fields, and numbers and texts in bulk
+//! are the bytes they are.
 //!
-//! [`Writer`](writer::Writer) and [`Reader`](reader::Reader) stand between serde and the format. The one sees every sequence that is a
-//! slice of numbers, at any depth, and the other makes the vector of them again; what is large is not among the bytes of the
-//! message, but beside them. Where the other side does not ask for a vector, as in an untagged enum, it is given the elements.
+//! What was written is what is read, whatever type asks for it: see [`tag`] for the form. [`Writer`](writer::Writer) sees every sequence
+//! that is a slice of numbers, at any depth, and [`Reader`](reader::Reader) makes the vector of them again; what is large is not among
+//! the bytes of the message, but beside them. Where the other side does not ask for a vector, as in an untagged enum, it is given the
+//! elements.
 
+mod depth;
 mod element;
+mod error;
 mod kind;
+mod path;
 mod probe;
 mod reader;
+mod tag;
 #[cfg(test)]
 mod tests;
-mod visitor;
 mod writer;
 
 use super::{
     blob::{Arrived, Blobs},
     fd::Passage,
 };
+use error::Error;
 pub(super) use kind::{ForNumber, Number, Plain};
-use reader::{Beside, Reader};
-use serde::{Serialize, Serializer, de::DeserializeOwned};
-use std::{cell::RefCell, error, os::fd::OwnedFd};
+use reader::Reader;
+use serde::{Serialize, de::DeserializeOwned};
+use std::os::fd::OwnedFd;
 use writer::Writer;
 
-type Cause = Box<dyn error::Error + Send + Sync>;
+type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// The largest bytes, text or numbers that stand among the bytes of a message.
 pub(super) const INLINE: usize = 64 << 10;
@@ -37,12 +42,10 @@ pub(super) fn encode_with<T: Serialize + ?Sized>(
     value: &T,
 ) -> Result<(), Cause> {
     let passage = Passage::outward(fds);
-    let aside = RefCell::new(std::mem::take(blobs));
-    let mut format = rmp_serde::Serializer::new(bytes).with_struct_map();
-    let done = value.serialize(Writer::new(&mut format, &aside));
-    *blobs = aside.into_inner();
-    drop(passage);
-    Ok(done?)
+    let done = Writer::new(bytes, Some(blobs)).value(value);
+    // Of what the system refused, serde knows the words only.
+    let refused = passage.refused();
+    done.map_err(|error| refused.map_or_else(|| error.into_cause(), Cause::from))
 }
 
 /// Appends the name of `value` to `bytes`, and lends `value` itself to `blobs`, if it is large and nothing but text or numbers.
@@ -51,14 +54,14 @@ pub(super) fn lend<'a, T: ?Sized>(
     bytes: &mut Vec<u8>,
     blobs: &mut Blobs<'a>,
     value: &'a T,
-) -> Result<bool, Cause> {
+) -> bool {
     match kind::content_of::<&'a T>(&value) {
         Some((kind, content)) if content.len() > INLINE => {
-            let name = kind.beside(blobs.lend(kind.width(), content));
-            rmp_serde::Serializer::new(bytes).serialize_bytes(&name)?;
-            Ok(true)
+            let place = blobs.lend(kind.width(), content);
+            Writer::new(bytes, None).beside(kind, place);
+            true
         }
-        _ => Ok(false),
+        _ => false,
     }
 }
 
@@ -71,12 +74,9 @@ pub(super) fn encode_numbers<'a, T>(
     let Some((kind, content)) = kind::numbers_of::<&'a [T]>(&array) else {
         return Ok(false);
     };
-    if !lend(bytes, blobs, array)? {
-        let aside = RefCell::new(std::mem::take(blobs));
-        let mut format = rmp_serde::Serializer::new(bytes);
-        let done = Writer::new(&mut format, &aside).content(kind, content);
-        *blobs = aside.into_inner();
-        done?;
+    if !lend(bytes, blobs, array) {
+        let mut writer = Writer::new(bytes, Some(blobs));
+        writer.content(kind, content).map_err(Error::into_cause)?;
     }
     Ok(true)
 }
@@ -85,23 +85,35 @@ pub(super) fn encode_numbers<'a, T>(
 pub(super) fn decode_with<T: DeserializeOwned>(
     bytes: &[u8],
     fds: &mut Vec<Option<OwnedFd>>,
-    blobs: &mut Vec<Option<Arrived>>,
+    blobs: &mut [Option<Arrived>],
 ) -> Result<T, Cause> {
-    let passage = Passage::inward(fds);
-    let beside = Beside::new(std::mem::take(blobs));
-    let mut format = rmp_serde::Deserializer::from_read_ref(bytes);
-    let value = T::deserialize(Reader::new(&mut format, &beside));
-    *blobs = beside.blobs.into_inner();
-    drop(passage);
-    Ok(value?)
+    let _passage = Passage::inward(fds);
+    read(bytes, blobs)
 }
 
-/// Encodes what holds no descriptors, and is of a type of ours: without the names of fields, since both sides are of one build.
+/// Encodes what holds no descriptors, and is of a type of ours.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Cause> {
-    Ok(rmp_serde::to_vec(value)?)
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes, None);
+    writer.value(value).map_err(Error::into_cause)?;
+    Ok(bytes)
 }
 
 /// Decodes what holds no descriptors.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Cause> {
-    Ok(rmp_serde::from_slice(bytes)?)
+    read(bytes, &mut [])
+}
+
+/// Reads a value as it was written; or if its type cannot be made of that, as JSON would show it.
+///
+/// A type that asks for whatever there is may be made for such formats. What the first attempt has taken out of `blobs` is gone, and so
+/// is a second attempt that needs it.
+fn read<T: DeserializeOwned>(bytes: &[u8], blobs: &mut [Option<Arrived>]) -> Result<T, Cause> {
+    let mut attempt = |exact| {
+        let mut reader = Reader::new(bytes, blobs, exact);
+        let value = T::deserialize(&mut reader)?;
+        reader.end().map(|()| value)
+    };
+    let first = attempt(true);
+    first.or_else(|error| attempt(false).map_err(|_| error.into_cause()))
 }

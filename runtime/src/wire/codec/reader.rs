@@ -1,102 +1,379 @@
-//! Between serde and the format, on the way in: what the writer made bytes of is made again.
+//! Reading: tags become calls of serde's, and what was moved as bytes becomes the vector it was.
+//!
+//! Where a type asks for whatever there is, it is shown exactly what was written. Visitors that were made for formats such as JSON may not
+//! know options, nor numbers of all types: for them the value can be read again, shown as JSON would show it.
 
-use super::{super::blob::Arrived, visitor::Visit};
-use serde::{
-    Deserializer,
-    de::{DeserializeSeed, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor},
+use super::{
+    super::blob::Arrived,
+    depth::Depth,
+    element::Elements,
+    error::{Error, Result},
+    kind::{ForNumber, Kind, Number, Plain},
+    path, probe, tag,
 };
-use std::{cell::RefCell, ptr};
+use crate::sys::pod;
+use serde::{
+    Deserialize, Deserializer,
+    de::{
+        DeserializeSeed, EnumAccess, Error as _, MapAccess, SeqAccess, Unexpected, VariantAccess,
+        Visitor,
+    },
+};
+use std::{marker::PhantomData, str};
 
-/// Reads from the format, or from a part of it, and takes what is large from the blobs.
-pub(super) struct Reader<'b, From> {
-    pub(super) from: From,
-    pub(super) beside: &'b Beside,
+/// Reads from the bytes of a message, and takes what is large from what came beside it.
+pub(super) struct Reader<'de, 'b> {
+    rest: &'de [u8],
+    beside: &'b mut [Option<Arrived>],
+    depth: Depth,
+    /// Whether visitors are shown exactly what was written.
+    exact: bool,
 }
 
-/// What there is to a message beside its bytes.
-pub(super) struct Beside {
-    /// Each until it is asked for.
-    pub(super) blobs: RefCell<Vec<Option<Arrived>>>,
-    /// Where the stack was when the reading began.
-    bottom: usize,
-}
-
-/// How much of the stack may be taken by reading what is nested: half of what a thread has by default. The format has a limit, but
-/// not for everything that can be nested.
-const DEEPEST: usize = 1 << 20;
-
-impl Beside {
-    pub(super) fn new(blobs: Vec<Option<Arrived>>) -> Self {
+impl<'de, 'b> Reader<'de, 'b> {
+    pub(super) fn new(bytes: &'de [u8], beside: &'b mut [Option<Arrived>], exact: bool) -> Self {
         Self {
-            blobs: RefCell::new(blobs),
-            bottom: stack(),
+            rest: bytes,
+            beside,
+            depth: Depth::new(),
+            exact,
         }
     }
 
-    /// Makes sure that there is stack left to go deeper.
-    pub(super) fn descend<E: Error>(&self) -> Result<(), E> {
-        if self.bottom.abs_diff(stack()) > DEEPEST {
-            return Err(E::custom("it is nested too deep"));
+    /// Makes sure that everything has been read.
+    pub(super) fn end(&self) -> Result<()> {
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::said("bytes are left over"))
         }
-        Ok(())
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.rest.first().copied()
+    }
+
+    fn take<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let (first, rest) = self.rest.split_first_chunk().ok_or_else(ended)?;
+        self.rest = rest;
+        Ok(*first)
+    }
+
+    fn byte(&mut self) -> Result<u8> {
+        self.take().map(|[byte]| byte)
+    }
+
+    fn slice(&mut self, length: usize) -> Result<&'de [u8]> {
+        let (first, rest) = self.rest.split_at_checked(length).ok_or_else(ended)?;
+        self.rest = rest;
+        Ok(first)
+    }
+
+    fn short(&mut self) -> Result<&'de [u8]> {
+        let length = self.byte()?;
+        self.slice(length.into())
+    }
+
+    fn count(&mut self) -> Result<usize> {
+        usize::try_from(u32::from_le_bytes(self.take()?)).map_err(Error::said)
+    }
+
+    /// The number of parts, each of which has a byte at least.
+    fn parts(&mut self, each: usize) -> Result<usize> {
+        let count = self.count()?;
+        if count > self.rest.len() / each {
+            return Err(ended());
+        }
+        Ok(count)
+    }
+
+    fn kind(&mut self) -> Result<Kind> {
+        Kind::from_code(self.byte()?).ok_or_else(malformed)
+    }
+
+    /// Takes what came beside the message, at the place that is named.
+    fn arrived(&mut self) -> Result<Arrived> {
+        let place = u64::from_le_bytes(self.take()?);
+        usize::try_from(place)
+            .ok()
+            .and_then(|place| self.beside.get_mut(place)?.take())
+            .ok_or_else(|| Error::said("something is beside the message that did not come with it"))
+    }
+
+    fn within<R>(&mut self, read: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
+        self.depth.enter()?;
+        let value = read(self)?;
+        self.depth.leave();
+        Ok(value)
+    }
+
+    /// Goes past the mark of an option for a visitor that asks for a certain type, and so for no option.
+    fn skip_some(&mut self) {
+        while self.peek() == Some(tag::SOME) {
+            self.rest = &self.rest[1..];
+        }
+    }
+
+    /// Shows whatever there is.
+    fn show<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
+        match self.byte()? {
+            tag::NONE if self.exact => visitor.visit_none(),
+            tag::SOME => self.show_some(visitor),
+            tag::NONE | tag::UNIT => visitor.visit_unit(),
+            tag::FALSE => visitor.visit_bool(false),
+            tag::TRUE => visitor.visit_bool(true),
+            tag::CHAR => {
+                let code = u32::from_le_bytes(self.take()?);
+                visitor.visit_char(char::from_u32(code).ok_or_else(malformed)?)
+            }
+            tag::SHORT_TEXT => visitor.visit_borrowed_str(text(self.short()?)?),
+            tag::SHORT_BYTES => visitor.visit_borrowed_bytes(self.short()?),
+            tag::LONG => {
+                let kind = self.kind()?;
+                let length = self.count()?;
+                let content = self.slice(length)?;
+                self.show_content(kind, content, visitor)
+            }
+            tag::BESIDE => {
+                let kind = self.kind()?;
+                let arrived = self.arrived()?;
+                self.show_arrived(kind, arrived, visitor)
+            }
+            tag::SEQ => self.show_seq(visitor),
+            tag::MAP => {
+                let count = self.parts(2)?;
+                self.show_map(count, visitor)
+            }
+            // To those who do not ask for an enum, it is a map of one entry.
+            tag::VARIANT => self.show_map(1, visitor),
+            other => {
+                let number = other.checked_sub(tag::NUMBER).and_then(Number::from_code);
+                number.ok_or_else(malformed)?.act(ShowNumber(self, visitor))
+            }
+        }
+    }
+
+    fn show_some<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
+        let is_distinct = matches!(self.peek(), Some(tag::NONE | tag::UNIT | tag::SOME));
+        if self.exact || is_distinct {
+            self.within(|reader| visitor.visit_some(reader))
+        } else {
+            self.show(visitor)
+        }
+    }
+
+    fn show_seq<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
+        let count = self.parts(1)?;
+        self.depth.enter()?;
+        let mut parts = Parts::new(self, count);
+        let value = visitor.visit_seq(&mut parts)?;
+        parts.end(count)?;
+        self.depth.leave();
+        Ok(value)
+    }
+
+    fn show_map<V: Visitor<'de>>(&mut self, count: usize, visitor: V) -> Result<V::Value> {
+        self.depth.enter()?;
+        let mut parts = Parts::new(self, count);
+        let value = visitor.visit_map(&mut parts)?;
+        parts.end(count)?;
+        self.depth.leave();
+        Ok(value)
+    }
+
+    /// Shows a sequence, as which bytes can be seen too.
+    fn show_sequence<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
+        let before = self.rest;
+        let bytes = match self.byte()? {
+            tag::SHORT_BYTES => Some(self.short()?.to_vec()),
+            tag::LONG if self.kind()? == Kind::Bytes => {
+                let length = self.count()?;
+                Some(self.slice(length)?.to_vec())
+            }
+            tag::BESIDE if self.kind()? == Kind::Bytes => {
+                Some(self.arrived()?.into_vec().ok_or_else(another)?)
+            }
+            _ => None,
+        };
+        match bytes {
+            Some(bytes) => show_numbers(bytes, visitor),
+            None => {
+                self.rest = before;
+                self.show(visitor)
+            }
+        }
+    }
+
+    fn show_content<V: Visitor<'de>>(
+        &mut self,
+        kind: Kind,
+        content: &'de [u8],
+        visitor: V,
+    ) -> Result<V::Value> {
+        match kind {
+            Kind::Text => visitor.visit_borrowed_str(text(content)?),
+            Kind::Bytes => visitor.visit_borrowed_bytes(content),
+            Kind::Path => match path::visit(content.to_vec(), visitor) {
+                Ok(path) => Ok(path),
+                Err((_, visitor)) => visitor.visit_borrowed_bytes(content),
+            },
+            Kind::Many(number) => number.act(ShowInline(content, visitor)),
+        }
+    }
+
+    fn show_arrived<V: Visitor<'de>>(
+        &mut self,
+        kind: Kind,
+        arrived: Arrived,
+        visitor: V,
+    ) -> Result<V::Value> {
+        if let Kind::Many(number) = kind {
+            return number.act(ShowLarge(arrived, visitor, PhantomData));
+        }
+        let bytes: Vec<u8> = arrived.into_vec().ok_or_else(another)?;
+        match kind {
+            Kind::Text => visitor.visit_string(String::from_utf8(bytes).map_err(Error::said)?),
+            Kind::Path => match path::visit(bytes, visitor) {
+                Ok(path) => Ok(path),
+                Err((bytes, visitor)) => visitor.visit_byte_buf(bytes),
+            },
+            _ => visitor.visit_byte_buf(bytes),
+        }
     }
 }
 
-/// An address on the stack, about where it ends now.
-#[inline(never)]
-fn stack() -> usize {
-    let here = 0_u8;
-    ptr::from_ref(&here).addr()
+fn text(bytes: &[u8]) -> Result<&str> {
+    str::from_utf8(bytes).map_err(Error::said)
 }
 
-impl<'b, From> Reader<'b, From> {
-    pub(super) fn new(from: From, beside: &'b Beside) -> Self {
-        Self { from, beside }
-    }
+fn ended() -> Error {
+    Error::said("it ends before its time")
+}
 
-    fn wrap<Inner>(&self, inner: Inner) -> Reader<'b, Inner> {
-        Reader::new(inner, self.beside)
+fn malformed() -> Error {
+    Error::said("bytes that do not say what they are")
+}
+
+/// The error for content that is not what it is said to be.
+fn another() -> Error {
+    Error::said("the content is of another kind than it says")
+}
+
+/// Gives the visitor the vector it wants to make, or the elements for what it makes of them.
+fn show_numbers<'de, N: Plain, V: Visitor<'de>>(numbers: Vec<N>, visitor: V) -> Result<V::Value> {
+    if Some(typeid::of::<V>()) != probe::visitor_of::<Vec<N>>() {
+        return Elements::visit(numbers, visitor);
+    }
+    // It makes this very type.
+    pod::same(numbers).or_else(|numbers| Elements::visit(numbers, visitor))
+}
+
+/// Shows one number.
+struct ShowNumber<'r, 'de, 'b, V>(&'r mut Reader<'de, 'b>, V);
+
+impl<'de, V: Visitor<'de>> ForNumber for ShowNumber<'_, 'de, '_, V> {
+    type Out = Result<V::Value>;
+
+    fn call<N: Plain>(self) -> Self::Out {
+        let bytes = self.0.slice(size_of::<N>())?;
+        let number = bytemuck::pod_read_unaligned::<N>(bytes);
+        number.show(self.0.exact, self.1)
     }
 }
 
-macro_rules! forward {
+/// Shows numbers that are among the bytes of the message.
+struct ShowInline<'de, V>(&'de [u8], V);
+
+impl<'de, V: Visitor<'de>> ForNumber for ShowInline<'de, V> {
+    type Out = Result<V::Value>;
+
+    fn call<N: Plain>(self) -> Self::Out {
+        if !self.0.len().is_multiple_of(size_of::<N>()) {
+            return Err(another());
+        }
+        show_numbers(bytemuck::pod_collect_to_vec::<u8, N>(self.0), self.1)
+    }
+}
+
+/// Shows numbers that came beside the message.
+struct ShowLarge<'de, V>(Arrived, V, PhantomData<&'de ()>);
+
+impl<'de, V: Visitor<'de>> ForNumber for ShowLarge<'de, V> {
+    type Out = Result<V::Value>;
+
+    fn call<N: Plain>(self) -> Self::Out {
+        show_numbers(self.0.into_vec::<N>().ok_or_else(another)?, self.1)
+    }
+}
+
+macro_rules! certain {
     ($($method:ident)*) => {
-        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, From::Error> {
-            self.from.$method(Visit::anything(visitor, self.beside))
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+            self.skip_some();
+            self.show(visitor)
         })*
     };
 }
 
-impl<'de, From: Deserializer<'de>> Deserializer<'de> for Reader<'_, From> {
-    type Error = From::Error;
+impl<'de> Deserializer<'de> for &mut Reader<'de, '_> {
+    type Error = Error;
 
-    forward! {
-        deserialize_any deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_u8
-        deserialize_u16 deserialize_u32 deserialize_u64 deserialize_f32 deserialize_f64 deserialize_char deserialize_str
-        deserialize_string deserialize_bytes deserialize_byte_buf deserialize_option deserialize_unit deserialize_map
-        deserialize_identifier deserialize_ignored_any
+    certain! {
+        deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128 deserialize_u8
+        deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 deserialize_f32 deserialize_f64 deserialize_char
+        deserialize_str deserialize_string deserialize_bytes deserialize_byte_buf deserialize_unit deserialize_map
+        deserialize_identifier
     }
 
-    // What follows asks the format for whatever there is: asked for these, it would take bytes for what they are not.
-
-    fn deserialize_i128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, From::Error> {
-        self.deserialize_any(visitor)
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        let before = self.depth.keep();
+        let value = self.show(visitor);
+        self.depth.restore(before);
+        value
     }
 
-    fn deserialize_u128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, From::Error> {
-        self.deserialize_any(visitor)
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.show(visitor)
     }
 
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, From::Error> {
-        self.from
-            .deserialize_any(Visit::sequence(visitor, self.beside))
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        match self.peek() {
+            Some(tag::NONE) => {
+                self.byte()?;
+                visitor.visit_none()
+            }
+            Some(tag::SOME) => {
+                self.byte()?;
+                self.within(|reader| visitor.visit_some(reader))
+            }
+            // What was written for a type that is no option, but is nothing or something all the same, as in JSON.
+            Some(tag::UNIT) => self.show(visitor),
+            _ => visitor.visit_some(self),
+        }
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _: usize,
+        _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, From::Error> {
+    ) -> Result<V::Value> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value> {
+        self.deserialize_unit(visitor)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.skip_some();
+        self.show_sequence(visitor)
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value> {
         self.deserialize_seq(visitor)
     }
 
@@ -105,7 +382,7 @@ impl<'de, From: Deserializer<'de>> Deserializer<'de> for Reader<'_, From> {
         _: &'static str,
         _: usize,
         visitor: V,
-    ) -> Result<V::Value, From::Error> {
+    ) -> Result<V::Value> {
         self.deserialize_seq(visitor)
     }
 
@@ -114,137 +391,154 @@ impl<'de, From: Deserializer<'de>> Deserializer<'de> for Reader<'_, From> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, From::Error> {
-        self.deserialize_seq(visitor)
-    }
-
-    fn deserialize_unit_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, From::Error> {
-        self.from
-            .deserialize_unit_struct(name, Visit::anything(visitor, self.beside))
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, From::Error> {
-        self.from
-            .deserialize_newtype_struct(name, Visit::anything(visitor, self.beside))
+    ) -> Result<V::Value> {
+        self.deserialize_map(visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
-        name: &'static str,
-        variants: &'static [&'static str],
+        _: &'static str,
+        _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, From::Error> {
-        let visitor = Visit::anything(visitor, self.beside);
-        self.from.deserialize_enum(name, variants, visitor)
+    ) -> Result<V::Value> {
+        self.skip_some();
+        let has_content = match self.peek() {
+            Some(tag::VARIANT) => {
+                self.byte()?;
+                true
+            }
+            Some(tag::MAP) => {
+                self.byte()?;
+                if self.parts(2)? != 1 {
+                    return Err(Error::invalid_value(Unexpected::Map, &"a variant"));
+                }
+                true
+            }
+            _ => false,
+        };
+        if !has_content {
+            return visitor.visit_enum(Variant {
+                reader: self,
+                has_content,
+            });
+        }
+        self.within(|reader| {
+            visitor.visit_enum(Variant {
+                reader,
+                has_content,
+            })
+        })
     }
 
+    /// As the writer, and why is said there.
     fn is_human_readable(&self) -> bool {
-        self.from.is_human_readable()
+        true
     }
 }
 
-/// Something inside of another, to be read in the same way.
-impl<'de, Seed: DeserializeSeed<'de>> DeserializeSeed<'de> for Reader<'_, Seed> {
-    type Value = Seed::Value;
+/// The parts that are left of something.
+struct Parts<'r, 'de, 'b> {
+    reader: &'r mut Reader<'de, 'b>,
+    left: usize,
+}
 
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Seed::Value, D::Error> {
-        self.beside.descend()?;
-        self.from.deserialize(Reader::new(from, self.beside))
+impl<'r, 'de, 'b> Parts<'r, 'de, 'b> {
+    fn new(reader: &'r mut Reader<'de, 'b>, left: usize) -> Self {
+        Self { reader, left }
+    }
+
+    /// Makes sure that none is left.
+    fn end(self, count: usize) -> Result<()> {
+        match self.left {
+            0 => Ok(()),
+            left => Err(Error::invalid_length(count, &&*format!("{}", count - left))),
+        }
     }
 }
 
-impl<'de, Parts: SeqAccess<'de>> SeqAccess<'de> for Reader<'_, Parts> {
-    type Error = Parts::Error;
+impl<'de> SeqAccess<'de> for Parts<'_, 'de, '_> {
+    type Error = Error;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Parts::Error> {
-        let seed = self.wrap(seed);
-        self.from.next_element_seed(seed)
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        seed.deserialize(&mut *self.reader).map(Some)
     }
 
     fn size_hint(&self) -> Option<usize> {
-        self.from.size_hint()
+        Some(self.left)
     }
 }
 
-impl<'de, Parts: MapAccess<'de>> MapAccess<'de> for Reader<'_, Parts> {
-    type Error = Parts::Error;
+impl<'de> MapAccess<'de> for Parts<'_, 'de, '_> {
+    type Error = Error;
 
-    fn next_key_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Parts::Error> {
-        let seed = self.wrap(seed);
-        self.from.next_key_seed(seed)
+    fn next_key_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {
+        self.next_element_seed(seed)
     }
 
-    fn next_value_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<T::Value, Parts::Error> {
-        let seed = self.wrap(seed);
-        self.from.next_value_seed(seed)
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value> {
+        seed.deserialize(&mut *self.reader)
     }
 
     fn size_hint(&self) -> Option<usize> {
-        self.from.size_hint()
+        Some(self.left)
     }
 }
 
-impl<'de, 'b, Parts: EnumAccess<'de>> EnumAccess<'de> for Reader<'b, Parts> {
-    type Error = Parts::Error;
-    type Variant = Reader<'b, Parts::Variant>;
+/// A variant, whose name comes next.
+struct Variant<'r, 'de, 'b> {
+    reader: &'r mut Reader<'de, 'b>,
+    has_content: bool,
+}
 
-    fn variant_seed<T: DeserializeSeed<'de>>(
-        self,
-        seed: T,
-    ) -> Result<(T::Value, Self::Variant), Parts::Error> {
-        let seed = self.wrap(seed);
-        let (value, variant) = self.from.variant_seed(seed)?;
-        Ok((value, Reader::new(variant, self.beside)))
+impl Variant<'_, '_, '_> {
+    fn need_content(&self, what: &'static str) -> Result<()> {
+        if self.has_content {
+            return Ok(());
+        }
+        Err(Error::invalid_type(Unexpected::UnitVariant, &what))
     }
 }
 
-impl<'de, Variant: VariantAccess<'de>> VariantAccess<'de> for Reader<'_, Variant> {
-    type Error = Variant::Error;
+impl<'de> EnumAccess<'de> for Variant<'_, 'de, '_> {
+    type Error = Error;
+    type Variant = Self;
 
-    fn unit_variant(self) -> Result<(), Variant::Error> {
-        self.from.unit_variant()
+    fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Self)> {
+        let name = seed.deserialize(&mut *self.reader)?;
+        Ok((name, self))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Variant<'_, 'de, '_> {
+    type Error = Error;
+
+    fn unit_variant(self) -> Result<()> {
+        if self.has_content {
+            <()>::deserialize(self.reader)?;
+        }
+        Ok(())
     }
 
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(
-        self,
-        seed: T,
-    ) -> Result<T::Value, Variant::Error> {
-        let seed = self.wrap(seed);
-        self.from.newtype_variant_seed(seed)
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value> {
+        self.need_content("newtype variant")?;
+        seed.deserialize(self.reader)
     }
 
-    fn tuple_variant<V: Visitor<'de>>(
-        self,
-        length: usize,
-        visitor: V,
-    ) -> Result<V::Value, Variant::Error> {
-        self.from
-            .tuple_variant(length, Visit::anything(visitor, self.beside))
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value> {
+        self.need_content("tuple variant")?;
+        self.reader.deserialize_seq(visitor)
     }
 
     fn struct_variant<V: Visitor<'de>>(
         self,
-        fields: &'static [&'static str],
+        _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Variant::Error> {
-        self.from
-            .struct_variant(fields, Visit::anything(visitor, self.beside))
+    ) -> Result<V::Value> {
+        self.need_content("struct variant")?;
+        self.reader.deserialize_map(visitor)
     }
 }

@@ -7,9 +7,13 @@ use super::{
     },
     INLINE,
     kind::{Kind, Number},
+    tag,
 };
 use crate::sys::segment::{Segment, Width};
-use serde::{Serialize, Serializer, de::DeserializeOwned};
+use serde::{
+    Serialize, Serializer,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
@@ -74,18 +78,8 @@ fn small_numbers_are_as_long_as_their_bytes() {
     }
 }
 
-/// Writes one run of bytes that is taken for what it says.
-struct Lie(Vec<u8>);
-
-impl Serialize for Lie {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
-    }
-}
-
-fn decode<T: DeserializeOwned + fmt::Debug>(lie: &[u8], beside: &[Width]) -> Result<T, String> {
-    let bytes = rmp_serde::to_vec(&Lie(lie.to_vec())).unwrap();
-    let bytes = [&(bytes.len() as u64).to_le_bytes()[..], &bytes].concat();
+fn decode<T: DeserializeOwned + fmt::Debug>(bytes: &[u8], beside: &[Width]) -> Result<T, String> {
+    let bytes = [&(bytes.len() as u64).to_le_bytes()[..], bytes].concat();
     let blobs = beside
         .iter()
         .map(|width| Segment::copied(*width, &[0xff; 32]).unwrap());
@@ -94,40 +88,67 @@ fn decode<T: DeserializeOwned + fmt::Debug>(lie: &[u8], beside: &[Width]) -> Res
     message.take().map_err(error)
 }
 
+fn beside(kind: Kind, place: u64) -> Vec<u8> {
+    [&[tag::BESIDE, kind.code()][..], &place.to_le_bytes()].concat()
+}
+
+fn long(kind: Kind, content: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(content.len()).unwrap().to_le_bytes();
+    [&[tag::LONG, kind.code()][..], &length, content].concat()
+}
+
 #[test]
 fn lies_are_errors() {
     let malformed = "bytes that do not say what they are";
-    assert_eq!(decode::<Vec<u8>>(&[], &[]).unwrap_err(), malformed);
-    assert_eq!(decode::<Vec<u8>>(&[0x7f, 1], &[]).unwrap_err(), malformed);
-    assert_eq!(decode::<String>(&[1, b'a'], &[]).unwrap_err(), malformed);
+    for lie in [
+        &[0xff][..],
+        &[tag::NUMBER + 12],
+        &[tag::LONG, 9, 0, 0, 0, 0],
+        &[tag::CHAR, 0, 0xd8, 0, 0],
+    ] {
+        assert_eq!(decode::<Vec<u8>>(lie, &[]).unwrap_err(), malformed);
+    }
+    let short = "it ends before its time";
+    for lie in [
+        &[][..],
+        &[tag::SOME],
+        &[tag::SHORT_TEXT, 2, b'a'],
+        &[tag::LONG, 0, 9, 0, 0, 0, 1],
+        &[tag::SEQ, 2, 0, 0, 0, tag::UNIT],
+        &[tag::SEQ, 0xff, 0xff, 0xff, 0xff],
+        &[tag::MAP, 1, 0, 0, 0, tag::UNIT],
+        &[tag::VARIANT],
+    ] {
+        assert_eq!(
+            decode::<IgnoredAny>(lie, &[]).unwrap_err(),
+            short,
+            "{lie:?}"
+        );
+    }
+    let left = decode::<()>(&[tag::UNIT, tag::UNIT], &[]).unwrap_err();
+    assert_eq!(left, "bytes are left over");
 
     let numbers = Kind::Many(Number::F64);
     let absent = "something is beside the message that did not come with it";
     for place in [1, u64::MAX] {
-        let lie = numbers.beside(place);
-        assert_eq!(
-            decode::<Vec<f64>>(&lie, &[Width::Eight]).unwrap_err(),
-            absent
-        );
+        let lie = beside(numbers, place);
+        let decoded = decode::<Vec<f64>>(&lie, &[Width::Eight]);
+        assert_eq!(decoded.unwrap_err(), absent);
     }
-    assert_eq!(
-        decode::<Vec<f64>>(&numbers.beside(0)[..5], &[Width::Eight]).unwrap_err(),
-        absent
-    );
+    let cut = decode::<Vec<f64>>(&beside(numbers, 0)[..5], &[Width::Eight]);
+    assert_eq!(cut.unwrap_err(), short);
 
-    let another = "what came beside the message is of another kind than it says";
-    for kind in [numbers, Kind::Text, Kind::Bytes, Kind::Single(Number::U128)] {
-        let decoded = decode::<Vec<f64>>(&kind.beside(0), &[Width::Two]);
+    let another = "the content is of another kind than it says";
+    for kind in [numbers, Kind::Text, Kind::Bytes, Kind::Path] {
+        let decoded = decode::<Vec<f64>>(&beside(kind, 0), &[Width::Two]);
         assert_eq!(decoded.unwrap_err(), another, "{kind:?}");
     }
-    let ragged = numbers.before(&[0; 12], <[u8]>::to_vec);
-    assert_eq!(decode::<Vec<f64>>(&ragged, &[]).unwrap_err(), another);
-    let short = Kind::Single(Number::I128).before(&[0; 15], <[u8]>::to_vec);
-    assert_eq!(decode::<i128>(&short, &[]).unwrap_err(), another);
+    let ragged = decode::<Vec<f64>>(&long(numbers, &[0; 12]), &[]);
+    assert_eq!(ragged.unwrap_err(), another);
 
-    let text = decode::<String>(&Kind::Text.beside(0), &[Width::One]).unwrap_err();
+    let text = decode::<String>(&beside(Kind::Text, 0), &[Width::One]).unwrap_err();
     assert!(text.contains("utf-8"), "{text}");
-    let few = numbers.before(&[0; 16], <[u8]>::to_vec);
+    let few = long(numbers, &[0; 16]);
     assert!(decode::<[f64; 3]>(&few, &[]).is_err());
     assert!(decode::<(f64,)>(&few, &[]).is_err());
     assert_eq!(decode::<(f64, f64)>(&few, &[]).unwrap(), (0.0, 0.0));

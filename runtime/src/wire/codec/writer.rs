@@ -1,308 +1,360 @@
-//! Between serde and the format, on the way out: slices of numbers become bytes, and large bytes go beside the message.
+//! Writing: serde's calls become tags and bytes, slices of numbers become the bytes they are, and large content goes beside the message.
 
 use super::{
     super::blob::Blobs,
-    INLINE,
+    depth::Depth,
+    error::{Error, Result},
     kind::{self, Kind, Number},
+    path, tag,
 };
 use serde::{
     Serialize, Serializer,
     ser::{
-        Error, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
+        SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
         SerializeTupleStruct, SerializeTupleVariant,
     },
 };
-use std::cell::RefCell;
 
-/// Writes to the format, or to a part of it, and adds what is large to the blobs.
-pub(super) struct Writer<'b, 'a, To> {
-    to: To,
-    blobs: &'b RefCell<Blobs<'a>>,
+/// Appends to the bytes of a message, and adds to its blobs what is large.
+pub(super) struct Writer<'w, 'a> {
+    bytes: &'w mut Vec<u8>,
+    /// Absent where everything has to be among the bytes.
+    blobs: Option<&'w mut Blobs<'a>>,
+    depth: Depth,
 }
 
-/// The format counts in 32 bits, and does not look when it is given more.
-const MOST: usize = u32::MAX as usize;
-
-impl<'b, 'a, To> Writer<'b, 'a, To> {
-    pub(super) fn new(to: To, blobs: &'b RefCell<Blobs<'a>>) -> Self {
-        Self { to, blobs }
+/// The form has room for as many parts, and as many bytes of content, as can be counted in 32 bits.
+fn counted(count: usize) -> Result<[u8; 4]> {
+    match u32::try_from(count) {
+        Ok(count) => Ok(count.to_le_bytes()),
+        Err(_) => Err(Error::said("it has more than 4294967295 parts")),
     }
+}
 
-    fn wrap<'v, T: ?Sized>(&self, value: &'v T) -> Wrapped<'v, 'b, 'a, T> {
-        Wrapped {
-            value,
-            blobs: self.blobs,
+impl<'w, 'a> Writer<'w, 'a> {
+    pub(super) fn new(bytes: &'w mut Vec<u8>, blobs: Option<&'w mut Blobs<'a>>) -> Self {
+        Self {
+            bytes,
+            blobs,
+            depth: Depth::new(),
         }
     }
-}
 
-impl<'b, 'a, To: Serializer> Writer<'b, 'a, To> {
+    /// Writes any value. Here its type is known.
+    pub(super) fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
+        match path::bytes_of(value) {
+            Some(path) => self.content(Kind::Path, path),
+            None => value.serialize(&mut *self),
+        }
+    }
+
     /// Writes content of a kind.
-    pub(super) fn content(self, kind: Kind, content: &[u8]) -> Result<To::Ok, To::Error> {
-        if content.len() <= INLINE {
-            return kind.before(content, |bytes| self.to.serialize_bytes(bytes));
+    pub(super) fn content(&mut self, kind: Kind, content: &[u8]) -> Result<()> {
+        if content.len() > super::INLINE
+            && let Some(blobs) = &mut self.blobs
+        {
+            let place = blobs.copy(kind.width(), content)?;
+            self.beside(kind, place);
+            return Ok(());
         }
-        let place = self.blobs.borrow_mut().copy(kind.width(), content);
-        let name = kind.beside(place.map_err(To::Error::custom)?);
-        self.to.serialize_bytes(&name)
+        self.bytes.extend_from_slice(&[tag::LONG, kind.code()]);
+        self.bytes.extend_from_slice(&counted(content.len())?);
+        self.bytes.extend_from_slice(content);
+        Ok(())
     }
 
-    /// Goes on with the parts of something.
-    fn parts<Parts>(
-        self,
-        length: Option<usize>,
-        begin: impl FnOnce(To) -> Result<Parts, To::Error>,
-    ) -> Result<Writer<'b, 'a, Parts>, To::Error> {
-        if length.is_some_and(|length| length > MOST) {
-            return Err(To::Error::custom("it has more than 4294967295 parts"));
+    /// Writes where content is that goes beside the message.
+    pub(super) fn beside(&mut self, kind: Kind, place: u64) {
+        self.bytes.extend_from_slice(&[tag::BESIDE, kind.code()]);
+        self.bytes.extend_from_slice(&place.to_le_bytes());
+    }
+
+    fn text_or_bytes(&mut self, short: u8, kind: Kind, content: &[u8]) -> Result<()> {
+        match u8::try_from(content.len()) {
+            Ok(length) => {
+                self.bytes.extend_from_slice(&[short, length]);
+                self.bytes.extend_from_slice(content);
+                Ok(())
+            }
+            Err(_) => self.content(kind, content),
         }
-        Ok(Writer {
-            to: begin(self.to)?,
-            blobs: self.blobs,
+    }
+
+    fn number<const WIDTH: usize>(&mut self, number: Number, bytes: [u8; WIDTH]) -> Result<()> {
+        self.bytes.push(tag::NUMBER | number as u8);
+        self.bytes.extend_from_slice(&bytes);
+        Ok(())
+    }
+
+    /// Begins something of several parts, which may be more or fewer than was said before.
+    fn parts(&mut self, tag: u8, length: Option<usize>) -> Result<Parts<'_, 'w, 'a>> {
+        counted(length.unwrap_or(0))?;
+        self.depth.enter()?;
+        self.bytes.push(tag);
+        let at = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; 4]);
+        Ok(Parts {
+            writer: self,
+            at,
+            count: 0,
+            levels: 1,
         })
     }
-}
 
-/// A value inside of another, to be written in the same way.
-struct Wrapped<'v, 'b, 'a, T: ?Sized> {
-    value: &'v T,
-    blobs: &'b RefCell<Blobs<'a>>,
-}
+    /// Begins a variant, with the content to follow.
+    fn variant(&mut self, name: &'static str) -> Result<()> {
+        self.depth.enter()?;
+        self.bytes.push(tag::VARIANT);
+        self.serialize_str(name)
+    }
 
-impl<T: Serialize + ?Sized> Serialize for Wrapped<'_, '_, '_, T> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        self.value.serialize(Writer::new(to, self.blobs))
+    fn variant_parts(
+        &mut self,
+        name: &'static str,
+        tag: u8,
+        length: usize,
+    ) -> Result<Parts<'_, 'w, 'a>> {
+        self.variant(name)?;
+        let mut parts = self.parts(tag, Some(length))?;
+        parts.levels += 1;
+        Ok(parts)
     }
 }
 
-macro_rules! forward {
-    ($($method:ident($type:ty))*) => {
-        $(fn $method(self, value: $type) -> Result<To::Ok, To::Error> {
-            self.to.$method(value)
+macro_rules! numbers {
+    ($($method:ident($type:ty) $number:ident;)*) => {
+        $(fn $method(self, value: $type) -> Result<()> {
+            self.number(Number::$number, value.to_le_bytes())
         })*
     };
 }
 
-impl<'b, 'a, To: Serializer> Serializer for Writer<'b, 'a, To> {
-    type Ok = To::Ok;
-    type Error = To::Error;
-    type SerializeSeq = Writer<'b, 'a, To::SerializeSeq>;
-    type SerializeTuple = Writer<'b, 'a, To::SerializeTuple>;
-    type SerializeTupleStruct = Writer<'b, 'a, To::SerializeTupleStruct>;
-    type SerializeTupleVariant = Writer<'b, 'a, To::SerializeTupleVariant>;
-    type SerializeMap = Writer<'b, 'a, To::SerializeMap>;
-    type SerializeStruct = Writer<'b, 'a, To::SerializeStruct>;
-    type SerializeStructVariant = Writer<'b, 'a, To::SerializeStructVariant>;
+impl<'p, 'w, 'a> Serializer for &'p mut Writer<'w, 'a> {
+    type Ok = ();
+    type Error = Error;
+    type SerializeSeq = Parts<'p, 'w, 'a>;
+    type SerializeTuple = Parts<'p, 'w, 'a>;
+    type SerializeTupleStruct = Parts<'p, 'w, 'a>;
+    type SerializeTupleVariant = Parts<'p, 'w, 'a>;
+    type SerializeMap = Parts<'p, 'w, 'a>;
+    type SerializeStruct = Parts<'p, 'w, 'a>;
+    type SerializeStructVariant = Parts<'p, 'w, 'a>;
 
-    forward! {
-        serialize_bool(bool)
-        serialize_i8(i8)
-        serialize_i16(i16)
-        serialize_i32(i32)
-        serialize_i64(i64)
-        serialize_u8(u8)
-        serialize_u16(u16)
-        serialize_u32(u32)
-        serialize_u64(u64)
-        serialize_f32(f32)
-        serialize_f64(f64)
-        serialize_char(char)
-        serialize_unit_struct(&'static str)
+    numbers! {
+        serialize_i8(i8) I8;
+        serialize_i16(i16) I16;
+        serialize_i32(i32) I32;
+        serialize_i64(i64) I64;
+        serialize_i128(i128) I128;
+        serialize_u8(u8) U8;
+        serialize_u16(u16) U16;
+        serialize_u32(u32) U32;
+        serialize_u64(u64) U64;
+        serialize_u128(u128) U128;
+        serialize_f32(f32) F32;
+        serialize_f64(f64) F64;
     }
 
-    fn serialize_i128(self, value: i128) -> Result<To::Ok, To::Error> {
-        self.content(Kind::Single(Number::I128), &value.to_ne_bytes())
+    fn serialize_bool(self, value: bool) -> Result<()> {
+        self.bytes.push(if value { tag::TRUE } else { tag::FALSE });
+        Ok(())
     }
 
-    fn serialize_u128(self, value: u128) -> Result<To::Ok, To::Error> {
-        self.content(Kind::Single(Number::U128), &value.to_ne_bytes())
+    fn serialize_char(self, value: char) -> Result<()> {
+        self.bytes.push(tag::CHAR);
+        self.bytes
+            .extend_from_slice(&u32::from(value).to_le_bytes());
+        Ok(())
     }
 
-    fn serialize_str(self, text: &str) -> Result<To::Ok, To::Error> {
-        if text.len() <= INLINE {
-            self.to.serialize_str(text)
-        } else {
-            self.content(Kind::Text, text.as_bytes())
-        }
+    fn serialize_str(self, text: &str) -> Result<()> {
+        self.text_or_bytes(tag::SHORT_TEXT, Kind::Text, text.as_bytes())
     }
 
-    fn serialize_bytes(self, bytes: &[u8]) -> Result<To::Ok, To::Error> {
-        self.content(Kind::Bytes, bytes)
+    fn serialize_bytes(self, bytes: &[u8]) -> Result<()> {
+        self.text_or_bytes(tag::SHORT_BYTES, Kind::Bytes, bytes)
     }
 
-    fn serialize_none(self) -> Result<To::Ok, To::Error> {
-        self.to.serialize_none()
+    fn serialize_none(self) -> Result<()> {
+        self.bytes.push(tag::NONE);
+        Ok(())
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<To::Ok, To::Error> {
-        let value = self.wrap(value);
-        self.to.serialize_some(&value)
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<()> {
+        self.depth.enter()?;
+        self.bytes.push(tag::SOME);
+        self.value(value)?;
+        self.depth.leave();
+        Ok(())
     }
 
-    fn serialize_unit(self) -> Result<To::Ok, To::Error> {
-        self.to.serialize_unit()
+    fn serialize_unit(self) -> Result<()> {
+        self.bytes.push(tag::UNIT);
+        Ok(())
     }
 
-    fn serialize_unit_variant(
-        self,
-        name: &'static str,
-        index: u32,
-        variant: &'static str,
-    ) -> Result<To::Ok, To::Error> {
-        self.to.serialize_unit_variant(name, index, variant)
+    fn serialize_unit_struct(self, _: &'static str) -> Result<()> {
+        self.serialize_unit()
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<()> {
+        self.serialize_str(variant)
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
         self,
-        name: &'static str,
+        _: &'static str,
         value: &T,
-    ) -> Result<To::Ok, To::Error> {
-        let value = self.wrap(value);
-        self.to.serialize_newtype_struct(name, &value)
+    ) -> Result<()> {
+        self.value(value)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
         self,
-        name: &'static str,
-        index: u32,
+        _: &'static str,
+        _: u32,
         variant: &'static str,
         value: &T,
-    ) -> Result<To::Ok, To::Error> {
-        let value = self.wrap(value);
-        self.to
-            .serialize_newtype_variant(name, index, variant, &value)
+    ) -> Result<()> {
+        self.variant(variant)?;
+        self.value(value)?;
+        self.depth.leave();
+        Ok(())
     }
 
-    fn serialize_seq(self, length: Option<usize>) -> Result<Self::SerializeSeq, To::Error> {
-        self.parts(length, |to| to.serialize_seq(length))
+    fn serialize_seq(self, length: Option<usize>) -> Result<Parts<'p, 'w, 'a>> {
+        self.parts(tag::SEQ, length)
     }
 
-    fn serialize_tuple(self, length: usize) -> Result<Self::SerializeTuple, To::Error> {
-        self.parts(Some(length), |to| to.serialize_tuple(length))
+    fn serialize_tuple(self, length: usize) -> Result<Parts<'p, 'w, 'a>> {
+        self.parts(tag::SEQ, Some(length))
     }
 
-    fn serialize_tuple_struct(
-        self,
-        name: &'static str,
-        length: usize,
-    ) -> Result<Self::SerializeTupleStruct, To::Error> {
-        self.parts(Some(length), |to| to.serialize_tuple_struct(name, length))
+    fn serialize_tuple_struct(self, _: &'static str, length: usize) -> Result<Parts<'p, 'w, 'a>> {
+        self.parts(tag::SEQ, Some(length))
     }
 
     fn serialize_tuple_variant(
         self,
-        name: &'static str,
-        index: u32,
+        _: &'static str,
+        _: u32,
         variant: &'static str,
         length: usize,
-    ) -> Result<Self::SerializeTupleVariant, To::Error> {
-        self.parts(Some(length), |to| {
-            to.serialize_tuple_variant(name, index, variant, length)
-        })
+    ) -> Result<Parts<'p, 'w, 'a>> {
+        self.variant_parts(variant, tag::SEQ, length)
     }
 
-    fn serialize_map(self, length: Option<usize>) -> Result<Self::SerializeMap, To::Error> {
-        self.parts(length, |to| to.serialize_map(length))
+    fn serialize_map(self, length: Option<usize>) -> Result<Parts<'p, 'w, 'a>> {
+        self.parts(tag::MAP, length)
     }
 
-    fn serialize_struct(
-        self,
-        name: &'static str,
-        length: usize,
-    ) -> Result<Self::SerializeStruct, To::Error> {
-        self.parts(Some(length), |to| to.serialize_struct(name, length))
+    fn serialize_struct(self, _: &'static str, length: usize) -> Result<Parts<'p, 'w, 'a>> {
+        self.parts(tag::MAP, Some(length))
     }
 
     fn serialize_struct_variant(
         self,
-        name: &'static str,
-        index: u32,
+        _: &'static str,
+        _: u32,
         variant: &'static str,
         length: usize,
-    ) -> Result<Self::SerializeStructVariant, To::Error> {
-        self.parts(Some(length), |to| {
-            to.serialize_struct_variant(name, index, variant, length)
-        })
+    ) -> Result<Parts<'p, 'w, 'a>> {
+        self.variant_parts(variant, tag::MAP, length)
     }
 
     /// This is how serde writes slices and vectors, whatever they are in, and here it says of what type they are.
-    fn collect_seq<I>(self, items: I) -> Result<To::Ok, To::Error>
+    fn collect_seq<I>(self, items: I) -> Result<()>
     where
         I: IntoIterator<Item: Serialize>,
     {
         if let Some((kind, numbers)) = kind::numbers_of(&items) {
             return self.content(kind, numbers);
         }
-        let mut items = items.into_iter();
-        let length = match items.size_hint() {
-            (least, Some(most)) if least == most => Some(least),
-            _ => None,
-        };
-        let mut parts = self.serialize_seq(length)?;
-        items.try_for_each(|item| SerializeSeq::serialize_element(&mut parts, &item))?;
-        SerializeSeq::end(parts)
+        let mut parts = self.parts(tag::SEQ, None)?;
+        for item in items {
+            parts.part(&item)?;
+        }
+        parts.finish()
     }
 
+    // Serde keeps flattened fields, and what is in most tagged and untagged enums, in a form of its own before it makes a value of
+    // them. That form takes itself for one that people read, so this one has to be the same: a type that has two forms, as
+    // addresses have, would be written in one and read in the other.
     fn is_human_readable(&self) -> bool {
-        self.to.is_human_readable()
+        true
+    }
+}
+
+/// Something of several parts, whose number is written when all are there.
+pub(super) struct Parts<'p, 'w, 'a> {
+    writer: &'p mut Writer<'w, 'a>,
+    at: usize,
+    count: usize,
+    levels: u8,
+}
+
+impl Parts<'_, '_, '_> {
+    fn part<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
+        self.count += 1;
+        self.writer.value(value)
+    }
+
+    fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<()> {
+        self.writer.serialize_str(name)?;
+        self.part(value)
+    }
+
+    fn finish(self) -> Result<()> {
+        let count = counted(self.count)?;
+        self.writer.bytes[self.at..][..count.len()].copy_from_slice(&count);
+        (0..self.levels).for_each(|_| self.writer.depth.leave());
+        Ok(())
     }
 }
 
 macro_rules! parts {
-    ($($part:ident $method:ident $($more:ident)?;)*) => {
-        $(impl<Parts: $part> $part for Writer<'_, '_, Parts> {
-            type Ok = Parts::Ok;
-            type Error = Parts::Error;
+    ($($part:ident $method:ident($($name:ident)?) $to:ident;)*) => {
+        $(impl $part for Parts<'_, '_, '_> {
+            type Ok = ();
+            type Error = Error;
 
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Parts::Error> {
-                let value = self.wrap(value);
-                self.to.$method(&value)
+            fn $method<T: Serialize + ?Sized>(
+                &mut self,
+                $($name: &'static str,)?
+                value: &T,
+            ) -> Result<()> {
+                self.$to($($name,)? value)
             }
 
-            $(fn $more<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Parts::Error> {
-                let value = self.wrap(value);
-                self.to.$more(&value)
-            })?
-
-            fn end(self) -> Result<Parts::Ok, Parts::Error> {
-                self.to.end()
+            fn end(self) -> Result<()> {
+                self.finish()
             }
         })*
     };
 }
 
 parts! {
-    SerializeSeq serialize_element;
-    SerializeTuple serialize_element;
-    SerializeTupleStruct serialize_field;
-    SerializeTupleVariant serialize_field;
-    SerializeMap serialize_key serialize_value;
+    SerializeSeq serialize_element() part;
+    SerializeTuple serialize_element() part;
+    SerializeTupleStruct serialize_field() part;
+    SerializeTupleVariant serialize_field() part;
+    SerializeStruct serialize_field(name) field;
+    SerializeStructVariant serialize_field(name) field;
 }
 
-macro_rules! fields {
-    ($($part:ident)*) => {
-        $(impl<Parts: $part> $part for Writer<'_, '_, Parts> {
-            type Ok = Parts::Ok;
-            type Error = Parts::Error;
+impl SerializeMap for Parts<'_, '_, '_> {
+    type Ok = ();
+    type Error = Error;
 
-            fn serialize_field<T: Serialize + ?Sized>(
-                &mut self,
-                name: &'static str,
-                value: &T,
-            ) -> Result<(), Parts::Error> {
-                let value = self.wrap(value);
-                self.to.serialize_field(name, &value)
-            }
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<()> {
+        self.writer.value(key)
+    }
 
-            fn skip_field(&mut self, name: &'static str) -> Result<(), Parts::Error> {
-                self.to.skip_field(name)
-            }
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
+        self.part(value)
+    }
 
-            fn end(self) -> Result<Parts::Ok, Parts::Error> {
-                self.to.end()
-            }
-        })*
-    };
+    fn end(self) -> Result<()> {
+        self.finish()
+    }
 }
-
-fields! { SerializeStruct SerializeStructVariant }

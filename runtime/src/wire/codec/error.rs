@@ -1,0 +1,61 @@
+//! Why a value could not be written or read.
+
+use serde::{de, ser};
+use std::{error, fmt, io};
+
+/// The error of the format. It is small, since every step of serde returns it.
+#[derive(Debug)]
+pub(super) struct Error(Box<Cause>);
+
+#[derive(Debug)]
+enum Cause {
+    /// What serde, or a type's own code, had to say.
+    Said(String),
+    /// What the system refused.
+    Os(io::Error),
+}
+
+pub(super) type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(super) fn said(what: impl fmt::Display) -> Self {
+        Self(Box::new(Cause::Said(what.to_string())))
+    }
+
+    /// What went wrong: an error of the system stays one, with its errno.
+    pub(super) fn into_cause(self) -> Box<dyn error::Error + Send + Sync> {
+        match *self.0 {
+            Cause::Os(error) => Box::new(error),
+            Cause::Said(what) => what.into(),
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self(Box::new(Cause::Os(error)))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            Cause::Said(what) => f.write_str(what),
+            Cause::Os(error) => error.fmt(f),
+        }
+    }
+}
+
+impl error::Error for Error {}
+
+impl ser::Error for Error {
+    fn custom<T: fmt::Display>(what: T) -> Self {
+        Self::said(what)
+    }
+}
+
+impl de::Error for Error {
+    fn custom<T: fmt::Display>(what: T) -> Self {
+        Self::said(what)
+    }
+}

@@ -1,0 +1,63 @@
+//! Paths that are not UTF-8. Serde refuses them, so they have a form of their own wherever the type can be seen.
+
+use super::probe;
+use crate::sys::pod;
+use serde::de::Visitor;
+use std::{
+    ffi::OsString,
+    os::unix::ffi::{OsStrExt, OsStringExt},
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+};
+
+/// The bytes of a path that is not UTF-8, if `value` is a path or an owner of one, or a reference to such.
+pub(super) fn bytes_of<T: ?Sized>(value: &T) -> Option<&[u8]> {
+    let path = of(value)?;
+    path.to_str().is_none().then(|| path.as_os_str().as_bytes())
+}
+
+fn of<T: ?Sized>(value: &T) -> Option<&Path> {
+    macro_rules! owners {
+        ($($owner:ty,)*) => {
+            $(if let Some(owner) = pod::seen::<T, $owner>(value) {
+                return Some(owner.as_ref());
+            })*
+        };
+    }
+    owners! {
+        PathBuf,
+        Path,
+        Box<Path>,
+        Arc<Path>,
+        Rc<Path>,
+    }
+    if let Some(path) = pod::seen_cow::<T, Path>(value) {
+        return Some(path);
+    }
+    macro_rules! pointers {
+        ($($pointer:ty,)*) => {
+            $(if let Some(pointer) = pod::seen::<T, $pointer>(value) {
+                return Some(pointer.as_path());
+            })*
+        };
+    }
+    pointers! {
+        Box<PathBuf>,
+        Arc<PathBuf>,
+        Rc<PathBuf>,
+    }
+    None
+}
+
+/// Makes what the visitor of a `PathBuf` would make of bytes, if it is that one.
+pub(super) fn visit<'de, V: Visitor<'de>>(
+    bytes: Vec<u8>,
+    visitor: V,
+) -> Result<V::Value, (Vec<u8>, V)> {
+    if probe::visitor_of::<PathBuf>() != Some(typeid::of::<V>()) {
+        return Err((bytes, visitor));
+    }
+    let path = PathBuf::from(OsString::from_vec(bytes));
+    pod::same(path).map_err(|path| (path.into_os_string().into_vec(), visitor))
+}
