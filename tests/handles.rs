@@ -347,8 +347,11 @@ fn kill_a_number() -> Option<bool> {
 
 #[process]
 fn kill_a_number_in_a_namespace() -> Option<bool> {
+    let user = nix::unistd::Uid::effective();
     // It takes a right that not every machine gives.
     unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID).ok()?;
+    // Only as root of the namespace it may choose ids.
+    fs::write("/proc/self/uid_map", format!("0 {user} 1")).ok()?;
     let builder = Builder::new().start_method(StartMethod::Spawn);
     builder.spawn(kill_a_number::new()).unwrap().join().unwrap()
 }
