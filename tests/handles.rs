@@ -283,8 +283,8 @@ fn process_reaped_by_somebody_else_is_told() {
     let _alone = alone();
     under_each_method(|method| {
         for reaping in [Reaping::ByWaitpid, Reaping::ByTheKernel] {
-            // A child of the helper may be gone before this process has a pidfd of it.
-            let may_be_late = reaping == Reaping::ByTheKernel && method == StartMethod::ForkServer;
+            // Where the kernel reaps, a child may be gone before this process could ask for its status.
+            let may_be_late = reaping == Reaping::ByTheKernel;
             let is_known = |found: Option<i32>, expected| match found {
                 Some(found) => keeps_statuses() && found == expected,
                 None => !keeps_statuses() || may_be_late,
