@@ -256,7 +256,7 @@ fn returns() -> u32 {
     3
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Reaping {
     ByWaitpid,
     ByTheKernel,
@@ -283,10 +283,16 @@ fn process_reaped_by_somebody_else_is_told() {
     let _alone = alone();
     under_each_method(|method| {
         for reaping in [Reaping::ByWaitpid, Reaping::ByTheKernel] {
+            // Where the kernel reaps, a child may be gone before this process could ask for its status.
+            let may_be_late = reaping == Reaping::ByTheKernel;
+            let is_known = |found: Option<i32>, expected| match found {
+                Some(found) => keeps_statuses() && found == expected,
+                None => !keeps_statuses() || may_be_late,
+            };
             let error = reaped(exits::new(), reaping, method).join().unwrap_err();
             assert_eq!(error.kind(), JoinErrorKind::Exited);
             let status = error.status().and_then(|status| status.code());
-            assert_eq!(status, keeps_statuses().then_some(3));
+            assert!(is_known(status, 3), "{status:?}: {reaping:?}, {method}");
             if !keeps_statuses() {
                 let words = "ended without a value, and somebody else has reaped it";
                 assert!(error.to_string().ends_with(words), "{error}");
@@ -294,7 +300,11 @@ fn process_reaped_by_somebody_else_is_told() {
 
             let child = reaped(ends_by_a_signal::new(), reaping, method);
             let error = child.join().unwrap_err();
-            assert_eq!(error.signal(), keeps_statuses().then_some(libc::SIGUSR1));
+            let signal = error.signal();
+            assert!(
+                is_known(signal, libc::SIGUSR1),
+                "{signal:?}: {reaping:?}, {method}"
+            );
 
             // The value is there all the same.
             let child = reaped(returns::new(), reaping, method);
@@ -347,8 +357,11 @@ fn kill_a_number() -> Option<bool> {
 
 #[process]
 fn kill_a_number_in_a_namespace() -> Option<bool> {
+    let user = nix::unistd::Uid::effective();
     // It takes a right that not every machine gives.
     unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID).ok()?;
+    // Only as root of the namespace it may choose ids.
+    fs::write("/proc/self/uid_map", format!("0 {user} 1")).ok()?;
     let builder = Builder::new().start_method(StartMethod::Spawn);
     builder.spawn(kill_a_number::new()).unwrap().join().unwrap()
 }

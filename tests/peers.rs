@@ -468,9 +468,9 @@ fn no_sentence_of_an_error_stands_twice() {
     ];
     for error in errors {
         let shown = format!("{error:?}");
-        for sentence in sentences(&error) {
-            assert!(shown.contains(&sentence.replace('"', "\\\"")), "{shown}");
-        }
+        assert!(shown.contains(&error.to_string()), "{shown}");
+        let has_cause = std::error::Error::source(&error).is_some();
+        assert_eq!(shown.contains("source: Some"), has_cause, "{shown}");
         let converted: Box<dyn std::error::Error> = Box::new(procession::Error::from(error));
         let sentences = sentences(&*converted);
         for (place, sentence) in sentences.iter().enumerate() {

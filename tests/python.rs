@@ -185,6 +185,41 @@ fn listener_of_python_that_knows_only_md5_is_refused() {
     });
 }
 
+/// Without a key, since an empty one is none before Python 3.13, or is taken for one from then on.
+const KEYLESS_CLIENT: &str = r"
+with Client(address) as connection:
+    connection.send_bytes(b'hello')
+    connection.recv_bytes()
+    print(connection.recv_bytes())
+";
+
+const KEYLESS_LISTENER: &str = r"
+with Listener(address) as listener:
+    print(text(listener.address), flush=True)
+    with listener.accept() as connection:
+        connection.send_bytes(b'hello')
+        try:
+            connection.recv_bytes()
+        except (EOFError, ConnectionResetError):
+            pass
+";
+
+#[test]
+fn python_without_a_key_is_known_by_what_it_sends() {
+    with_each_python(|python, address, options| {
+        let listener = options.bind(&address).unwrap();
+        let client = run(python, KEYLESS_CLIENT, listener.local_address(), "");
+        assert_eq!(kind(listener.accept()), ErrorKind::NoKey);
+        assert_eq!(client.finish(), "b'#FAILURE#'");
+    });
+    with_each_python(|python, address, options| {
+        let mut listener = run(python, KEYLESS_LISTENER, &address, "");
+        let found: Address = listener.line().parse().unwrap();
+        assert_eq!(kind(options.connect(found)), ErrorKind::NoKey);
+        assert_eq!(listener.finish(), "");
+    });
+}
+
 /// The handshake of Python 3.12 and later by hand, for a Python of any version.
 const NEW_HANDSHAKE: &str = r##"
 def deliver(connection, digest="sha256"):

@@ -2,15 +2,23 @@
 
 #![allow(missing_docs, reason = "a test")]
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::{
+    sys::{
+        resource::{Resource, getrlimit, setrlimit},
+        signal::{Signal, kill},
+    },
+    unistd::Pid,
+};
 use procession::{Builder, StartMethod, join_all, prewarm, process};
 use procession_tests::{
-    METHODS, alone, child_ids, descriptors, eventually, threads, with_method, within,
+    METHODS, alone, child_ids, descriptors, eventually, net::Directory, threads, torture_time,
+    with_method, within,
 };
 use std::{
     fs,
     hash::{BuildHasher, RandomState},
     io::{BufRead, BufReader, Read},
+    path::Path,
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -55,49 +63,91 @@ fn thousand_at_once_leave_nothing() {
     });
 }
 
-/// The processes that have this in the environment they were started with.
-fn marked(mark: &str) -> Vec<String> {
+/// The processes that run a program, by their ids. The helper and the spares have no environment to be known by.
+fn running(program: &Path) -> Vec<i32> {
     let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let path = entry.ok()?.path();
-        let environment = fs::read(path.join("environ")).ok()?;
-        let is_marked = environment
-            .split(|byte| *byte == 0)
-            .any(|variable| variable == mark.as_bytes());
-        is_marked.then(|| path.display().to_string())
+        let is_running = fs::read_link(path.join("exe")).ok()? == program;
+        let id = path.file_name()?.to_str()?.parse().ok()?;
+        is_running.then_some(id)
     });
     processes.collect()
+}
+
+/// Has a program start processes, kills it at a random moment, and waits until nothing is left of it.
+fn doom(program: &Path, method: StartMethod, meddle: impl FnOnce()) {
+    let mut doomed = with_method(&mut Command::new(program), method)
+        .arg("doomed")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(doomed.stdout.take().unwrap());
+    said.read_line(&mut String::new()).unwrap();
+    assert!(!running(program).is_empty());
+    meddle();
+    pause();
+    doomed.kill().unwrap();
+    doomed.wait().unwrap();
+    // One that is stopped can end no more than it can do anything else, unless the kernel ends it, as it does a daemon.
+    send_to_all(program, Signal::SIGCONT);
+    // The daemons hold the pipe, the helper and the spares do not.
+    said.read_to_end(&mut Vec::new()).unwrap();
+    eventually("none is left", || running(program).is_empty());
+}
+
+/// Lets a random time pass: any moment will do, and each another.
+fn pause() {
+    let moment = RandomState::new().hash_one(0) % 5000;
+    thread::sleep(Duration::from_micros(moment));
 }
 
 #[test]
 fn parent_killed_in_mid_start_leaves_no_daemon_spare_or_helper() {
     let _alone = alone();
+    rounds(67, |program, method| doom(program, method, || {}));
+}
+
+/// Stops the program and whatever it has started, and lets it go on, at random moments.
+#[test]
+fn parent_killed_leaves_nothing_that_was_stopped() {
+    let _alone = alone();
+    rounds(20, |program, method| {
+        doom(program, method, || {
+            for _ in 0..3 {
+                pause();
+                send_to_all(program, Signal::SIGSTOP);
+                pause();
+                send_to_all(program, Signal::SIGCONT);
+            }
+            send_to_all(program, Signal::SIGSTOP);
+        });
+    });
+}
+
+/// Sends a signal to each process that runs a program, if it is still there.
+fn send_to_all(program: &Path, signal: Signal) {
+    for id in running(program) {
+        // Ids are not given out again so soon.
+        let _ = kill(Pid::from_raw(id), signal);
+    }
+}
+
+/// Does something that often under each start method, or for as long as is asked for, with a program that
+/// nobody else runs.
+fn rounds(least: u32, act: impl Fn(&Path, StartMethod)) {
+    let time = torture_time();
+    let directory = Directory::new();
+    let program = directory.0.join("ends");
+    fs::copy(env!("CARGO_BIN_EXE_ends"), &program).unwrap();
     for method in METHODS {
-        within(Duration::from_secs(300), || {
-            for round in 0..67 {
-                let mark = format!("PROCESSION_MARK={}-{method}-{round}", std::process::id());
-                let (name, value) = mark.split_once('=').unwrap();
-                let mut command = Command::new(env!("CARGO_BIN_EXE_ends"));
-                let mut doomed = with_method(&mut command, method)
-                    .arg("doomed")
-                    .env(name, value)
-                    .stdin(Stdio::null())
-                    .stdout(Stdio::piped())
-                    .stderr(Stdio::null())
-                    .spawn()
-                    .unwrap();
-                let mut said = BufReader::new(doomed.stdout.take().unwrap());
-                said.read_line(&mut String::new()).unwrap();
-                // Any moment will do, and each another.
-                let moment = RandomState::new().hash_one(round) % 5000;
-                thread::sleep(Duration::from_micros(moment));
-                doomed.kill().unwrap();
-                doomed.wait().unwrap();
-                let killed = Instant::now();
-                // The daemons hold the pipe, the helper and the spares do not.
-                said.read_to_end(&mut Vec::new()).unwrap();
-                eventually("none is left", || marked(&mark).is_empty());
-                let took = killed.elapsed();
-                assert!(took < Duration::from_secs(1), "gone after {took:?}");
+        within(Duration::from_secs(300) + time, || {
+            let begun = Instant::now();
+            let mut round = 0;
+            while round < least || begun.elapsed() < time {
+                act(&program, method);
+                round += 1;
             }
         });
     }

@@ -90,6 +90,7 @@ fn go_on_without_main_thread(held: PipeWriter) {
 
 /// Has a name that is not UTF-8, and that looks like the fields which follow a name.
 #[process]
+#[expect(clippy::needless_pass_by_value, reason = "it holds the pipe")]
 fn go_on_with_an_odd_name(held: PipeWriter) {
     fs::write("/proc/thread-self/comm", b"a) Z 1 \xff\xfe(").unwrap();
     (&held).write_all(&[0]).unwrap();

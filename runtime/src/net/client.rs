@@ -32,7 +32,7 @@ impl Client {
     /// address, and [`TimedOut`](super::ErrorKind::TimedOut). Where there is a key, also those of the handshake:
     /// [`Rejected`](super::ErrorKind::Rejected) when the listener has another one, [`WrongKey`](super::ErrorKind::WrongKey) when it
     /// accepts everything and cannot prove the key itself, [`WeakDigest`](super::ErrorKind::WeakDigest),
-    /// [`Reflected`](super::ErrorKind::Reflected), [`Protocol`](super::ErrorKind::Protocol), [`TooLarge`](super::ErrorKind::TooLarge),
+    /// [`NoKey`](super::ErrorKind::NoKey), [`Reflected`](super::ErrorKind::Reflected), [`Protocol`](super::ErrorKind::Protocol), [`TooLarge`](super::ErrorKind::TooLarge),
     /// [`Closed`](super::ErrorKind::Closed) and [`Truncated`](super::ErrorKind::Truncated).
     ///
     /// # Examples
