@@ -31,6 +31,9 @@ fn tie_by(count: usize, fds: &[OwnedFd]) -> io::Result<Vec<OwnedFd>> {
                 Err(error) => return Err(error),
             }
         }
+        if let Some(end) = open.take() {
+            socket::end_sending(end.as_fd())?;
+        }
         let (end, bundle) = socket::packet_pair()?;
         send(&end, packet).map_err(|error| match error.kind() {
             // A socket that has no room for anything.
@@ -39,6 +42,10 @@ fn tie_by(count: usize, fds: &[OwnedFd]) -> io::Result<Vec<OwnedFd>> {
         })?;
         bundles.push(bundle);
         open = Some(end);
+    }
+    if let Some(end) = open {
+        // Closing is not enough: a copy of this process, which another thread may be making, has it open for a moment.
+        socket::end_sending(end.as_fd())?;
     }
     if bundles.len() > MOST {
         return Err(Errno::E2BIG.into());

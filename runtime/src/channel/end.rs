@@ -251,7 +251,12 @@ impl End<Receiving> {
                 Attempt::Received(parcel) => return Ok(parcel),
                 Attempt::Nothing if is_over => return Err(Unreceived::Disconnected),
                 Attempt::Nothing => {
-                    self.tidy().map_err(failed)?;
+                    // The bell rings before a message is there: then it has come meanwhile.
+                    if self.tidy().map_err(failed)?
+                        && let Attempt::Received(parcel) = self.attempt_receive(deadline)?
+                    {
+                        return Ok(parcel);
+                    }
                     return Err(Unreceived::Empty);
                 }
                 Attempt::Busy if is_past(deadline) => return Err(Unreceived::Empty),
@@ -321,22 +326,24 @@ impl End<Receiving> {
         Ok(ready != [false, true])
     }
 
-    /// Removes what one who died while it sent may have left in a queue that is empty.
-    fn tidy(&self) -> io::Result<()> {
+    /// Removes what one who died while it sent may have left in a queue that is empty; returns whether one who lives has sent a message
+    /// meanwhile.
+    fn tidy(&self) -> io::Result<bool> {
         let is_rung = || wait::readable(self.ring.arrival(), Some(Instant::now()));
         let is_untidy = self.ring.may_have_strays() || self.ring.is_watched() && is_rung()?;
         if !is_untidy {
-            return Ok(());
+            return Ok(false);
         }
         // Its holder, if it is stopped, keeps what it is about to send, and everybody from looking more often than this.
         let Some(sending) = self.ring.send(Some(Instant::now() + MOMENT))? else {
-            return Ok(());
+            return Ok(false);
         };
         if self.ring.is_empty() && self.ring.may_have_strays() {
             self.carrier.drain();
             sending.all_packets_taken();
         }
-        sending.silence_if_empty()
+        sending.silence_if_empty()?;
+        Ok(!self.ring.is_empty())
     }
 
     /// Silences the bell that somebody watches, if there is no message any more, and the lock is to be had.

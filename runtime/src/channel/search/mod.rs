@@ -101,16 +101,19 @@ fn waiter_killed_at_any_point_is_missed_by_nobody() {
     }
 }
 
+/// The letter of its state; none if it is gone.
+fn state(child: &Child<Outcome>) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
 /// Whether it is stopped, rather than ended.
-fn is_stopped_in_time(child: &mut Child<Outcome>) -> bool {
-    let path = format!("/proc/{}/stat", child.id());
+fn is_stopped_in_time(child: &Child<Outcome>) -> bool {
     let deadline = Instant::now() + SOON;
     loop {
-        let stat = fs::read_to_string(&path).unwrap_or_default();
-        let state = stat.rsplit_once(") ").map(|(_, rest)| &rest[..1]);
-        match state {
-            Some("T") => return true,
-            None | Some("Z" | "X") => return false,
+        match state(child) {
+            Some('T') => return true,
+            None | Some('Z' | 'X') => return false,
             _ => assert!(Instant::now() < deadline, "it neither stops nor ends"),
         }
         thread::yield_now();
@@ -126,8 +129,8 @@ fn stop_at_each_point(act: Act, waiting: &[Kind], watched: bool, least: u64) {
         if act == Act::SleepForRoom {
             scene.fill();
         }
-        let mut victim = scene.start(act, point, Signal::SIGSTOP);
-        let is_stopped = is_stopped_in_time(&mut victim);
+        let victim = scene.start(act, point, Signal::SIGSTOP);
+        let is_stopped = is_stopped_in_time(&victim);
         let mut received = Vec::new();
         if is_stopped {
             let message = |number| Message::new(Who::Survivor, number, Kind::Carried);
@@ -267,10 +270,12 @@ fn sleeping_sender_is_woken_whoever_was_killed() {
 
 /// One who sleeps, and was woken in vain, and has not looked yet.
 fn stop_asleep(scene: &Scene, act: Act, is_asleep: impl Fn() -> bool) -> Child<Outcome> {
-    let mut child = scene.start(act, 0, Signal::SIGKILL);
+    let child = scene.start(act, 0, Signal::SIGKILL);
     until(is_asleep);
+    // It has said so, and has given the lock back.
+    until(|| state(&child) == Some('S'));
     child.signal(libc::SIGSTOP).unwrap();
-    assert!(is_stopped_in_time(&mut child));
+    assert!(is_stopped_in_time(&child));
     child
 }
 
