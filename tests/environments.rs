@@ -149,10 +149,7 @@ fn children_start_in_a_pid_namespace_with_the_proc_of_another() {
         match output {
             Ok(output) if !output.stdout.is_empty() => {
                 let said = String::from_utf8(output.stdout).unwrap();
-                // musl's block of a thread may hold a number as small as those ids there a second
-                // time.
-                let is_spawn = cfg!(target_env = "musl") && said == "spawn true\n";
-                assert!(is_spawn || said == format!("{method} true\n"), "{said}");
+                assert_eq!(said, format!("{method} true\n"));
             }
             Ok(output) if String::from_utf8_lossy(&output.stderr).starts_with("unshare:") => {
                 eprintln!("skipped: this user may not make such namespaces");

@@ -62,13 +62,13 @@ impl Name {
 /// Gets the memory that has this name. `ENOENT` if none has.
 pub(crate) fn find(name: &str) -> io::Result<OwnedFd> {
     let prefix = format!(" @{}/", address(name)?);
-    let list = fs::read("/proc/net/unix")?;
+    let list = fs::read("/proc/thread-self/net/unix")?;
     for line in lines(&list, &prefix) {
         let Some(memory) = reach(line, &prefix) else {
             continue;
         };
         // If it is still there, then it was when the descriptor was opened, and that was the right one.
-        if lines(&fs::read("/proc/net/unix")?, &prefix).any(|later| later == line) {
+        if lines(&fs::read("/proc/thread-self/net/unix")?, &prefix).any(|later| later == line) {
             return Ok(memory);
         }
     }
