@@ -68,13 +68,13 @@ fn kill_over_and_over(rounds: u32, victim: impl Fn() -> Child<()>, mut survive: 
                 victim.kill().unwrap();
                 pause(round);
             }
-            let begin = Instant::now();
+            let since = Instant::now();
             survive();
-            longest = longest.max(begin.elapsed());
+            longest = longest.max(since.elapsed());
             assert!(
-                begin.elapsed() < SOON,
+                since.elapsed() < SOON,
                 "round {round}: {:?}",
-                begin.elapsed()
+                since.elapsed()
             );
             for mut victim in victims {
                 victim.wait().unwrap();
