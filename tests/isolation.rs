@@ -4,6 +4,7 @@
 #![allow(missing_docs, reason = "a test")]
 
 use nix::{
+    libc::{EACCES, ENOENT},
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
     sys::prctl,
@@ -11,6 +12,7 @@ use nix::{
 };
 use procession::{
     Builder, Child, ErrorKind, StartMethod, Transfer, process,
+    shm::Shared,
     sync::{
         Barrier, BarrierError, Event, LockTimeoutError, Mutex, ReentrantMutex, RwLock, Semaphore,
     },
@@ -20,9 +22,17 @@ use std::{
     env, error,
     ffi::CString,
     fs,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixDatagram},
+    },
     panic::{AssertUnwindSafe, catch_unwind},
     process::Command,
-    sync::{TryLockError, mpsc},
+    sync::{
+        TryLockError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
@@ -345,5 +355,58 @@ fn forked_copy_cannot_use_its_parents_guard() {
     let _alone = alone();
     within(DEADLINE, || {
         assert_eq!(apart(fork::new()).join().unwrap(), (true, true));
+    });
+}
+
+#[test]
+fn name_leads_to_no_other_memory_and_says_why() {
+    /// Looks for the name in another pid namespace, and without a `/proc`; returns the errno and the text.
+    #[process]
+    fn find(name: &str, blind: bool) -> (Option<i32>, String) {
+        if blind {
+            Blind::Chroot.enter();
+        }
+        match Shared::<AtomicU64>::open(name) {
+            Ok(memory) => (None, memory.load(Relaxed).to_string()),
+            Err(error) => (error.raw_os_error(), text(&error)),
+        }
+    }
+    #[process]
+    fn find_elsewhere(name: &str) -> (Option<i32>, String) {
+        unshare(CloneFlags::CLONE_NEWPID).unwrap();
+        apart(find::new(name, false)).join().unwrap()
+    }
+    let _alone = alone();
+    if !allowed("unshare", &["--pid", "--fork", "true"]) {
+        return;
+    }
+    within(DEADLINE, || {
+        let memory = Shared::new(AtomicU64::new(7)).unwrap();
+        let name = format!("isolated-{}", std::process::id());
+        let published = memory.publish(&name).unwrap();
+        let found = apart(find::new(&name, false)).join().unwrap();
+        assert_eq!(found, (None, "7".to_owned()));
+        let (errno, _) = apart(find_elsewhere::new(&name)).join().unwrap();
+        assert_eq!(errno, Some(EACCES));
+        let (errno, why) = apart(find::new(&name, true)).join().unwrap();
+        assert_eq!(errno, None);
+        assert!(why.contains("cannot be looked up in `/proc`"), "{why}");
+        drop(published);
+
+        // Somebody else takes a name, and says of it what was said of another.
+        let published = memory.publish(&name).unwrap();
+        let list = fs::read_to_string("/proc/net/unix").unwrap();
+        let place = list.lines().find_map(|line| {
+            let (_, address) = line.split_once(" @")?;
+            address.contains(&format!("/{name}/")).then_some(address)
+        });
+        let forged = place.unwrap().replacen(&name, "forged", 1);
+        let address = SocketAddr::from_abstract_name(forged).unwrap();
+        let impostor = UnixDatagram::bind_addr(&address).unwrap();
+        let error = Shared::<AtomicU64>::open("forged").unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(EACCES), "{error}");
+        drop((impostor, published));
+        let error = Shared::<AtomicU64>::open("forged").unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(ENOENT), "{error}");
     });
 }

@@ -1,8 +1,9 @@
-//! Processes that are killed in the middle of what they do with locks and shared memory, at random moments. Those that are left get on,
-//! in less than a second each time, and find everything whole.
+//! Processes that are killed in the middle of what they do with locks and shared memory, at random moments, and stopped before. Those
+//! that are left get on each time, and find everything whole.
 
 #![allow(missing_docs, reason = "a test")]
 
+use nix::libc::{SIGCONT, SIGSTOP};
 use procession::{
     Builder, Child, Process, StartMethod, process,
     shm::{Shared, SharedSlice},
@@ -19,8 +20,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a survivor may have to wait.
-const SOON: Duration = Duration::from_secs(1);
+/// What a survivor may have to wait on a machine that does other things as well: what is lost does not come back later.
+const SOON: Duration = Duration::from_secs(20);
 
 /// Starts a process: most by the helper, which is the fastest, and some by themselves.
 fn start<P: Process>(process: P) -> Child<P::Output> {
@@ -33,25 +34,47 @@ fn start<P: Process>(process: P) -> Child<P::Output> {
     builder.spawn(process).unwrap()
 }
 
-/// Kills two of three processes at random moments, over and over, and has a survivor act after each time.
+/// For how long each of the tests goes on at least. It is more than its rounds take only where somebody asks for it.
+fn torture() -> Duration {
+    let seconds = std::env::var("PROCESSION_TORTURE_SECONDS").ok();
+    Duration::from_secs(seconds.map_or(0, |seconds| seconds.parse().expect("a number of seconds")))
+}
+
+/// Any moment will do, and each time another.
+fn pause(seed: u32) {
+    let moment = RandomState::new().hash_one(seed) % 1200;
+    thread::sleep(Duration::from_micros(moment));
+}
+
+/// Kills two of three processes at random moments, over and over, one of them stopped before, and has a survivor act after each time.
+/// The third is stopped for a moment, too.
 fn kill_over_and_over(rounds: u32, victim: impl Fn() -> Child<()>, mut survive: impl FnMut()) {
-    within(Duration::from_secs(300), || {
+    within(Duration::from_secs(300) + 2 * torture(), || {
         let before = (holdings(), threads());
+        let begun = Instant::now();
         let witness = victim();
-        for round in 0..rounds {
+        let (mut round, mut longest) = (0, Duration::ZERO);
+        while round < rounds || begun.elapsed() < torture() {
             let victims = [victim(), victim()];
-            for victim in &victims {
-                // Any moment will do, and each another.
-                let moment = RandomState::new().hash_one(round) % 1200;
-                thread::sleep(Duration::from_micros(moment));
-                victim.kill().unwrap();
+            pause(round);
+            if round % 2 == 0 {
+                victims[0].signal(SIGSTOP).unwrap();
+                pause(round);
+                witness.signal(SIGSTOP).unwrap();
+                pause(round);
+                witness.signal(SIGCONT).unwrap();
             }
-            let begin = Instant::now();
+            for victim in victims.iter().rev() {
+                victim.kill().unwrap();
+                pause(round);
+            }
+            let since = Instant::now();
             survive();
+            longest = longest.max(since.elapsed());
             assert!(
-                begin.elapsed() < SOON,
+                since.elapsed() < SOON,
                 "round {round}: {:?}",
-                begin.elapsed()
+                since.elapsed()
             );
             for mut victim in victims {
                 victim.wait().unwrap();
@@ -59,7 +82,13 @@ fn kill_over_and_over(rounds: u32, victim: impl Fn() -> Child<()>, mut survive: 
             // Now they have ended for sure, and not just about to.
             survive();
             assert!(witness.is_alive());
+            round += 1;
         }
+        eprintln!(
+            "{} killed in {:?}, {longest:?} at most to go on",
+            2 * round,
+            begun.elapsed()
+        );
         witness.kill().unwrap();
         witness.join().unwrap_err();
         assert_eq!((holdings(), threads()), before);

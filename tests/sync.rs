@@ -2,20 +2,23 @@
 
 #![allow(missing_docs, reason = "a test")]
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::resource::{Resource, getrlimit, setrlimit},
+};
 use procession::{
     process,
     shm::Shared,
     sync::{Barrier, BoundedSemaphore, Event, LockTimeoutError, RwLock, Semaphore},
 };
 use procession_tests::{
-    DEADLINE, alone, eventually, holdings, kill, start, under_each_method, within,
+    DEADLINE, alone, change, eventually, holdings, kill, start, state, under_each_method, within,
 };
 use std::{
     os::fd::AsFd,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        TryLockError,
+        OnceLock, TryLockError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread,
@@ -134,7 +137,6 @@ fn killed_waiters_take_no_permit_along() {
             waiters.push(start(method, wait::new(&semaphore, &waits)));
             waits.wait().unwrap();
         }
-        // The one who watches for the others, or was about to.
         kill(waiters.remove(0));
         drop(guard);
         for waiter in waiters {
@@ -401,5 +403,64 @@ fn event_is_seen_by_all_until_it_is_cleared() {
         assert!(!event.is_set());
         drop(event);
         assert_eq!(holdings(), before);
+    });
+}
+
+#[test]
+fn waits_go_on_without_descriptors() {
+    #[process]
+    fn wait(lock: &RwLock<[u64; 2]>, semaphore: &Semaphore, barrier: &Barrier, waits: &Event) {
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, 3, hard).unwrap();
+        waits.set();
+        // The writer is killed, and the permit is given back.
+        drop(lock.read().unwrap_err());
+        drop(lock.write().unwrap_err());
+        drop(semaphore.acquire().unwrap());
+        barrier.wait().unwrap();
+    }
+    let _alone = alone();
+    under_each_method(|method| {
+        let (lock, semaphore) = (RwLock::new([0; 2]).unwrap(), Semaphore::new(1).unwrap());
+        let (held, waits) = (Event::new().unwrap(), Event::new().unwrap());
+        let barrier = Barrier::new(2).unwrap();
+        let writer = start(method, hold_to_write::new(&lock, &held));
+        held.wait().unwrap();
+        let permit = semaphore.acquire().unwrap();
+        let waiter = start(method, wait::new(&lock, &semaphore, &barrier, &waits));
+        waits.wait().unwrap();
+        eventually("it waits", || state(waiter.id()) == Some('S'));
+        kill(writer);
+        eventually("it is at the semaphore", || lock.is_poisoned());
+        drop(permit);
+        barrier.wait().unwrap();
+        waiter.join().unwrap();
+    });
+}
+
+#[test]
+fn event_is_set_by_a_handler_of_a_signal() {
+    static EVENT: OnceLock<Event> = OnceLock::new();
+    extern "C" fn handle(_: i32) {
+        if let Some(event) = EVENT.get() {
+            event.set();
+        }
+    }
+    #[process]
+    fn work(event: &Event, ready: &Event) {
+        EVENT.set(event.clone()).unwrap();
+        change::handler(nix::libc::SIGUSR1, handle);
+        ready.set();
+        forever();
+    }
+    let _alone = alone();
+    under_each_method(|method| {
+        let (event, ready) = (Event::new().unwrap(), Event::new().unwrap());
+        let worker = start(method, work::new(&event, &ready));
+        ready.wait().unwrap();
+        assert!(!event.is_set());
+        worker.signal(nix::libc::SIGUSR1).unwrap();
+        assert!(event.wait_timeout(DEADLINE).unwrap());
+        kill(worker);
     });
 }

@@ -315,6 +315,13 @@ pub mod change {
         unsafe { libc::signal(libc::SIGCHLD, action) };
     }
 
+    /// Has a signal handled by a function, which must be safe to call at any moment.
+    pub fn handler(signal: i32, handle: extern "C" fn(i32)) {
+        let handle = handle as *const () as libc::sighandler_t;
+        // SAFETY: it is a function of that form, and see above.
+        unsafe { libc::signal(signal, handle) };
+    }
+
     /// Sets the nice value.
     ///
     /// # Panics

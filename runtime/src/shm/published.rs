@@ -1,10 +1,10 @@
 //! Memory with a name.
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     sys::{
         mapping::Mapping,
-        name::{self, Name},
+        name::{self, Lost, Name},
     },
 };
 use std::{
@@ -19,6 +19,16 @@ use std::{
 ///
 /// The names of a user are the user's own, and hold within one network namespace and one pid namespace: a container is its own. A
 /// copy of the process made by a bare `fork` keeps the name from being given again as long as it lives.
+///
+/// # What a name protects from
+///
+/// Only processes of the same user, and root, can open the memory, and they are never led to memory of another user or another
+/// container. But any process of the network namespace can take a name first, so that it cannot be given (`EEXIST`).
+///
+/// The kernel lets nobody but root look into a process that is not *dumpable*: one that was started as root and has changed its user,
+/// for example. The memory that it has named cannot be opened by processes of that user (`EACCES`). It can call
+/// [`prctl(PR_SET_DUMPABLE, 1)`](https://man7.org/linux/man-pages/man2/PR_SET_DUMPABLE.2const.html), if it has no secrets, or send the
+/// memory itself to its children.
 ///
 /// # Examples
 ///
@@ -76,12 +86,36 @@ pub(super) fn open(
     name: &str,
     map: impl FnOnce(OwnedFd) -> io::Result<Mapping>,
 ) -> Result<Mapping> {
-    name::find(name).and_then(map).map_err(|error| {
-        let what = match error.raw_os_error() {
-            Some(libc::ENOENT) => format!("no shared memory has the name `{name}`"),
-            Some(libc::EINVAL) => format!("`{name}` is no name for shared memory"),
-            _ => format!("the shared memory `{name}` cannot be opened"),
-        };
-        Error::os(what, error)
+    let memory = name::find(name).map_err(|lost| {
+        let errno = io::Error::from_raw_os_error;
+        match lost {
+            Lost::Nobody => Error::os(
+                format!("no shared memory has the name `{name}`"),
+                errno(libc::ENOENT),
+            ),
+            Lost::Invalid => Error::os(
+                format!("`{name}` is no name for shared memory"),
+                errno(libc::EINVAL),
+            ),
+            Lost::Denied => {
+                let what = format!(
+                    "the shared memory `{name}` may not be opened: the process that has named it is of another user or pid \
+                     namespace, or is not dumpable"
+                );
+                Error::os(what, errno(libc::EACCES))
+            }
+            Lost::Unlisted(error) => Error::new(
+                ErrorKind::Os,
+                format!("the name `{name}` cannot be looked up in `/proc`"),
+            )
+            // Without its errno: ENOENT is said where there is no such name.
+            .because(io::Error::new(error.kind(), error)),
+        }
+    })?;
+    map(memory).map_err(|error| {
+        Error::os(
+            format!("the shared memory `{name}` cannot be opened"),
+            error,
+        )
     })
 }

@@ -58,12 +58,11 @@ impl<T: Plain> Shared<T> {
     /// # Errors
     ///
     /// When the system has no memory or no descriptor to give.
-    #[allow(clippy::needless_pass_by_value, reason = "it becomes the memory's")]
     pub fn new(value: T) -> Result<Self> {
         const { assert!(align_of::<T>() <= PAGE, "the value is aligned too far") };
         let mapping = Mapping::create(size_of::<T>())
             .map_err(|error| Error::os("memory cannot be shared", error))?;
-        mapping.store(0, std::slice::from_ref(&value));
+        mapping.store_one(0, value);
         Ok(Self::from_mapping(mapping))
     }
 
@@ -95,7 +94,8 @@ impl<T: Plain> Shared<T> {
     ///
     /// # Errors
     ///
-    /// When none has (`ENOENT`), or it is too short for a `T`. What type it was made with is not known: every pattern of bits is a `T`.
+    /// When none has (`ENOENT`), when it may not be opened (`EACCES`, see [`Published`]), or when it is too short for a `T`. Without
+    /// `/proc` no name can be looked up. What type it was made with is not known: every pattern of bits is a `T`.
     pub fn open(name: &str) -> Result<Self> {
         let mapping = published::open(name, |fd| Mapping::open(fd, size_of::<T>()))?;
         Ok(Self::from_mapping(mapping))
@@ -112,9 +112,8 @@ impl<T: Plain + Immutable> Shared<T> {
     }
 
     /// Writes the value. Who copies it meanwhile may get some of the old bytes and some of the new.
-    #[allow(clippy::needless_pass_by_value, reason = "it becomes the memory's")]
     pub fn set(&self, value: T) {
-        self.mapping.store(0, std::slice::from_ref(&value));
+        self.mapping.store_one(0, value);
     }
 }
 

@@ -115,7 +115,8 @@ impl<T: Plain> SharedSlice<T> {
     ///
     /// # Errors
     ///
-    /// When none has (`ENOENT`). What type it was made with is not known: every pattern of bits is a `T`.
+    /// When none has (`ENOENT`), or when it may not be opened (`EACCES`, see [`Published`]). Without `/proc` no name can be looked up.
+    /// What type it was made with is not known: every pattern of bits is a `T`.
     pub fn open(name: &str) -> Result<Self> {
         let mapping = published::open(name, |fd| Mapping::open(fd, 0))?;
         let length = mapping.len() / size_of::<T>();

@@ -169,7 +169,8 @@ impl Condvar {
         drop(guard);
         let woken = futex::wait(sequence, before, deadline);
         waiters.fetch_sub(1, Ordering::SeqCst);
-        (mutex, woken.expect("this process may wait on a futex"))
+        // If the kernel refuses, it is as if it had been woken for nothing.
+        (mutex, woken.unwrap_or(true))
     }
 
     /// Wakes at least one waiter, if there is any. It need not hold the lock.

@@ -6,6 +6,7 @@ use crate::{
     sys::{bell::Bell, wait},
     wire::Label,
 };
+use nix::errno::Errno;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -59,31 +60,30 @@ impl Event {
 
     /// Sets the flag, and wakes all who wait for it.
     ///
-    /// # Panics
-    ///
-    /// When something else has closed the descriptor.
+    /// It never blocks, and may be called by a handler of a signal: it is one [`write(2)`](https://man7.org/linux/man-pages/man2/write.2.html),
+    /// takes no lock and no memory, and leaves `errno` as it was. If other code has closed the descriptor, it does nothing.
     pub fn set(&self) {
-        self.bell.ring().expect("an eventfd can be written to");
+        let errno = Errno::last_raw();
+        // It fails only for a descriptor that is no eventfd any more.
+        let _ = self.bell.ring();
+        Errno::set_raw(errno);
     }
 
     /// Clears the flag.
     ///
-    /// # Panics
-    ///
-    /// When something else has closed the descriptor.
+    /// What is said of [`set`](Self::set) holds here too.
     pub fn clear(&self) {
-        self.bell.clear().expect("an eventfd can be read");
+        let errno = Errno::last_raw();
+        // As above.
+        let _ = self.bell.clear();
+        Errno::set_raw(errno);
     }
 
-    /// Returns whether the flag is set.
-    ///
-    /// # Panics
-    ///
-    /// When something else has closed the descriptor.
+    /// Returns whether the flag is set. If the system cannot tell, it is taken for not set: [`wait_timeout`](Self::wait_timeout) returns
+    /// the error.
     #[must_use]
     pub fn is_set(&self) -> bool {
-        let now = Some(Instant::now());
-        self.bell.wait(now).expect("an eventfd can be polled")
+        self.bell.wait(Some(Instant::now())).unwrap_or(false)
     }
 
     /// Waits until the flag is set, for as long as that takes.

@@ -5,7 +5,7 @@
 //! | [`Mutex`] | a lock with a value inside | the next one gets it, poisoned |
 //! | [`ReentrantMutex`] | one that its thread may take again | the same |
 //! | [`RwLock`] | many readers or one writer | a reader's share comes back, a writer's does poisoned |
-//! | [`Semaphore`], [`BoundedSemaphore`] | so many permits | its permits come back |
+//! | [`Semaphore`], [`BoundedSemaphore`] | a number of permits | its permits come back |
 //! | [`Condvar`] | waiting for a change under a mutex | no notification is lost |
 //! | [`Event`] | a flag to wait for | nothing |
 //! | [`Barrier`] | waiting until all are there | one that waits there breaks it |
@@ -17,16 +17,29 @@
 //!
 //! # Time
 //!
-//! Taking and giving back what is free is no system call. Who has to wait sleeps, with a deadline on the monotonic clock if there is
-//! one, and is woken by the one who gives back, or by the kernel when a process ends that has what is waited for: nobody has to notice.
-//! A process that is stopped (SIGSTOP) while it has something keeps it: whoever does not want to wait for that waits with a time.
+//! Taking and giving back what is free is no system call. A thread that has to wait sleeps, with a deadline on the monotonic clock if
+//! there is one. It is woken by the process that gives back, or by the kernel when a process ends that has what is waited for: nobody
+//! has to notice. A wait takes descriptors for that, one for each process in its way; where there are none, it goes on without, and
+//! sees such an end a tenth of a second later.
+//!
+//! A process that is stopped (SIGSTOP) while it has something keeps it: set a time limit if you do not want to wait for that. The same
+//! holds for one that is stopped in the very moment in which it takes something or gives it back. One that is stopped while it waits
+//! delays nobody, but for a tenth of a second at a [`Mutex`] or as a writer at an [`RwLock`].
+//!
+//! There is no order among those who wait, and one that has just come may be first.
 //!
 //! # Limits
 //!
 //! A thread that ends without giving back what it has (it can leak a guard) gives back a [`Mutex`] and a [`ReentrantMutex`], as a process
-//! would, and keeps the rest; so does a process that executes another program, until that ends. A process of another pid or time namespace can use all of them, but that it was killed is seen
-//! for the mutexes only. At most 4096 processes can have or wait for one [`RwLock`], [`Semaphore`] or [`Barrier`] at the same time. Who
-//! shares a lock can write to all of its memory: see [`Mutex`](Mutex#trust).
+//! would, and keeps the rest; so does a process that executes another program, until that ends. At most 4096 processes can have one
+//! [`RwLock`] or [`Semaphore`], or wait at one [`Barrier`], at the same time. All that share a lock can write to all of its memory: see
+//! [`Mutex`](Mutex#trust).
+//!
+//! **Locks and queues belong to one pid namespace**, that of the process that made them: the kernel knows holders by their ids there. In
+//! another one they are refused when they arrive; a copy made by a fork, which has them already, panics when it takes one. (Where
+//! neither `/proc` nor Linux 6.11 tells the namespace, it is not checked.) An [`Event`] can be used everywhere. Whether processes see
+//! each other in `/proc` does not matter; before Linux 6.9, if they do not, and the id of a holder that died is given to a new process
+//! before anybody looks, what it had comes back when that one ends.
 //!
 //! # Examples
 //!

@@ -32,7 +32,7 @@
 //!
 //! A wait takes descriptors: one to listen, and one for each process in its way. Where they cannot be had, the wait goes on without: a
 //! sleeper that cannot listen sleeps on a number that every ring changes, and one that cannot watch a process looks again after
-//! [`SLICE`]. So a wait never fails for want of a resource.
+//! [`SLICE`]. So a wait never fails because a resource is missing.
 
 use super::state::{FUTEX, GATE, LENGTH, LOGGED, OWN, State};
 use crate::{

@@ -89,7 +89,7 @@ const READING: Rules = Rules {
     blockers: |state| {
         let writes = |seat: &usize| state.get(State::own(*seat).1) != 0;
         let writer = state.seats().find(writes);
-        let claim = claim_left(state).map(|_| CLAIM);
+        let claim = state.is_taken(CLAIM).then_some(CLAIM);
         // Only where 4096 processes read is there a third reason.
         match writer.or(claim) {
             Some(seat) => vec![seat],
@@ -97,7 +97,11 @@ const READING: Rules = Rules {
         }
     },
     reap,
-    again: claim_left,
+    // One that has run out since the attempt is no reason to sleep.
+    again: |state| {
+        let is_claimed = state.is_taken(CLAIM);
+        is_claimed.then(|| claim_left(state).unwrap_or_default())
+    },
 };
 
 /// A writer waits for everybody.
@@ -153,8 +157,10 @@ fn is_ours(state: &State<'_>) -> bool {
 }
 
 fn take_to_read(state: &State<'_>) -> Option<usize> {
-    let is_claimed = || state.is_taken(CLAIM) && claim_left(state).is_some();
-    if state.get(WRITER) != 0 || is_claimed() {
+    if state.is_taken(CLAIM) && claim_left(state).is_none() {
+        state.set(State::own(CLAIM).0, 0);
+    }
+    if state.get(WRITER) != 0 || state.is_taken(CLAIM) {
         return None;
     }
     // If there is no seat, one will come back.

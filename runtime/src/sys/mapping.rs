@@ -153,55 +153,47 @@ impl Mapping {
 
     /// Copies what lies there. If it is written to meanwhile, the copy has some of the old bytes and some of the new.
     pub(crate) fn load<T: Plain>(&self, offset: usize, to: &mut [T]) {
+        let (start, count) = (to.as_mut_ptr().cast(), to.len());
+        // SAFETY: it is the same memory, borrowed exclusively for as long, and `load_uninit` writes nothing but initialised values
+        // there.
+        let to = unsafe { std::slice::from_raw_parts_mut(start, count) };
+        self.load_uninit::<T>(offset, to);
+    }
+
+    /// As [`load`](Self::load), into places that need not hold values. All of them do afterwards.
+    fn load_uninit<T: Plain>(&self, offset: usize, to: &mut [MaybeUninit<T>]) {
         let from = self.place::<T>(offset, to.len()).cast::<u8>();
-        let bytes = size_of_val(to);
-        let to = to.as_mut_ptr().cast::<u8>();
-        let mut at = 0;
-        while at < bytes {
-            let (from, to) = (from.as_ptr().wrapping_add(at), to.wrapping_add(at));
-            if bytes - at >= WORD && from.addr().is_multiple_of(WORD) {
-                // SAFETY: eight aligned bytes of the mapping, as long as it is borrowed.
-                let word = unsafe { AtomicU64::from_ptr(from.cast()) }.load(Ordering::Relaxed);
-                // SAFETY: as many bytes are left of the slice, which is ours to write to, and has a value whatever they are.
-                unsafe { to.cast::<u64>().write_unaligned(word) };
-                at += WORD;
-            } else {
-                // SAFETY: a byte of the mapping, as long as it is borrowed.
-                let byte = unsafe { AtomicU8::from_ptr(from) }.load(Ordering::Relaxed);
-                // SAFETY: a byte of the slice, as above.
-                unsafe { to.write(byte) };
-                at += 1;
-            }
-        }
+        // SAFETY: `place` has seen that as many bytes lie there. They stay while the mapping is borrowed, and other accesses to them
+        // are atomic, or those of a holder of a lock, who is alone.
+        unsafe { copy_out(from.as_ptr(), to.as_mut_ptr().cast(), size_of_val(to)) };
     }
 
     /// Writes values there. Who reads meanwhile gets some of the old bytes and some of the new.
     ///
+    /// What is read through the reference cannot change meanwhile: there are no atomics in it.
+    ///
     /// # Panics
     ///
     /// When nobody can write to it.
-    pub(crate) fn store<T: Plain>(&self, offset: usize, from: &[T]) {
+    pub(crate) fn store<T: Plain + Immutable>(&self, offset: usize, from: &[T]) {
         assert!(!self.frozen, "it is not frozen");
         let to = self.place::<T>(offset, from.len()).cast::<u8>();
-        let bytes = size_of_val(from);
-        let from = from.as_ptr().cast::<u8>();
-        let mut at = 0;
-        while at < bytes {
-            let (from, to) = (from.wrapping_add(at), to.as_ptr().wrapping_add(at));
-            if bytes - at >= WORD && to.addr().is_multiple_of(WORD) {
-                // SAFETY: as many bytes are left of the slice, all of which are initialised.
-                let word = unsafe { from.cast::<u64>().read_unaligned() };
-                // SAFETY: eight aligned bytes of the mapping, as long as it is borrowed.
-                unsafe { AtomicU64::from_ptr(to.cast()) }.store(word, Ordering::Relaxed);
-                at += WORD;
-            } else {
-                // SAFETY: a byte of the slice, as above.
-                let byte = unsafe { from.read() };
-                // SAFETY: a byte of the mapping, as long as it is borrowed.
-                unsafe { AtomicU8::from_ptr(to) }.store(byte, Ordering::Relaxed);
-                at += 1;
-            }
-        }
+        // SAFETY: as many bytes are in the slice, initialised since `T` has no padding. For the other side see `load_uninit`.
+        unsafe { copy_in(from.as_ptr().cast(), to.as_ptr(), size_of_val(from)) };
+    }
+
+    /// Writes one value there, which may have atomics in it: nobody else refers to it.
+    ///
+    /// # Panics
+    ///
+    /// When nobody can write to it.
+    #[allow(clippy::needless_pass_by_value, reason = "it becomes the memory's")]
+    pub(crate) fn store_one<T: Plain>(&self, offset: usize, value: T) {
+        assert!(!self.frozen, "it is not frozen");
+        let to = self.place::<T>(offset, 1).cast::<u8>();
+        let from = (&raw const value).cast::<u8>();
+        // SAFETY: as many bytes has the value, which is this function's own. For the rest see `store`.
+        unsafe { copy_in(from, to.as_ptr(), size_of::<T>()) };
     }
 
     /// Copies one value.
@@ -215,10 +207,7 @@ impl Mapping {
     pub(crate) fn append_to<T: Plain>(&self, offset: usize, count: usize, to: &mut Vec<T>) {
         to.reserve(count);
         let length = to.len();
-        let spare: &mut [MaybeUninit<T>] = &mut to.spare_capacity_mut()[..count];
-        // SAFETY: `load` writes all of the slice and reads none of it.
-        let spare = unsafe { &mut *(&raw mut *spare as *mut [T]) };
-        self.load(offset, spare);
+        self.load_uninit(offset, &mut to.spare_capacity_mut()[..count]);
         // SAFETY: as many values have just been written there.
         unsafe { to.set_len(length + count) };
     }
@@ -230,6 +219,58 @@ impl Mapping {
 
     pub(super) fn unpin(&self) {
         self.pins.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Copies bytes that others may write to meanwhile.
+///
+/// # Safety
+///
+/// Both places have that many bytes. Whatever else accesses the first during the call does so by atomics, and nothing else accesses the
+/// second.
+unsafe fn copy_out(from: *mut u8, to: *mut u8, bytes: usize) {
+    let mut at = 0;
+    while at < bytes {
+        let (from, to) = (from.wrapping_add(at), to.wrapping_add(at));
+        if bytes - at >= WORD && from.addr().is_multiple_of(WORD) {
+            // SAFETY: eight aligned bytes are left of the first place.
+            let word = unsafe { AtomicU64::from_ptr(from.cast()) }.load(Ordering::Relaxed);
+            // SAFETY: as many bytes are left of the second place.
+            unsafe { to.cast::<u64>().write_unaligned(word) };
+            at += WORD;
+        } else {
+            // SAFETY: a byte is left of the first place.
+            let byte = unsafe { AtomicU8::from_ptr(from) }.load(Ordering::Relaxed);
+            // SAFETY: a byte is left of the second place.
+            unsafe { to.write(byte) };
+            at += 1;
+        }
+    }
+}
+
+/// Copies bytes to where others may read and write meanwhile.
+///
+/// # Safety
+///
+/// Both places have that many bytes. Those of the first are initialised, and nothing writes to them during the call. Whatever else
+/// accesses the second does so by atomics.
+unsafe fn copy_in(from: *const u8, to: *mut u8, bytes: usize) {
+    let mut at = 0;
+    while at < bytes {
+        let (from, to) = (from.wrapping_add(at), to.wrapping_add(at));
+        if bytes - at >= WORD && to.addr().is_multiple_of(WORD) {
+            // SAFETY: as many bytes are left of the first place.
+            let word = unsafe { from.cast::<u64>().read_unaligned() };
+            // SAFETY: eight aligned bytes are left of the second place.
+            unsafe { AtomicU64::from_ptr(to.cast()) }.store(word, Ordering::Relaxed);
+            at += WORD;
+        } else {
+            // SAFETY: a byte is left of the first place.
+            let byte = unsafe { from.read() };
+            // SAFETY: a byte is left of the second place.
+            unsafe { AtomicU8::from_ptr(to) }.store(byte, Ordering::Relaxed);
+            at += 1;
+        }
     }
 }
 
@@ -261,12 +302,44 @@ impl Drop for Mapping {
 
 #[cfg(test)]
 mod tests {
-    use super::Mapping;
+    use super::{Mapping, copy_in, copy_out};
     use std::{
         fs::File,
+        mem::MaybeUninit,
         os::fd::AsFd,
-        sync::atomic::{AtomicU32, Ordering::Relaxed},
+        sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     };
+
+    /// Without a system call, so that Miri can run it.
+    #[test]
+    fn bytes_are_copied_at_every_offset() {
+        let shared = [const { AtomicU64::new(0) }; 4];
+        let place = shared.as_ptr().cast::<u8>().cast_mut();
+        let bytes: Vec<u8> = (1..=32).collect();
+        for (offset, length) in (0..16).zip((0..=16).rev()) {
+            let place = place.wrapping_add(offset);
+            // SAFETY: both have that many bytes from there on, and nothing else uses them.
+            unsafe { copy_in(bytes.as_ptr(), place, length) };
+            let mut copy = [MaybeUninit::<u8>::uninit(); 32];
+            // SAFETY: as above.
+            unsafe { copy_out(place, copy.as_mut_ptr().cast(), length) };
+            let copy: Vec<u8> = copy[..length]
+                .iter()
+                // SAFETY: as many bytes have just been written.
+                .map(|byte| unsafe { byte.assume_init() })
+                .collect();
+            assert_eq!(copy, bytes[..length]);
+        }
+    }
+
+    #[test]
+    fn value_with_atomics_is_written_and_vector_is_filled() {
+        let mapping = Mapping::create(64).unwrap();
+        mapping.store_one(8, [AtomicU32::new(5), AtomicU32::new(6)]);
+        let mut values = vec![4_u32];
+        mapping.append_to(4, 4, &mut values);
+        assert_eq!(values, [4, 0, 5, 6, 0]);
+    }
 
     #[test]
     fn two_mappings_are_of_one_memory() {
