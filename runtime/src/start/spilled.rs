@@ -7,7 +7,7 @@
 use super::reply::kind;
 use crate::{
     sys::{
-        memfd,
+        memfd::{self, Memory},
         segment::{Segment, Width},
     },
     wire::{Arrived, Line, Outgoing},
@@ -66,7 +66,7 @@ pub(super) fn send(line: &Line<'_>, kind: u8, mut message: Outgoing<'_>) -> io::
     message.fds.push(file.into());
     line.send(kind | kind::SPILLED, &summary, &message.fds)?;
     SENDING.store(true, Ordering::Relaxed);
-    let Some(mut file) = message.fds.pop().map(File::from) else {
+    let Some(mut file) = message.fds.pop().map(Memory::from) else {
         return Ok(());
     };
     line.make_room(&message);
