@@ -80,11 +80,11 @@ fn without_descriptors() -> Refusals {
     let free = u64::try_from(free).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, free, free).unwrap();
     vec![
-        ("a descriptor".into(), refusal(sent(sender.send(files)))),
         (
             "a large message".into(),
             refusal(sent(large.send(vec![0; 1 << 20]))),
         ),
+        ("a descriptor".into(), refusal(sent(sender.send(files)))),
     ]
 }
 

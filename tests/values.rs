@@ -26,6 +26,7 @@ use std::{
     ops::{Bound, Range},
     os::unix::ffi::OsStringExt,
     path::{Path, PathBuf},
+    thread,
     time::{Duration, SystemTime},
 };
 
@@ -35,20 +36,23 @@ fn echo<T: Transfer>(value: T) -> T {
 }
 
 /// Sends a value on every way there is.
-fn travel<T: Transfer + PartialEq + fmt::Debug + Clone>(value: T) {
+fn travel<T: Transfer + PartialEq + fmt::Debug + Clone + Send>(value: T) {
     let child = echo::spawn(value.clone()).unwrap();
     pass(&value);
     assert_eq!(child.join().unwrap(), value);
 }
 
 /// Sends a value through a queue and a pipe.
-fn pass<T: Transfer + PartialEq + fmt::Debug + Clone>(value: &T) {
+fn pass<T: Transfer + PartialEq + fmt::Debug + Clone + Send>(value: &T) {
     let (sender, receiver) = queue(1).unwrap();
     sender.send(value.clone()).unwrap();
     assert_eq!(receiver.recv().unwrap(), *value);
     let (here, there) = pipe::<T, T>().unwrap();
-    here.send(value.clone()).unwrap();
-    assert_eq!(there.recv().unwrap(), *value);
+    let sent = value.clone();
+    thread::scope(|scope| {
+        scope.spawn(|| here.send(sent).unwrap());
+        assert_eq!(there.recv().unwrap(), *value);
+    });
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -467,7 +471,7 @@ enum Tagged {
     },
     Deep {
         deep: Option<Box<Tagged>>,
-        map: std::collections::BTreeMap<i8, Option<Option<u8>>>,
+        map: BTreeMap<i8, Option<Option<u8>>>,
     },
 }
 
