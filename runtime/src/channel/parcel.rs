@@ -122,7 +122,7 @@ fn write(message: &Outgoing<'_>) -> io::Result<File> {
     for blob in &message.blobs.0 {
         file.write_all(blob.bytes())?;
     }
-    Ok(file)
+    Ok(file.into())
 }
 
 /// Reads what another process has written. It need not have told the truth: nothing is read but such memory, which never keeps a reader

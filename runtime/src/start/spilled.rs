@@ -10,7 +10,8 @@
 use super::reply::{Failure, FailureKind, kind};
 use crate::{
     sys::{
-        abort, memfd,
+        abort,
+        memfd::{self, Memory},
         segment::{Segment, Width},
     },
     wire::{Arrived, Line, Outgoing},
@@ -81,7 +82,7 @@ pub(super) fn send(line: &Line<'_>, kind: u8, mut message: Outgoing<'_>) -> io::
     line.send(kind | kind::SPILLED, &summary, &message.fds)?;
     SENDING.store(true, Ordering::Relaxed);
     abort::hush();
-    let mut file = message.fds.pop().filter(|_| has_file).map(File::from);
+    let mut file = message.fds.pop().filter(|_| has_file).map(Memory::from);
     line.make_room(&message);
     let hasty = Line {
         stall: Some(PATIENCE),

@@ -66,7 +66,7 @@ impl Board {
     pub(crate) fn create() -> io::Result<(Self, File)> {
         let file = memfd::create()?;
         file.set_len(PAGE.get() as u64)?;
-        Ok((Self::open(file.as_fd())?, file))
+        Ok((Self::open(file.as_fd())?, file.into()))
     }
 
     /// Shares the one that another process has made. A child of this process has no part in it.

@@ -252,6 +252,7 @@ mod tests {
     use super::{FIRST, Segment, Width, write};
     use crate::sys::{memfd, socket};
     use std::{
+        fs::File,
         io::{Seek, Write},
         os::{fd::AsFd, unix::net::UnixStream},
     };
@@ -276,6 +277,7 @@ mod tests {
     fn numbers_are_read_from_a_file() {
         let mut file = memfd::create().unwrap();
         file.write_all(&[1, 0, 2, 0, 9]).unwrap();
+        let mut file = File::from(file);
         file.rewind().unwrap();
         let mut segment = Segment::new(Width::Two, 4).unwrap();
         while !segment.is_full() {

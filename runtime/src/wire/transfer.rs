@@ -16,6 +16,7 @@ use std::{
 /// What can be sent to another process: the one bound on parameters, outputs and messages.
 ///
 /// - Everything that implements serde's [`Serialize`] and [`DeserializeOwned`], with every serde attribute.
+///   What goes in comes out equal: see [below](#what-arrives).
 /// - Files, sockets, pipe ends and other owners of a descriptor: [`File`](std::fs::File), [`OwnedFd`],
 ///   [`TcpStream`](std::net::TcpStream) and its like. Inside other types wrap them in [`Fd`](crate::Fd).
 /// - As parameters and outputs, arrays of any length of such.
@@ -37,7 +38,23 @@ use std::{
 /// A large output goes straight to a parent that is [joining](crate::Child::join). Where none is, the child leaves it in memory of its own,
 /// a [memfd](https://man7.org/linux/man-pages/man2/memfd_create.2.html), and ends: that takes several times longer.
 ///
-/// How deep values are nested has a limit, which is an error where it is passed: what takes 1 MiB of stack to read.
+/// # What arrives
+///
+/// Each of serde's types has a form of its own: `Some(None)` is not `None`, `Some(())` is not `None`, and floats keep their bits. A path
+/// that is not UTF-8 arrives wherever its type can be seen: as a parameter, an output or a message, and as a field, an element, a key or
+/// the content of an option, also as `Box<Path>`, `Arc<Path>`, `Rc<Path>` or `Cow<Path>`.
+///
+/// These limits are serde's own. A value that passes one is an error, and never another value:
+///
+/// - What is in an untagged or internally tagged enum, or in a flattened field, serde keeps in a form of its own first. That form has
+///   no `u128` and `i128`, and no path that is not UTF-8. An untagged enum becomes the first variant that fits.
+/// - A path that is not UTF-8 cannot be seen in a `#[serde(transparent)]` struct or in a `Mutex`.
+/// - A [`SystemTime`](std::time::SystemTime) before 1970 cannot be written.
+///
+/// Types that have a form for people and one for machines, as addresses have, are written in the one for people.
+///
+/// Options, variants, sequences and maps may be nested 512 levels deep, for who sends and for who receives. On the stack of a thread,
+/// writing or reading a value takes no more than half of what is left: on a small stack the limit is lower. Both are errors.
 ///
 /// The trait is sealed. `Via` says by which road a type travels and is inferred wherever a type is concrete; a generic
 /// function bounds its types by plain `Transfer`, which is the road of serde, each as it stands in the signature:

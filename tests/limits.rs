@@ -1,0 +1,97 @@
+//! What the system refuses is an error that says what it was, and the process lives.
+
+#![allow(missing_docs, reason = "a test")]
+
+use nix::{
+    libc,
+    sys::resource::{Resource, setrlimit},
+};
+use procession::{
+    Builder, Error, Fd, StartMethod,
+    channel::{SendError, queue},
+    process,
+    shm::SharedSlice,
+    sync::Mutex,
+};
+use procession_tests::under_each_method;
+use std::{error, fs::File, io, iter, os::fd::AsRawFd};
+
+/// The errno behind an error, wherever it is among its causes.
+fn errno(error: &(dyn error::Error + 'static)) -> Option<i32> {
+    iter::successors(Some(error), |error| error.source()).find_map(|error| {
+        let io = error.downcast_ref::<io::Error>();
+        io.and_then(io::Error::raw_os_error)
+            .or_else(|| error.downcast_ref::<Error>()?.raw_os_error())
+    })
+}
+
+fn refusal<T>(result: Result<T, Error>) -> Option<i32> {
+    errno(&result.err()?)
+}
+
+fn sent<T>(result: Result<(), SendError<T>>) -> Result<(), Error> {
+    match result {
+        Err(SendError::Failed(_, error)) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[process]
+fn nothing() {}
+
+type Refusals = Vec<(String, Option<i32>)>;
+
+/// In what everything ends that needs memory of its own, where no file may be longer than `limit`.
+#[process]
+fn without_long_files(limit: u64) -> Refusals {
+    let (sender, _receiver) = queue::<Vec<u8>>(4).unwrap();
+    setrlimit(Resource::RLIMIT_FSIZE, limit, limit).unwrap();
+    let start = Builder::new().start_method(StartMethod::ForkServer);
+    vec![
+        ("a queue".into(), refusal(queue::<u8>(1 << 16))),
+        ("a mutex".into(), refusal(Mutex::new([0_u8; 1 << 16]))),
+        ("memory".into(), refusal(SharedSlice::<u8>::new(1 << 16))),
+        ("a start".into(), refusal(start.spawn(nothing::new()))),
+        (
+            "a large message".into(),
+            refusal(sent(sender.send(vec![0; 1 << 20]))),
+        ),
+    ]
+}
+
+#[test]
+fn limit_on_the_size_of_files_is_an_error() {
+    under_each_method(|method| {
+        let start = Builder::new().start_method(method);
+        let refusals = start.spawn(without_long_files::new(0)).unwrap().join();
+        for (what, errno) in refusals.unwrap() {
+            assert_eq!(errno, Some(libc::EFBIG), "{what}");
+        }
+    });
+}
+
+#[process]
+fn without_descriptors() -> Refusals {
+    let (sender, _receiver) = queue::<Vec<Fd<File>>>(4).unwrap();
+    let (large, _large) = queue::<Vec<u8>>(4).unwrap();
+    let files = vec![Fd(File::open("/dev/null").unwrap())];
+    // The lowest number that is free, and those above it, cannot be used from now on.
+    let free = File::open("/dev/null").unwrap().as_raw_fd();
+    let free = u64::try_from(free).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, free, free).unwrap();
+    vec![
+        (
+            "a large message".into(),
+            refusal(sent(large.send(vec![0; 1 << 20]))),
+        ),
+        ("a descriptor".into(), refusal(sent(sender.send(files)))),
+    ]
+}
+
+#[test]
+fn full_table_of_descriptors_is_told_by_its_number() {
+    let refusals = without_descriptors::spawn().unwrap().join().unwrap();
+    for (what, errno) in refusals {
+        assert_eq!(errno, Some(libc::EMFILE), "{what}");
+    }
+}
