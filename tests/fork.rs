@@ -142,16 +142,15 @@ fn start_without_streams() -> String {
 fn copy_has_the_streams_it_was_given_and_not_its_parents() {
     within(DEADLINE, || {
         let (said, say) = std::io::pipe().unwrap();
-        let builder = apart()
-            .stdin(Stdio::piped())
-            .stderr(say.try_clone().unwrap());
-        let mut child = builder
+        // Written before it starts: it reads nothing, and may be gone at any time after that.
+        let (stdin, mut typed) = std::io::pipe().unwrap();
+        typed.write_all(b"of the parent").unwrap();
+        drop(typed);
+        let builder = apart().stdin(stdin).stderr(say.try_clone().unwrap());
+        let child = builder
             .stdout(say)
             .spawn(start_without_streams::new())
             .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(b"of the parent").unwrap();
-        drop(stdin);
         assert_eq!(child.join().unwrap(), "");
         assert_eq!(read_to_end(&said), "");
     });
