@@ -166,8 +166,8 @@ impl<'a> Passage<'a> {
         }
     }
 
-    /// Takes the error of the system because of which a descriptor could not be written.
-    pub(super) fn refused(&self) -> Option<io::Error> {
+    /// Takes the error of the system because of which a descriptor of the innermost span could not be written.
+    pub(super) fn refused() -> Option<io::Error> {
         Self::with(|table| match table {
             Table::Outward { refused, .. } => refused.take(),
             _ => None,

@@ -41,10 +41,10 @@ pub(super) fn encode_with<T: Serialize + ?Sized>(
     blobs: &mut Blobs<'_>,
     value: &T,
 ) -> Result<(), Cause> {
-    let passage = Passage::outward(fds);
+    let _passage = Passage::outward(fds);
     let done = Writer::new(bytes, Some(blobs)).value(value);
     // Of what the system refused, serde knows the words only.
-    let refused = passage.refused();
+    let refused = Passage::refused();
     done.map_err(|error| refused.map_or_else(|| error.into_cause(), Cause::from))
 }
 

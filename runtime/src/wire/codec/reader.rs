@@ -132,12 +132,12 @@ impl<'de, 'b> Reader<'de, 'b> {
                 let kind = self.kind()?;
                 let length = self.count()?;
                 let content = self.slice(length)?;
-                self.show_content(kind, content, visitor)
+                show_content(kind, content, visitor)
             }
             tag::BESIDE => {
                 let kind = self.kind()?;
                 let arrived = self.arrived()?;
-                self.show_arrived(kind, arrived, visitor)
+                show_arrived(kind, arrived, visitor)
             }
             tag::SEQ => self.show_seq(visitor),
             tag::MAP => {
@@ -195,50 +195,48 @@ impl<'de, 'b> Reader<'de, 'b> {
             }
             _ => None,
         };
-        match bytes {
-            Some(bytes) => show_numbers(bytes, visitor),
-            None => {
-                self.rest = before;
-                self.show(visitor)
-            }
+        if let Some(bytes) = bytes {
+            return show_numbers(bytes, visitor);
         }
+        self.rest = before;
+        self.show(visitor)
     }
+}
 
-    fn show_content<V: Visitor<'de>>(
-        &mut self,
-        kind: Kind,
-        content: &'de [u8],
-        visitor: V,
-    ) -> Result<V::Value> {
-        match kind {
-            Kind::Text => visitor.visit_borrowed_str(text(content)?),
-            Kind::Bytes => visitor.visit_borrowed_bytes(content),
-            Kind::Path => match path::visit(content.to_vec(), visitor) {
-                Ok(path) => Ok(path),
-                Err((_, visitor)) => visitor.visit_borrowed_bytes(content),
-            },
-            Kind::Many(number) => number.act(ShowInline(content, visitor)),
-        }
+/// Shows what stands among the bytes of the message.
+fn show_content<'de, V: Visitor<'de>>(
+    kind: Kind,
+    content: &'de [u8],
+    visitor: V,
+) -> Result<V::Value> {
+    match kind {
+        Kind::Text => visitor.visit_borrowed_str(text(content)?),
+        Kind::Bytes => visitor.visit_borrowed_bytes(content),
+        Kind::Path => match path::visit(content.to_vec(), visitor) {
+            Ok(path) => Ok(path),
+            Err((_, visitor)) => visitor.visit_borrowed_bytes(content),
+        },
+        Kind::Many(number) => number.act(ShowInline(content, visitor)),
     }
+}
 
-    fn show_arrived<V: Visitor<'de>>(
-        &mut self,
-        kind: Kind,
-        arrived: Arrived,
-        visitor: V,
-    ) -> Result<V::Value> {
-        if let Kind::Many(number) = kind {
-            return number.act(ShowLarge(arrived, visitor, PhantomData));
-        }
-        let bytes: Vec<u8> = arrived.into_vec().ok_or_else(another)?;
-        match kind {
-            Kind::Text => visitor.visit_string(String::from_utf8(bytes).map_err(Error::said)?),
-            Kind::Path => match path::visit(bytes, visitor) {
-                Ok(path) => Ok(path),
-                Err((bytes, visitor)) => visitor.visit_byte_buf(bytes),
-            },
-            _ => visitor.visit_byte_buf(bytes),
-        }
+/// Shows what arrived beside the message.
+fn show_arrived<'de, V: Visitor<'de>>(
+    kind: Kind,
+    arrived: Arrived,
+    visitor: V,
+) -> Result<V::Value> {
+    if let Kind::Many(number) = kind {
+        return number.act(ShowLarge(arrived, visitor, PhantomData));
+    }
+    let bytes: Vec<u8> = arrived.into_vec().ok_or_else(another)?;
+    match kind {
+        Kind::Text => visitor.visit_string(String::from_utf8(bytes).map_err(Error::said)?),
+        Kind::Path => match path::visit(bytes, visitor) {
+            Ok(path) => Ok(path),
+            Err((bytes, visitor)) => visitor.visit_byte_buf(bytes),
+        },
+        _ => visitor.visit_byte_buf(bytes),
     }
 }
 

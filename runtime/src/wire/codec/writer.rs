@@ -80,10 +80,9 @@ impl<'w, 'a> Writer<'w, 'a> {
         }
     }
 
-    fn number<const WIDTH: usize>(&mut self, number: Number, bytes: [u8; WIDTH]) -> Result<()> {
+    fn number<const WIDTH: usize>(&mut self, number: Number, bytes: [u8; WIDTH]) {
         self.bytes.push(tag::NUMBER | number as u8);
         self.bytes.extend_from_slice(&bytes);
-        Ok(())
     }
 
     /// Begins something of several parts, which may be more or fewer than was said before.
@@ -124,7 +123,8 @@ impl<'w, 'a> Writer<'w, 'a> {
 macro_rules! numbers {
     ($($method:ident($type:ty) $number:ident;)*) => {
         $(fn $method(self, value: $type) -> Result<()> {
-            self.number(Number::$number, value.to_le_bytes())
+            self.number(Number::$number, value.to_le_bytes());
+            Ok(())
         })*
     };
 }
