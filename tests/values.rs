@@ -1,8 +1,15 @@
 //! What goes in comes out equal: every shape that serde knows, as an argument, an output, a message of a queue and of a pipe.
 
 #![allow(missing_docs, reason = "a test")]
+#![allow(clippy::option_option, reason = "what arrives equal")]
+#![allow(
+    clippy::ref_option,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde says what a condition is given"
+)]
 #![allow(
     clippy::needless_pass_by_value,
+    clippy::ptr_arg,
     reason = "what is passed is what is tested"
 )]
 
