@@ -319,13 +319,15 @@ fn helper_holds_nothing_of_its_owner() {
         open.sort();
         let (null, others) = open.split_at(3);
         assert!(null.iter().all(|path| path == "/dev/null"), "{open:?}");
-        // Its own threads, what tells of its owner's end, and where it is asked.
-        let [threads, owner, requests] = others else {
+        // Its own threads, what tells of its owner's end, what ends it then, and where it is asked.
+        let [threads, owner, lifeline, requests] = others else {
             panic!("{open:?}")
         };
         assert_eq!(*threads, format!("/proc/{helper}/task"));
         assert!(
-            owner.contains("pidfd") && requests.starts_with("socket:"),
+            owner.contains("pidfd")
+                && lifeline.starts_with("pipe:")
+                && requests.starts_with("socket:"),
             "{open:?}"
         );
     });
@@ -482,7 +484,12 @@ fn owner(mut tell: std::io::PipeWriter) {
 
 #[test]
 fn helper_and_spares_end_with_their_owner() {
-    alone_within_deadline(|| {
+    alone_within_deadline(|| [false, true].into_iter().for_each(end_of_an_owner));
+}
+
+/// Kills an owner, and sees that nothing of it is left, whether that was stopped before or not.
+fn end_of_an_owner(stopped: bool) {
+    {
         let (reader, writer) = std::io::pipe().unwrap();
         let child = spawn(owner::new(writer));
         let mut line = String::new();
@@ -491,11 +498,18 @@ fn helper_and_spares_end_with_their_owner() {
         let ids: Vec<u32> = ids.collect();
         assert_eq!(ids.len(), 3);
         assert!(ids.iter().all(|id| state(*id).is_some()));
+        if stopped {
+            for id in &ids {
+                kill(number(*id), Signal::SIGSTOP).unwrap();
+            }
+            let is_stopped = |id: &u32| state(*id) == Some('T');
+            eventually("they are stopped", || ids.iter().all(is_stopped));
+        }
         child.kill().unwrap();
         child.join().unwrap_err();
         let is_gone = |id: &u32| matches!(state(*id), None | Some('Z'));
         eventually("they are gone", || ids.iter().all(is_gone));
-    });
+    }
 }
 
 #[process]

@@ -93,6 +93,8 @@ fn prepare(entered: Entered) -> Result<()> {
     if entered == Entered::BeforeMain {
         signal::ignore_broken_pipes().map_err(setting("SIGPIPE cannot be ignored"))?;
         overflow::watch().map_err(setting("its stack cannot be watched"))?;
+    } else {
+        overflow::widen_stack().map_err(setting("its handlers cannot have a stack"))?;
     }
     abort::watch().map_err(setting("its aborts cannot be watched"))?;
     panic::watch();
@@ -146,6 +148,7 @@ pub(super) fn live_copied(socket: OwnedFd, known: Known<'_>) -> i32 {
 /// Becomes what the parent wants its copy to be; returns its function and the arguments.
 fn become_child(known: Known<'_>) -> Result<(Entry, Incoming)> {
     panic::watch();
+    overflow::widen_stack().map_err(setting("its handlers cannot have a stack"))?;
     abort::watch().map_err(setting("its aborts cannot be watched"))?;
     let no_streams = || setting("its standard streams cannot be set");
     let above = |fds: Vec<OwnedFd>| -> Result<Vec<OwnedFd>> {

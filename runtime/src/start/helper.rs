@@ -4,6 +4,7 @@
 use super::{
     birth::kind,
     heritage::{Changes, Heritage},
+    lifeline,
     newborn::{Newborn, Ward},
     parent::{STALL, is_end},
     server::{self, Wait},
@@ -118,6 +119,8 @@ pub(super) struct Helper {
     heritage: Heritage,
     /// Whether its owner could look at it.
     was_visible: bool,
+    /// The end of this process is the end of what is tied to it: the helper and its spares, also while they are stopped.
+    _lifeline: OwnedFd,
 }
 
 /// One request to a helper: where the id of the child comes to stand.
@@ -361,13 +364,14 @@ impl Helper {
         let (requests, served) = socket::packet_pair().map_err(no_socket)?;
         let (board, file) =
             Board::create().map_err(|source| Error::os("no memory for the helper", source))?;
+        let (tie, lifeline) = lifeline::make()?;
         // The loader and the libraries are to find what they would find in this process.
         let variables: Vec<_> = env::vars_os().collect();
         let id = spawn::launch(&variables, &theirs, None, None)?;
         drop(theirs);
         let process = Ward::new(id, None)?;
         let was_visible = standing::may_look_at(id);
-        let fds = [served, OwnedFd::from(file)];
+        let fds = [served, OwnedFd::from(file), tie];
         let line = Line {
             peer: Some(process.sentinel().as_fd()),
             stall: Some(STALL),
@@ -383,6 +387,7 @@ impl Helper {
             standing,
             heritage,
             was_visible,
+            _lifeline: lifeline,
         })
     }
 

@@ -12,7 +12,7 @@ use crate::{
         clone::{Cloner, Side},
         environment, exit,
         fork::Threads,
-        limits, sentinel, signal, socket,
+        lifeline, limits, sentinel, signal, socket,
         wait::{self, For},
     },
 };
@@ -66,6 +66,8 @@ struct Server {
     /// The error is what every request is answered with.
     cloner: io::Result<Cloner>,
     threads: Threads,
+    /// Its end is that of this process, also while it is stopped.
+    lifeline: OwnedFd,
 }
 
 /// Serves until the owner is gone. Returns in each child, with its socket.
@@ -84,21 +86,24 @@ pub(super) fn serve(fds: Vec<OwnedFd>, entered: Entered) -> Result<OwnedFd> {
         requests,
         owner,
         board,
+        lifeline,
         ..
     } = server;
     // It is another process's, and not even mapped here.
     std::mem::forget(board);
     drop(requests);
-    await_birth(&socket, &owner, wait, entered);
+    await_birth(&socket, (&owner, lifeline), wait, entered);
     Ok(socket)
 }
 
 impl Server {
     fn new(fds: Vec<OwnedFd>) -> io::Result<Self> {
         let mut fds = fds.into_iter();
-        let (Some(requests), Some(board)) = (fds.next(), fds.next()) else {
+        let (Some(requests), Some(board), Some(lifeline)) = (fds.next(), fds.next(), fds.next())
+        else {
             return Err(io::ErrorKind::InvalidData.into());
         };
+        lifeline::arm(lifeline.as_fd())?;
         env::set_current_dir("/")?;
         limits::set_name(NAME)?;
         // What is typed at the terminal is meant for the owner, and so is every signal to the group. Children have the mask of
@@ -110,6 +115,7 @@ impl Server {
             board: Board::open(board.as_fd())?,
             cloner: Cloner::new(),
             threads: Threads::of_this_process()?,
+            lifeline,
         })
     }
 
@@ -162,9 +168,18 @@ impl Server {
 }
 
 /// Waits until the owner has something to say to a child; ends it if there will be nothing.
-fn await_birth(socket: &OwnedFd, owner: &OwnedFd, patience: Wait, entered: Entered) {
+fn await_birth(
+    socket: &OwnedFd,
+    (owner, lifeline): (&OwnedFd, OwnedFd),
+    patience: Wait,
+    entered: Entered,
+) {
     let mut deadline = None;
+    // Until it is told what it is.
+    let mut tie = None;
     if patience == Wait::Idle {
+        // Without it, one that is stopped stays when its owner is gone.
+        tie = lifeline::tie_copy(lifeline.as_fd()).ok();
         deadline = wait::deadline(IDLE);
         // It would be taken for the helper else. The name is shown and no more.
         let _ = limits::set_name(IDLE_NAME);
@@ -173,11 +188,14 @@ fn await_birth(socket: &OwnedFd, owner: &OwnedFd, patience: Wait, entered: Enter
             let _ = child::rehearse(IDLE_NAME, entered);
         }
     }
+    drop(lifeline);
     let waiting = [
         (socket.as_fd(), For::Reading),
         (owner.as_fd(), For::Reading),
     ];
-    match wait::until_ready(&waiting, deadline).as_deref() {
+    let ready = wait::until_ready(&waiting, deadline);
+    drop(tie);
+    match ready.as_deref() {
         Ok([true, _]) => return,
         Ok([_, true]) | Err(_) => exit::now(0),
         Ok(_) => {}

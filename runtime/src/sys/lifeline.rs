@@ -5,12 +5,13 @@
 
 use nix::{
     errno::Errno,
-    fcntl::{FcntlArg, OFlag, fcntl},
+    fcntl::{FcntlArg, OFlag, fcntl, open},
+    sys::stat::Mode,
     unistd::getpid,
 };
 use std::{
     io,
-    os::fd::{AsRawFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
 
 /// Has the kernel kill this process, whatever it blocks, when the last writer of `pipe` is gone.
@@ -24,6 +25,16 @@ pub(crate) fn arm(pipe: BorrowedFd<'_>) -> io::Result<()> {
     let flags = OFlag::from_bits_retain(fcntl(pipe, FcntlArg::F_GETFL)?);
     fcntl(pipe, FcntlArg::F_SETFL(flags | OFlag::O_ASYNC))?;
     Ok(())
+}
+
+/// Ties this process, a copy of one that is [armed](arm), to the same pipe for as long as it holds what this returns. Who is killed is
+/// a matter of the open file, which copies share: so this opens the pipe anew.
+pub(crate) fn tie_copy(pipe: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let path = format!("/proc/thread-self/fd/{}", pipe.as_raw_fd());
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let own = open(path.as_str(), flags, Mode::empty())?;
+    arm(own.as_fd())?;
+    Ok(own)
 }
 
 /// `fcntl.h`; the same on every Linux architecture, and missing from the libc crate for some.

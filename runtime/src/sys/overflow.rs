@@ -110,14 +110,20 @@ fn stack_top() -> io::Result<usize> {
     Ok(end.next_multiple_of(page_size()?))
 }
 
+/// Gives the handlers of this thread more stack than std does, for one handler within another: that of an overflow aborts, which
+/// has a handler too.
+pub(crate) fn widen_stack() -> io::Result<()> {
+    install_stack(page_size()?)
+}
+
 fn install_stack(page: usize) -> io::Result<()> {
+    /// What the handlers themselves take.
+    const HANDLERS: usize = 16 << 10;
     // What the kernel stores on it grows with the vector registers of the CPU: it says how much.
     // SAFETY: the call takes an integer and reads what the kernel gave this process.
     let needed = unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) };
-    let size = usize::try_from(needed)
-        .unwrap_or(0)
-        .max(libc::SIGSTKSZ)
-        .next_multiple_of(page);
+    let frame = usize::try_from(needed).unwrap_or(0).max(libc::SIGSTKSZ);
+    let size = (2 * frame + HANDLERS).next_multiple_of(page);
     let length = NonZero::new(size).ok_or(io::ErrorKind::InvalidInput)?;
     // SAFETY: a fresh anonymous mapping touches nothing that exists.
     let memory = unsafe {
