@@ -11,7 +11,9 @@ use nix::{
     unistd::{Uid, chdir, chroot, setuid},
 };
 use procession::{
-    Builder, Child, ErrorKind, StartMethod, Transfer, process,
+    Builder, Child, ErrorKind, StartMethod, Transfer,
+    channel::queue,
+    process,
     shm::Shared,
     sync::{
         Barrier, BarrierError, Event, LockTimeoutError, Mutex, ReentrantMutex, RwLock, Semaphore,
@@ -233,6 +235,10 @@ fn lock_of_another_pid_namespace_is_refused() {
         assert_refused(RwLock::new(0_u8).unwrap());
         assert_refused(Semaphore::new(1).unwrap());
         assert_refused(Barrier::new(1).unwrap());
+        // A queue has locks in it.
+        let (sender, receiver) = queue::<u8>(1).unwrap();
+        assert_refused(sender);
+        assert_refused(receiver);
         // A flag and memory have no holder.
         assert_eq!(
             apart(receive_elsewhere::new(Event::new().unwrap()))
