@@ -7,8 +7,8 @@ use nix::{
     sys::resource::{Resource, setrlimit},
 };
 use procession::{
-    Builder, Error, Fd, StartMethod,
-    channel::{SendError, queue},
+    Builder, Error, ErrorKind, Fd, StartMethod,
+    channel::{Receiver, SendError, queue},
     process,
     shm::SharedSlice,
     sync::Mutex,
@@ -94,4 +94,30 @@ fn full_table_of_descriptors_is_told_by_its_number() {
     for (what, errno) in refusals {
         assert_eq!(errno, Some(libc::EMFILE), "{what}");
     }
+}
+
+/// Whatever is short, the number tells it: the descriptors that come with a queue, or those that its end here takes beside them.
+#[test]
+fn queue_that_cannot_be_opened_without_descriptors_says_so() {
+    #[process]
+    fn take(numbers: Receiver<u8>) -> usize {
+        numbers.len()
+    }
+    under_each_method(|method| {
+        let mut refused = 0;
+        let length = (3..64).find_map(|limit| {
+            let (_sender, receiver) = queue::<u8>(4).unwrap();
+            let start = Builder::new().start_method(method).open_files_limit(limit);
+            match start.spawn(take::new(receiver)) {
+                Ok(child) => Some(child.join().unwrap()),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::TooManyFiles, "{limit}: {error:?}");
+                    refused += 1;
+                    None
+                }
+            }
+        });
+        assert_eq!(length, Some(0));
+        assert!(refused > 0);
+    });
 }

@@ -10,9 +10,9 @@ use crate::{
     Transfer,
     error::{Error, ErrorKind, Result},
     sys::wait,
-    wire::Label,
+    wire::{self, Label},
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
     fmt,
     marker::PhantomData,
@@ -385,7 +385,7 @@ macro_rules! handle {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let (label, parts) = <(Label<'_>, Parts)>::deserialize(deserializer)?;
                 label.check::<T, _>($name)?;
-                let end = End::open(parts).map_err(de::Error::custom)?;
+                let end = End::open(parts).map_err(wire::unopened)?;
                 Ok(Self(Arc::new(end), PhantomData))
             }
         }

@@ -1,8 +1,13 @@
 //! Values that nobody can change any more.
 
 use super::{Plain, slice::bytes};
-use crate::{Fd, error::Result, sys::mapping::Mapping, wire::Label};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use crate::{
+    Fd,
+    error::Result,
+    sys::mapping::Mapping,
+    wire::{self, Label},
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
     fmt,
     marker::PhantomData,
@@ -85,7 +90,7 @@ impl<'de, T: Plain + Immutable + Sync> Deserialize<'de> for FrozenSlice<T> {
         let (label, length, Fd(fd)) = Parts::deserialize(deserializer)?;
         label.check::<T, _>("FrozenSlice")?;
         let mapping = bytes::<T>(length).and_then(|bytes| Mapping::open_frozen(fd, bytes));
-        let mapping = mapping.map_err(de::Error::custom)?;
+        let mapping = mapping.map_err(wire::unopened)?;
         Ok(Self::from_mapping(mapping, length))
     }
 }

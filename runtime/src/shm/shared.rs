@@ -8,9 +8,9 @@ use crate::{
     Fd,
     error::{Error, Result},
     sys::mapping::{Mapping, PAGE},
-    wire::Label,
+    wire::{self, Label},
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
     fmt,
     marker::PhantomData,
@@ -150,7 +150,7 @@ impl<'de, T: Plain> Deserialize<'de> for Shared<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (label, Fd(fd)) = <(Label<'_>, Fd<OwnedFd>)>::deserialize(deserializer)?;
         label.check::<T, _>("Shared")?;
-        let mapping = Mapping::open(fd, size_of::<T>()).map_err(de::Error::custom)?;
+        let mapping = Mapping::open(fd, size_of::<T>()).map_err(wire::unopened)?;
         Ok(Self::from_mapping(mapping))
     }
 }

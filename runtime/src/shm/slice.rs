@@ -8,9 +8,9 @@ use crate::{
     Fd,
     error::{Error, Result},
     sys::mapping::{Mapping, PAGE},
-    wire::Label,
+    wire::{self, Label},
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
     fmt, io,
     marker::PhantomData,
@@ -269,7 +269,7 @@ impl<'de, T: Plain> Deserialize<'de> for SharedSlice<T> {
         let (label, length, Fd(fd)) = Parts::deserialize(deserializer)?;
         label.check::<T, _>("SharedSlice")?;
         let mapping = bytes::<T>(length).and_then(|bytes| Mapping::open(fd, bytes));
-        let mapping = mapping.map_err(de::Error::custom)?;
+        let mapping = mapping.map_err(wire::unopened)?;
         Ok(Self::from_mapping(mapping, length))
     }
 }

@@ -4,8 +4,12 @@ use super::{
     monitor::{Monitor, Parts, Rules},
     state::{OWN, State},
 };
-use crate::{error::Result, sys::wait, wire::Label};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use crate::{
+    error::Result,
+    sys::wait,
+    wire::{self, Label},
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
     error, fmt, io,
     sync::Arc,
@@ -401,7 +405,7 @@ impl<'de> Deserialize<'de> for Barrier {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (label, parts) = <(Label<'_>, Parts)>::deserialize(deserializer)?;
         label.check::<(), _>("Barrier")?;
-        let monitor = Monitor::open(parts, Monitor::SIZE).map_err(de::Error::custom)?;
+        let monitor = Monitor::open(parts, Monitor::SIZE).map_err(wire::unopened)?;
         Ok(Self {
             monitor: Arc::new(monitor),
         })

@@ -4,8 +4,11 @@ use super::{
     monitor::Parts,
     semaphore::{Semaphore, SemaphoreGuard},
 };
-use crate::{error::Result, wire::Label};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use crate::{
+    error::Result,
+    wire::{self, Label},
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{error::Error, fmt, time::Duration};
 
 /// A [`Semaphore`] that never has more permits than in the beginning: one that is given back once too often is an error.
@@ -122,7 +125,7 @@ impl<'de> Deserialize<'de> for BoundedSemaphore {
         type Whole<'a> = (Label<'a>, Parts, usize);
         let (label, parts, bound) = Whole::deserialize(deserializer)?;
         label.check::<(), _>("BoundedSemaphore")?;
-        let semaphore = Semaphore::open(parts).map_err(de::Error::custom)?;
+        let semaphore = Semaphore::open(parts).map_err(wire::unopened)?;
         Ok(Self { semaphore, bound })
     }
 }

@@ -9,9 +9,9 @@ use crate::{
     error::{Error, Result},
     shm::Plain,
     sys::{futex, mapping::Mapping, wait},
-    wire::Label,
+    wire::{self, Label},
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
     os::fd::{AsFd, OwnedFd},
     sync::{
@@ -204,7 +204,7 @@ impl<'de> Deserialize<'de> for Condvar {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (label, Fd(fd)) = <(Label<'_>, Fd<OwnedFd>)>::deserialize(deserializer)?;
         label.check::<(), _>("Condvar")?;
-        let mapping = Mapping::open(fd, LENGTH).map_err(de::Error::custom)?;
+        let mapping = Mapping::open(fd, LENGTH).map_err(wire::unopened)?;
         Ok(Self {
             mapping: Arc::new(mapping),
         })

@@ -4,10 +4,10 @@ use crate::{
     Fd,
     error::{Error, Result},
     sys::{bell::Bell, wait},
-    wire::Label,
+    wire::{self, Label},
 };
 use nix::errno::Errno;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
@@ -126,7 +126,7 @@ impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (label, Fd(fd)) = <(Label<'_>, Fd<OwnedFd>)>::deserialize(deserializer)?;
         label.check::<(), _>("Event")?;
-        let bell = Bell::open(fd).map_err(de::Error::custom)?;
+        let bell = Bell::open(fd).map_err(wire::unopened)?;
         Ok(Self {
             bell: Arc::new(bell),
         })

@@ -11,9 +11,9 @@ use crate::{
         value::{Value, Writing},
         wait,
     },
-    wire::Label,
+    wire::{self, Label},
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
     fmt, io,
     ops::{Deref, DerefMut},
@@ -338,6 +338,6 @@ impl<'de, T: Plain> Deserialize<'de> for Mutex<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (label, Fd(fd)) = <(Label<'_>, Fd<OwnedFd>)>::deserialize(deserializer)?;
         label.check::<T, _>("Mutex")?;
-        Self::open(fd).map_err(de::Error::custom)
+        Self::open(fd).map_err(wire::unopened)
     }
 }

@@ -14,9 +14,9 @@ use crate::{
         value::{Reading, Value},
         wait,
     },
-    wire::Label,
+    wire::{self, Label},
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
     fmt, io,
     marker::PhantomData,
@@ -302,6 +302,6 @@ impl<'de, T: Plain + Sync> Deserialize<'de> for ReentrantMutex<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (label, Fd(fd)) = <(Label<'_>, Fd<OwnedFd>)>::deserialize(deserializer)?;
         label.check::<T, _>("ReentrantMutex")?;
-        Self::open(fd).map_err(de::Error::custom)
+        Self::open(fd).map_err(wire::unopened)
     }
 }

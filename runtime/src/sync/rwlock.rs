@@ -17,9 +17,9 @@ use crate::{
         value::{Reading, Value, Writing},
         wait,
     },
-    wire::Label,
+    wire::{self, Label},
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
     fmt, io,
     marker::PhantomData,
@@ -555,7 +555,7 @@ impl<'de, T: Plain + Sync> Deserialize<'de> for RwLock<T> {
         let (label, parts) = Whole::deserialize(deserializer)?;
         label.check::<T, _>("RwLock")?;
         let monitor = Monitor::open(parts, Self::length());
-        let monitor = monitor.map_err(de::Error::custom)?;
+        let monitor = monitor.map_err(wire::unopened)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 value: Value::open(monitor.mapping(), Self::place()),

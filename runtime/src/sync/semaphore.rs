@@ -7,9 +7,9 @@ use super::{
 use crate::{
     error::{Error, Result},
     sys::{own, wait},
-    wire::Label,
+    wire::{self, Label},
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
     io,
     sync::Arc,
@@ -273,6 +273,6 @@ impl<'de> Deserialize<'de> for Semaphore {
         type Whole<'a> = (Label<'a>, Parts, ());
         let (label, parts, ()) = Whole::deserialize(deserializer)?;
         label.check::<(), _>("Semaphore")?;
-        Self::open(parts).map_err(de::Error::custom)
+        Self::open(parts).map_err(wire::unopened)
     }
 }

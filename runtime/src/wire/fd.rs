@@ -99,7 +99,7 @@ impl<'de, T: From<OwnedFd>> Deserialize<'de> for Fd<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let index = u64::deserialize(deserializer)?;
         let fd = Passage::with(|table| match table {
-            Table::Inward(fds) => fds.get_mut(usize::try_from(index).ok()?)?.take(),
+            Table::Inward { fds, .. } => fds.get_mut(usize::try_from(index).ok()?)?.take(),
             _ => None,
         });
         let fd = fd.ok_or_else(|| {
@@ -118,8 +118,23 @@ enum Table {
         /// The error of a descriptor that could not be duplicated.
         refused: Option<io::Error>,
     },
-    Inward(Vec<Option<OwnedFd>>),
+    Inward {
+        fds: Vec<Option<OwnedFd>>,
+        /// The error of a handle that could not be opened.
+        refused: Option<io::Error>,
+    },
     None,
+}
+
+/// Makes an error of serde's of one of the system's, which is kept for who reads the message: serde keeps the words only.
+pub(crate) fn unopened<E: de::Error>(error: io::Error) -> E {
+    let what = E::custom(&error);
+    Passage::with(|table| {
+        if let Table::Inward { refused, .. } = table {
+            *refused = Some(error);
+        }
+    });
+    what
 }
 
 thread_local! {
@@ -159,18 +174,22 @@ impl<'a> Passage<'a> {
     }
 
     pub(super) fn inward(fds: &'a mut Vec<Option<OwnedFd>>) -> Self {
-        let before = exchange(Table::Inward(std::mem::take(fds)));
+        let before = exchange(Table::Inward {
+            fds: std::mem::take(fds),
+            refused: None,
+        });
         Self {
             home: Home::Inward(fds),
             before,
         }
     }
 
-    /// Takes the error of the system because of which a descriptor of the innermost span could not be written.
+    /// Takes the error of the system because of which a descriptor of the innermost span could not be written, or what it stands for
+    /// not be opened.
     pub(super) fn refused() -> Option<io::Error> {
         Self::with(|table| match table {
-            Table::Outward { refused, .. } => refused.take(),
-            _ => None,
+            Table::Outward { refused, .. } | Table::Inward { refused, .. } => refused.take(),
+            Table::None => None,
         })
     }
 
@@ -184,7 +203,7 @@ impl Drop for Passage<'_> {
         let before = std::mem::replace(&mut self.before, Table::None);
         match (exchange(before), &mut self.home) {
             (Table::Outward { fds, .. }, Home::Outward(home)) => **home = fds,
-            (Table::Inward(fds), Home::Inward(home)) => **home = fds,
+            (Table::Inward { fds, .. }, Home::Inward(home)) => **home = fds,
             _ => {}
         }
     }

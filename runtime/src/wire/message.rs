@@ -72,13 +72,21 @@ impl<'a> Outgoing<'a> {
         let length = (self.bytes.len() - start - LENGTH) as u64;
         self.bytes[start..start + LENGTH].copy_from_slice(&length.to_le_bytes());
         done.map_err(|source| {
-            let what = format!("{what} cannot be encoded");
-            match source.downcast::<io::Error>() {
-                Ok(refused) if refused.raw_os_error().is_some() => Error::os(what, *refused),
-                Ok(source) => Error::new(ErrorKind::Encode, what).because(source),
-                Err(source) => Error::new(ErrorKind::Encode, what).because(source),
-            }
+            failed(
+                ErrorKind::Encode,
+                format!("{what} cannot be encoded"),
+                source,
+            )
         })
+    }
+}
+
+/// The error of this kind, or of the kind that the system's error behind it tells.
+fn failed(kind: ErrorKind, what: String, source: Box<dyn error::Error + Send + Sync>) -> Error {
+    match source.downcast::<io::Error>() {
+        Ok(refused) if refused.raw_os_error().is_some() => Error::os(what, *refused),
+        Ok(source) => Error::new(kind, what).because(source),
+        Err(source) => Error::new(kind, what).because(source),
     }
 }
 
@@ -138,7 +146,7 @@ impl Incoming {
                 "a value of type `{}` cannot be decoded",
                 std::any::type_name::<T>()
             );
-            Error::new(ErrorKind::Decode, what).because(source)
+            failed(ErrorKind::Decode, what, source)
         })
     }
 

@@ -16,6 +16,7 @@ pub(crate) use blob::Arrived;
 pub use bulk::Bulk;
 pub(crate) use codec::{decode, encode};
 pub use fd::Fd;
+pub(crate) use fd::unopened;
 #[cfg(feature = "net")]
 pub(crate) use flat::{flatten, unflatten};
 pub(crate) use frame::{Frame, HEADER, Line, Look, Unsent, Watch, header};

@@ -88,7 +88,7 @@ pub(super) fn decode_with<T: DeserializeOwned>(
     blobs: &mut [Option<Arrived>],
 ) -> Result<T, Cause> {
     let _passage = Passage::inward(fds);
-    read(bytes, blobs)
+    read(bytes, blobs).map_err(|error| Passage::refused().map_or(error, Cause::from))
 }
 
 /// Encodes what holds no descriptors, and is of a type of ours.
