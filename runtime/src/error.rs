@@ -200,11 +200,13 @@ fn kind_of(source: &io::Error) -> ErrorKind {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("kind", &self.0.kind)
-            .field("message", &format_args!("{self}"))
-            .field("source", &self.behind())
-            .finish()
+        let mut text = f.debug_struct("Error");
+        text.field("kind", &self.0.kind);
+        // An error that this one stands for has its message.
+        if self.get_ref().is_none() {
+            text.field("message", &format_args!("{self}"));
+        }
+        text.field("source", &self.behind()).finish()
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     start::{self, AuthKey, Order, Settings, StartMethod, Stdio},
+    sys::limits,
     wire::{Incoming, Outgoing},
 };
 use std::{ffi::OsString, io, path::PathBuf, sync::Arc, time::Duration};
@@ -118,7 +119,7 @@ impl Builder {
     /// Kills the process if it still runs after this time. By default it may run for ever.
     ///
     /// The time counts from the call of [`spawn`](Self::spawn), so starting the process and decoding the arguments are part of it.
-    /// A value that was sent before is not lost. Zero is over at once, and [`Duration::MAX`] is never. The kernel sends SIGKILL, so neither a busy loop nor blocked
+    /// A value that was sent before is not lost, and decoding it here is not part of the time. Zero is over at once, and [`Duration::MAX`] is never. The kernel sends SIGKILL, so neither a busy loop nor blocked
     /// signals help against it; joining gives [`JoinErrorKind::TimedOut`](crate::JoinErrorKind::TimedOut), also where the process
     /// had not reached its function. A process that execs has left the timer behind: it is killed a second later, if this process
     /// waits for it.
@@ -271,7 +272,7 @@ fn start<P: Process>(
     let kill_on_drop = settings.kill_on_drop.unwrap_or(false);
     let bounds = Bounds {
         memory: settings.limits.memory,
-        cpu_time: settings.limits.cpu_time,
+        cpu_time: settings.limits.cpu_time.map(limits::whole_seconds),
     };
     let function = P::__meta().name();
     let started = start::start(Order {

@@ -9,7 +9,7 @@ use crate::{
 };
 use std::{
     fmt,
-    io::ErrorKind,
+    io::{self, ErrorKind},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::process::ExitStatusExt,
@@ -79,6 +79,8 @@ const LAST_BREATH: Duration = Duration::from_secs(5);
 
 /// What a process has said of its end.
 enum Words<T> {
+    /// It is still to be read: this process has no descriptor for what comes with it.
+    Unread(io::Error),
     Returned(T),
     Undecodable(Error),
     Unsendable(Error),
@@ -204,11 +206,19 @@ impl<T> Child<T> {
     #[doc(alias = "result")]
     pub fn value(&mut self) -> Result<T, JoinError> {
         self.stdin = None;
+        if !self.handle.life.is_own() {
+            let source = io::Error::from_raw_os_error(libc::ECHILD);
+            return Err(self.ended(None, Cause::Os(source)));
+        }
         let Some((socket, decode)) = self.value.0.take() else {
             return Err(self.ended(None, Cause::Taken));
         };
         wait::spin(socket.as_fd(), SOON);
         let words = self.last_words(&socket, decode, self.handle.life.overdue());
+        if let Words::Unread(source) = words {
+            self.value.0 = Some((socket, decode));
+            return Err(self.ended(None, Cause::Os(source)));
+        }
         // A process that still writes finds nobody to read.
         drop(socket);
         if let Words::Returned(value) = words {
@@ -347,6 +357,10 @@ impl<T> Child<T> {
         };
         // Nobody is there any more to be waited for.
         let words = self.last_words(&socket, decode, None);
+        if let Words::Unread(source) = words {
+            self.value.0 = Some((socket, decode));
+            return Err(self.ended(end, Cause::Os(source)));
+        }
         self.conclude(words, end).map(Some)
     }
 
@@ -361,6 +375,7 @@ impl<T> Child<T> {
             }
             Words::Panicked(panic) => Cause::Panicked(panic),
             Words::OutOfMemory => Cause::OutOfMemory(self.handle.life.bounds.memory),
+            Words::Unread(source) => Cause::Os(source),
             Words::Lost(_) | Words::Nothing => self.cause_of(end),
         };
         Err(self.ended(end, cause))
@@ -400,6 +415,11 @@ impl<T> Child<T> {
                 {
                     break;
                 }
+                Err(source)
+                    if matches!(source.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) =>
+                {
+                    return Words::Unread(source);
+                }
                 Err(source) => {
                     return Words::Undecodable(Error::os("it cannot be received", source));
                 }
@@ -429,8 +449,9 @@ impl<T> Child<T> {
     /// Whether this signal was the kernel's answer to the use of that much CPU time.
     fn has_used_up(&self, limit: Duration, signal: i32) -> bool {
         let used = self.handle.life.usage().map(|usage| usage.cpu_time);
-        // It is counted in ticks where the limit is looked at, and exactly at the end.
-        let has_used = |time: Duration| used.is_some_and(|used| used >= time.mul_f64(0.9));
+        // Where the limit is looked at, time is counted in whole ticks, which a process that often sleeps for a part of one has more
+        // of than what is counted exactly at the end. Less than half cannot be that.
+        let has_used = |time: Duration| used.is_some_and(|used| used >= time / 2);
         match signal {
             libc::SIGXCPU => has_used(limit),
             libc::SIGKILL => has_used(limit.saturating_add(Duration::from_secs(1))),

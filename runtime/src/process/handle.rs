@@ -185,7 +185,7 @@ impl Handle {
                     family.signal(id, libc::SIGSTOP)?;
                 }
             }
-            if family.is_empty() {
+            if family.is_empty() && !family::has_living_child(self.id()) {
                 break;
             }
             family.signal_all(libc::SIGKILL)?;

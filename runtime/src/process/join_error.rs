@@ -11,7 +11,7 @@ use std::{error, fmt, io, os::unix::process::ExitStatusExt, process::ExitStatus,
 /// Why a process that was joined has no value to give.
 ///
 /// [`kind`](Self::kind) tells the cases apart, and [`ran`](Self::ran) whether the function may have had effects. When several things
-/// happened, a value that arrived wins over everything, then a panic, then a limit that was reached (memory, timeout), then a kill
+/// happened, a value that arrived wins over everything, then a panic (once its unwinding is over), then a limit that was reached (memory, timeout), then a kill
 /// by this process, then the exit status.
 ///
 /// # Examples
@@ -98,7 +98,8 @@ pub enum JoinErrorKind {
     Undecodable,
     /// Its value has been given out already.
     Taken,
-    /// The system refused to wait for it: the source is an [`io::Error`].
+    /// The system refused to wait for it or to receive its value, as where the table of descriptors is full, after which it can be
+    /// joined again; or it is a child of the process that this one is a copy of. The source is an [`io::Error`].
     Os,
 }
 
@@ -197,6 +198,9 @@ impl JoinError {
 
     /// Returns the most memory that the process had resident at one time, in bytes (`ru_maxrss` of
     /// [getrusage(2)](https://man7.org/linux/man-pages/man2/getrusage.2.html)). `None` if somebody else has reaped it.
+    ///
+    /// The kernel counts from before the process has memory of its own: what this process had resident at the start is the least
+    /// that a child by [`Spawn`](crate::StartMethod::Spawn) or [`Fork`](crate::StartMethod::Fork) has.
     #[must_use]
     pub fn peak_memory(&self) -> Option<u64> {
         Some(self.0.usage?.peak_memory)
@@ -259,7 +263,7 @@ impl fmt::Display for JoinError {
                 signal.as_deref().unwrap_or("a signal")
             ),
             Cause::OutOfMemory(limit) => {
-                f.write_str("aborted, since it got no more memory")?;
+                f.write_str("aborted after it had been refused memory")?;
                 if let Some(limit) = limit {
                     write!(f, ": it was limited to {limit} bytes of address space")?;
                 }
@@ -278,7 +282,7 @@ impl fmt::Display for JoinError {
             Cause::Unsendable(_) => f.write_str("returned a value that cannot be sent"),
             Cause::Undecodable(_) => f.write_str("returned a value that cannot be decoded"),
             Cause::Taken => f.write_str("has given out its value already"),
-            Cause::Os(_) => f.write_str("cannot be waited for"),
+            Cause::Os(_) => f.write_str("cannot be joined here"),
         }
     }
 }

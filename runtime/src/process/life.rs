@@ -156,6 +156,10 @@ impl Life {
         if !signal::exists(number) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
+        if self.sentinel.has_ended() {
+            // It was not this that ended it.
+            return Ok(());
+        }
         // Before the signal: who finds the process killed by it must find that it was sent from here.
         self.sent.fetch_or(1 << (number - 1), Ordering::Relaxed);
         self.send(number)
@@ -184,6 +188,9 @@ impl Life {
 
     /// Whether the process runs. One that has ended is reaped.
     pub(super) fn is_alive(&self) -> bool {
+        if !self.is_own() {
+            return !self.sentinel.has_ended();
+        }
         match self.wait(Some(Instant::now())) {
             Ok(end) => end.is_none(),
             // The system refuses to tell, as it does where a process may have no descriptors at all.
@@ -198,6 +205,10 @@ impl Life {
 
     /// Waits for the process to end, and reaps it; returns how it did, or none if it has not by the deadline.
     pub(super) fn wait(&self, deadline: Option<Instant>) -> io::Result<Option<End>> {
+        if !self.is_own() {
+            // It is a child of the process that this is a copy of.
+            return Err(io::Error::from_raw_os_error(libc::ECHILD));
+        }
         let mut overdue = self.overdue();
         loop {
             if let State::Ended(end) = *self.state() {

@@ -3,7 +3,7 @@
 use super::{Handle, life::Life, reaper};
 use crate::{
     error::{Error, Result},
-    start::Copying,
+    start::{self, Copying},
     sys::{exit, notice::say},
 };
 use std::{
@@ -211,6 +211,8 @@ extern "C" fn settle() {
             !life.is_detached() && *step != Step::GivenUp
         });
         if lives.is_empty() {
+            // Not to be left to whoever is the parent of orphans.
+            start::stop_helper();
             return;
         }
         if notice.is_some_and(|moment| moment <= now) {

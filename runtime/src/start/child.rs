@@ -33,7 +33,7 @@ use std::{
     process,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -59,12 +59,19 @@ pub(super) enum Entered {
 
 /// What this process is as a child. A copy of a child that is a child itself begins anew.
 static SOCKET: Mutex<Option<&'static OwnedFd>> = Mutex::new(None);
+/// The id of this process as a child. A copy of it that a bare `fork` has made has nothing to say to the parent.
+static CHILD: AtomicU32 = AtomicU32::new(0);
 static REACHED: AtomicBool = AtomicBool::new(false);
 
 /// The line to the parent, in a child.
 pub(super) fn line() -> Option<Line<'static>> {
     let socket = *SOCKET.lock().unwrap_or_else(PoisonError::into_inner);
-    socket.map(line_on)
+    socket.filter(|_| is_child()).map(line_on)
+}
+
+/// Whether this process is the child that was started, and not a copy of it.
+fn is_child() -> bool {
+    CHILD.load(Ordering::Relaxed) == process::id()
 }
 
 /// The parent is waited for without limit: a child has nothing else to do, and the end of the parent ends the wait.
@@ -118,6 +125,7 @@ fn begin(socket: OwnedFd, birth: Option<Frame>, entered: Entered) -> ! {
 fn hold(socket: OwnedFd) -> &'static OwnedFd {
     let socket: &'static OwnedFd = Box::leak(Box::new(socket));
     *SOCKET.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
+    CHILD.store(process::id(), Ordering::Relaxed);
     spilled::begin();
     abort::tell(socket.as_fd(), &reply::OUT_OF_MEMORY);
     socket
@@ -377,8 +385,22 @@ fn reached() -> Result<()> {
 /// Runs the function and answers with what came of it; returns the exit status.
 fn run(line: &Line<'_>, entry: Entry, mut arguments: Incoming) -> i32 {
     let mut sent = Ok(());
-    let mut answer = |value: Outgoing<'_>| sent = reply::send_returned(line, value);
+    let mut answer = |value: Outgoing<'_>| {
+        if is_child() {
+            sent = reply::send_returned(line, value);
+        }
+    };
     let outcome = catch_unwind(AssertUnwindSafe(|| entry(&mut arguments, &mut answer)));
+    if !is_child() {
+        // What a copy comes to is its own business.
+        return match outcome {
+            Ok(_) => 0,
+            Err(payload) => {
+                std::mem::forget(payload);
+                PANICKED
+            }
+        };
+    }
     if !REACHED.load(Ordering::Relaxed) {
         return match outcome {
             Ok(Ok(())) => fail(

@@ -12,7 +12,7 @@ use super::{
     spawn,
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     sys::{
         board::{Board, Number},
         sentinel, socket,
@@ -151,8 +151,13 @@ pub(super) fn make() -> Result<Option<Made>> {
         return Ok(None);
     }
     for _ in 0..ATTEMPTS {
-        let Some((helper, spare)) = current()? else {
-            return Ok(None);
+        let (helper, spare) = match current() {
+            Ok(Some(current)) => current,
+            Ok(None) => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::EndedEarly => continue,
+            // Where no file may be long there is no board, which the other methods do without.
+            Err(error) if error.raw_os_error() == Some(libc::EFBIG) => return Ok(None),
+            Err(error) => return Err(error),
         };
         let is_spare = spare.is_some();
         let newborn = spare.map_or_else(|| ask(&helper, Wait::Ever), |spare| Ok(Some(spare)))?;
@@ -377,8 +382,15 @@ impl Helper {
             stall: Some(STALL),
             ..Line::on(ours.as_fd())
         };
-        line.send(kind::SERVE, &[], &fds)
-            .map_err(|source| Error::os("the helper cannot be talked to", source))?;
+        line.send(kind::SERVE, &[], &fds).map_err(|source| {
+            let what = "the helper cannot be talked to";
+            if is_end(&source) {
+                // Another one may live.
+                Error::new(ErrorKind::EndedEarly, what).because(source)
+            } else {
+                Error::os(what, source)
+            }
+        })?;
         Ok(Self {
             requests,
             process,

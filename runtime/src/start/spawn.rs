@@ -6,7 +6,7 @@ use crate::{
     sys::{
         image, launch,
         privilege::{self, Gain},
-        stdio,
+        standing, stdio,
     },
 };
 use std::{
@@ -97,6 +97,10 @@ pub(super) fn refused(source: io::Error) -> Error {
         .because(source),
         io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
             Error::new(ErrorKind::Executable, "the executable cannot be run anew").because(source)
+        }
+        _ if source.raw_os_error() == Some(libc::ENOMEM) && standing::has_children_elsewhere() => {
+            let what = "the PID namespace that its children are born into has ended with its first process";
+            Error::new(ErrorKind::Os, what).because(source)
         }
         _ => Error::making("the executable cannot be run anew", source),
     }

@@ -17,6 +17,8 @@ use std::{
 };
 
 static SOCKET: AtomicI32 = AtomicI32::new(-1);
+/// The process that is to tell. A copy of it, made by a bare `fork`, is another one.
+static TELLER: AtomicI32 = AtomicI32::new(0);
 static MESSAGE: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
 static LENGTH: AtomicUsize = AtomicUsize::new(0);
 
@@ -24,6 +26,8 @@ static LENGTH: AtomicUsize = AtomicUsize::new(0);
 pub(crate) fn tell(socket: BorrowedFd<'static>, message: &'static [u8]) {
     LENGTH.store(message.len(), Ordering::Relaxed);
     MESSAGE.store(message.as_ptr().cast_mut(), Ordering::Relaxed);
+    // SAFETY: the call takes nothing.
+    TELLER.store(unsafe { libc::getpid() }, Ordering::Relaxed);
     SOCKET.store(socket.as_raw_fd(), Ordering::Release);
 }
 
@@ -74,7 +78,8 @@ extern "C" fn on_abort(
         SOCKET.load(Ordering::Acquire),
         MESSAGE.load(Ordering::Relaxed),
     );
-    if refused && info.si_code == libc::SI_TKILL && sender == this && socket >= 0 {
+    let is_own = sender == this && this == TELLER.load(Ordering::Relaxed);
+    if refused && info.si_code == libc::SI_TKILL && is_own && socket >= 0 {
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         // SAFETY: the message is a static one of this length. A socket that was closed is answered by an error.
         unsafe {

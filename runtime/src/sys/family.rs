@@ -140,6 +140,51 @@ impl Family {
     }
 }
 
+/// Whether a process that is stopped, and so reaps nobody, has a child that lives.
+///
+/// One look at all processes proves nothing of those that are born and orphaned meanwhile. But of any living descendants there is one
+/// that is a child of the process itself, and stays in its list when it has ended. So if all in the list have ended, and the list is
+/// the same after that, there was none. Where the kernel has no such list nothing is said to live.
+pub(crate) fn has_living_child(id: u32) -> bool {
+    let mut listed = listed_children(id);
+    loop {
+        if listed.iter().any(|child| lives(*child)) {
+            return true;
+        }
+        let again = listed_children(id);
+        if again == listed {
+            return false;
+        }
+        listed = again;
+    }
+}
+
+/// Whether there is a process of this id that has not ended: all of its threads.
+fn lives(id: u32) -> bool {
+    match sentinel::open_pidfd(id) {
+        Ok(pidfd) => !sentinel::has_ended(pidfd.as_fd()),
+        Err(error) => error.raw_os_error() != Some(libc::ESRCH),
+    }
+}
+
+/// The children of a process, those included that have ended and not been reaped
+/// ([proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_task.5.html)).
+fn listed_children(id: u32) -> Vec<u32> {
+    let mut children = Vec::new();
+    for task in fs::read_dir(format!("/proc/{id}/task"))
+        .into_iter()
+        .flatten()
+    {
+        let list = task.and_then(|task| fs::read_to_string(task.path().join("children")));
+        let list = list.unwrap_or_default();
+        children.extend(
+            list.split_whitespace()
+                .filter_map(|id| id.parse::<u32>().ok()),
+        );
+    }
+    children
+}
+
 /// Returns the ids of all processes, by the id of the parent.
 fn children_by_parent() -> io::Result<BTreeMap<u32, Vec<u32>>> {
     let mut children = BTreeMap::<_, Vec<_>>::new();

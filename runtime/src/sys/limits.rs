@@ -90,11 +90,16 @@ pub(crate) fn set_memory(bytes: u64) -> io::Result<()> {
 
 /// Limits the CPU time: SIGXCPU when it is used up, SIGKILL a second later (`RLIMIT_CPU`, which counts whole seconds).
 pub(crate) fn set_cpu_time(time: Duration) -> io::Result<()> {
+    let seconds = whole_seconds(time).as_secs();
+    lower(Resource::RLIMIT_CPU, seconds, seconds.saturating_add(1))
+}
+
+/// The limit on CPU time that a duration comes to: it counts whole seconds, and zero would be none.
+pub(crate) fn whole_seconds(time: Duration) -> Duration {
     let seconds = time
         .as_secs()
-        .saturating_add(u64::from(time.subsec_nanos() > 0))
-        .max(1);
-    lower(Resource::RLIMIT_CPU, seconds, seconds.saturating_add(1))
+        .saturating_add(u64::from(time.subsec_nanos() > 0));
+    Duration::from_secs(seconds.max(1))
 }
 
 /// Limits the number of open descriptors (`RLIMIT_NOFILE`).

@@ -44,12 +44,14 @@ use std::{
 /// that is not UTF-8 arrives wherever its type can be seen: as a parameter, an output or a message, and as a field, an element, a key or
 /// the content of an option, also as `Box<Path>`, `Arc<Path>`, `Rc<Path>` or `Cow<Path>`.
 ///
-/// These limits are serde's own. A value that passes one is an error, and never another value:
+/// These limits are serde's own, and a value that passes one of them is an error:
 ///
 /// - What is in an untagged or internally tagged enum, or in a flattened field, serde keeps in a form of its own first. That form has
 ///   no `u128` and `i128`, and no path that is not UTF-8. An untagged enum becomes the first variant that fits.
-/// - A path that is not UTF-8 cannot be seen in a `#[serde(transparent)]` struct or in a `Mutex`.
+/// - A path that is not UTF-8 cannot be seen in what serde writes as its content: a `#[serde(transparent)]` struct, a `Mutex`, a
+///   `RefCell`, a `Reverse`.
 /// - A [`SystemTime`](std::time::SystemTime) before 1970 cannot be written.
+/// - A type that is made for one format, as `serde_json`'s `RawValue` and `ciborium`'s tags are, is itself in that format alone.
 ///
 /// Types that have a form for people and one for machines, as addresses have, are written in the one for people.
 ///
