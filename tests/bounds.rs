@@ -282,7 +282,7 @@ fn cpu_time_that_is_used_up_is_told_with_its_limit() {
                 .unwrap_err();
             assert_eq!(seen(&error), (JoinErrorKind::CpuTimeExceeded, Ran::Maybe));
             assert_eq!(error.signal(), Some(signal));
-            assert!(error.cpu_time().unwrap() >= SECOND * 9 / 10);
+            assert!(error.cpu_time().unwrap() >= SECOND / 2, "{error:?}");
             assert!(error.to_string().contains("1s of CPU time"), "{error}");
         }
         // Who is killed before that has not used it up.

@@ -214,3 +214,44 @@ fn nobody_is_ended_by_the_proc_of_another_namespace() {
         }
     });
 }
+
+/// Each member of the chain has ended as soon as there is a next, so that no look at all processes need find one.
+#[process]
+#[allow(unsafe_code, reason = "a copy is made by the bare call")]
+fn chain() {
+    use nix::unistd::{ForkResult, fork};
+    // SAFETY: this process has one thread.
+    if let ForkResult::Child = unsafe { fork() }.unwrap() {
+        for _ in 0..2000 {
+            thread::sleep(std::time::Duration::from_millis(1));
+            // SAFETY: as above.
+            if let ForkResult::Parent { .. } = unsafe { fork() }.unwrap() {
+                // SAFETY: the call takes an integer and does not return.
+                unsafe { nix::libc::_exit(0) };
+            }
+        }
+        // SAFETY: as above.
+        unsafe { nix::libc::_exit(0) };
+    }
+    loop {
+        thread::park();
+    }
+}
+
+#[test]
+fn chain_that_runs_away_is_caught() {
+    let _alone = alone();
+    under_each_method(|method| {
+        let builder = Builder::new().start_method(method).subreaper(true);
+        // Held open by every member.
+        let child = builder
+            .stderr(procession::Stdio::piped())
+            .spawn(chain::new());
+        let mut child = child.unwrap();
+        let end = child.stderr.take().unwrap();
+        child.handle().kill_tree().unwrap();
+        // None of them is left when it returns.
+        let ended = procession::channel::wait(&[&end], std::time::Duration::ZERO).unwrap();
+        assert_eq!(ended, [0]);
+    });
+}
