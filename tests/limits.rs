@@ -100,7 +100,7 @@ fn full_table_of_descriptors_is_told_by_its_number() {
 #[test]
 fn queue_that_cannot_be_opened_without_descriptors_says_so() {
     #[process]
-    fn take(numbers: Receiver<u8>) -> usize {
+    fn take(numbers: &Receiver<u8>) -> usize {
         numbers.len()
     }
     under_each_method(|method| {
@@ -108,7 +108,7 @@ fn queue_that_cannot_be_opened_without_descriptors_says_so() {
         let length = (3..64).find_map(|limit| {
             let (_sender, receiver) = queue::<u8>(4).unwrap();
             let start = Builder::new().start_method(method).open_files_limit(limit);
-            match start.spawn(take::new(receiver)) {
+            match start.spawn(take::new(&receiver)) {
                 Ok(child) => Some(child.join().unwrap()),
                 Err(error) => {
                     assert_eq!(error.kind(), ErrorKind::TooManyFiles, "{limit}: {error:?}");
