@@ -46,12 +46,13 @@ type Refusals = Vec<(String, Option<i32>)>;
 fn without_long_files(limit: u64) -> Refusals {
     let (sender, _receiver) = queue::<Vec<u8>>(4).unwrap();
     setrlimit(Resource::RLIMIT_FSIZE, limit, limit).unwrap();
+    // The helper cannot have its board, and the method that needs none takes its place.
     let start = Builder::new().start_method(StartMethod::ForkServer);
+    start.spawn(nothing::new()).unwrap().join().unwrap();
     vec![
         ("a queue".into(), refusal(queue::<u8>(1 << 16))),
         ("a mutex".into(), refusal(Mutex::new([0_u8; 1 << 16]))),
         ("memory".into(), refusal(SharedSlice::<u8>::new(1 << 16))),
-        ("a start".into(), refusal(start.spawn(nothing::new()))),
         (
             "a large message".into(),
             refusal(sent(sender.send(vec![0; 1 << 20]))),

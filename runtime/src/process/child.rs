@@ -79,7 +79,7 @@ const LAST_BREATH: Duration = Duration::from_secs(5);
 
 /// What a process has said of its end.
 enum Words<T> {
-    /// It is still to be read: this process has no descriptor for what comes with it.
+    /// This process had no descriptor for what came with it.
     Unread(io::Error),
     Returned(T),
     Undecodable(Error),
@@ -215,10 +215,6 @@ impl<T> Child<T> {
         };
         wait::spin(socket.as_fd(), SOON);
         let words = self.last_words(&socket, decode, self.handle.life.overdue());
-        if let Words::Unread(source) = words {
-            self.value.0 = Some((socket, decode));
-            return Err(self.ended(None, Cause::Os(source)));
-        }
         // A process that still writes finds nobody to read.
         drop(socket);
         if let Words::Returned(value) = words {
@@ -357,10 +353,6 @@ impl<T> Child<T> {
         };
         // Nobody is there any more to be waited for.
         let words = self.last_words(&socket, decode, None);
-        if let Words::Unread(source) = words {
-            self.value.0 = Some((socket, decode));
-            return Err(self.ended(end, Cause::Os(source)));
-        }
         self.conclude(words, end).map(Some)
     }
 

@@ -98,8 +98,8 @@ pub enum JoinErrorKind {
     Undecodable,
     /// Its value has been given out already.
     Taken,
-    /// The system refused to wait for it or to receive its value, as where the table of descriptors is full, after which it can be
-    /// joined again; or it is a child of the process that this one is a copy of. The source is an [`io::Error`].
+    /// The system refused to wait for it or to receive its value, as where the table of descriptors is full; or it is a child of the
+    /// process that this one is a copy of. The source is an [`io::Error`].
     Os,
 }
 

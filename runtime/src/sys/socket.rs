@@ -54,12 +54,6 @@ pub(crate) fn peek(socket: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(peek_into(socket, &mut [0])? != 0)
 }
 
-/// Makes sure that this process can have so many descriptors more, by as many copies of this one.
-pub(crate) fn check_room(socket: BorrowedFd<'_>, count: usize) -> io::Result<()> {
-    let copies = (0..count).map(|_| socket.try_clone_to_owned());
-    copies.collect::<io::Result<Vec<_>>>().map(drop)
-}
-
 /// How many bytes there is room for while nobody receives: half of what the kernel counts, which includes its own.
 pub(crate) fn room(socket: BorrowedFd<'_>) -> usize {
     getsockopt(&socket, sockopt::SndBuf).unwrap_or(0) / 2

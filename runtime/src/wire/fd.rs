@@ -129,11 +129,14 @@ enum Table {
 /// Makes an error of serde's of one of the system's, which is kept for who reads the message: serde keeps the words only.
 pub(crate) fn unopened<E: de::Error>(error: io::Error) -> E {
     let what = E::custom(&error);
-    Passage::with(|table| {
-        if let Table::Inward { refused, .. } = table {
-            *refused = Some(error);
-        }
-    });
+    // Any other error is a matter of what came.
+    if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) {
+        Passage::with(|table| {
+            if let Table::Inward { refused, .. } = table {
+                *refused = Some(error);
+            }
+        });
+    }
     what
 }
 
