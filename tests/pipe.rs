@@ -14,7 +14,9 @@ use procession::{
     },
     process,
 };
-use procession_tests::{DEADLINE, alone, child_ids, descriptors, under_each_method, within};
+use procession_tests::{
+    DEADLINE, alone, child_ids, descriptors, eventually, state, under_each_method, within,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     convert::Infallible,
@@ -148,12 +150,16 @@ fn death_in_the_middle_of_a_message_is_told_from_an_end() {
         assert_eq!(receiver.recv().unwrap(), [1; 10]);
         // Something of the second is there.
         assert_eq!(wait(&[&receiver], Some(DEADLINE)).unwrap(), [0]);
+        // It would send the rest while this process receives.
+        child.signal(nix::libc::SIGSTOP).unwrap();
+        eventually("it is stopped", || state(child.id()) == Some('T'));
         assert!(matches!(receiver.try_recv(), Err(TryRecvError::Empty)));
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(receiver.poll(None).unwrap());
         for _ in 0..2 {
-            assert!(matches!(receiver.recv(), Err(RecvError::Truncated)));
+            let end = receiver.recv().map(|message| message.len());
+            assert!(matches!(end, Err(RecvError::Truncated)), "{end:?}");
         }
         let mut items = receiver.iter();
         assert!(matches!(items.next(), Some(Err(RecvError::Truncated))));
