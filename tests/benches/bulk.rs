@@ -1,7 +1,7 @@
 //! What it costs to hand over much, beside copying it in one process.
 //!
-//! The yardstick is a clone, which has to be given its memory, as the child has. The table goes to the standard output and to a
-//! file.
+//! The yardstick is a clone, which has to be given its memory, as the child has; for a result it is
+//! making it and a clone. The table goes to the standard output and to a file.
 
 #![allow(missing_docs, reason = "a program")]
 
@@ -11,7 +11,7 @@ mod peers;
 #[allow(dead_code, reason = "other benches use the rest")]
 mod table;
 
-use procession::{Process, Transfer, process};
+use procession::{Child, Process, Transfer, process};
 use serde::{Deserialize, Serialize};
 use std::{
     env, hint,
@@ -22,7 +22,9 @@ use table::{Row, Table};
 
 const SIZE: usize = 64 << 20;
 const TIMES: usize = 21;
+/// For what is nothing but numbers or text, and for what is inside of something else or returned.
 const GOAL: f64 = 0.6;
+const GOAL_WITHIN: f64 = 0.7;
 
 /// Tells when the argument is there.
 #[process]
@@ -47,12 +49,25 @@ struct Picture {
     pixels: Option<Vec<f32>>,
 }
 
-/// Makes a value, and returns it when it is told to.
+/// Makes a value, when it is told to, and returns it.
 #[process]
 fn give(mut go: PipeReader) -> Vec<f64> {
-    let value = vec![0.5; SIZE / 8];
     go.read_exact(&mut [0]).expect("the parent tells");
-    value
+    vec![0.5; SIZE / 8]
+}
+
+/// Does the same with something around it.
+#[process]
+fn paint(mut go: PipeReader) -> Picture {
+    go.read_exact(&mut [0]).expect("the parent tells");
+    picture()
+}
+
+fn picture() -> Picture {
+    Picture {
+        name: "noise".to_owned(),
+        pixels: Some(vec![0.5; SIZE / 4]),
+    }
 }
 
 /// Hands bytes to a process that is started for them, and has them returned over a pipe.
@@ -97,29 +112,23 @@ if __name__ == "__main__":
 
 fn main() -> io::Result<()> {
     let mut table = Table::new();
-    table.add(argument("Vec<u8>", &vec![7_u8; SIZE]));
-    table.add(argument("Vec<f64>", &vec![0.5_f64; SIZE / 8]));
-    table.add(argument("String", &"x".repeat(SIZE)));
-    let picture = Picture {
-        name: "noise".to_owned(),
-        pixels: Some(vec![0.5; SIZE / 4]),
-    };
-    table.add(argument("struct with Option<Vec<f32>>", &picture));
+    table.add(argument("Vec<u8>", &vec![7_u8; SIZE], GOAL));
+    table.add(argument("Vec<f64>", &vec![0.5_f64; SIZE / 8], GOAL));
+    table.add(argument("String", &"x".repeat(SIZE), GOAL));
+    let within = "struct with Option<Vec<f32>>";
+    table.add(argument(within, &picture(), GOAL_WITHIN));
 
     let numbers = vec![0.5_f64; SIZE / 8];
-    table.add(row("&[f64] as argument", &numbers, || {
-        arrival(borrow::new(&numbers))
+    table.add(row(
+        "&[f64] as argument",
+        ("clone", GOAL),
+        || arrival(borrow::new(&numbers)),
+        || cloning(&numbers),
+    ));
+    table.add(result("Vec<f64> as result", give::spawn, || {
+        vec![0.5_f64; SIZE / 8]
     }));
-    table.add(row("Vec<f64> as result", &numbers, || {
-        let (go, mut tell) = io::pipe().expect("there are descriptors");
-        let child = give::spawn(go).expect("it starts");
-        let begun = Instant::now();
-        tell.write_all(&[1]).expect("the child reads");
-        let value = child.join().expect("it returns");
-        let took = begun.elapsed();
-        assert_eq!(value.len(), SIZE / 8);
-        took
-    }));
+    table.add(result("that struct as result", paint::spawn, picture));
     peers::python(&mut table, "bulk", PYTHON);
     let asked = env::args().any(|argument| argument == "--peers");
     let programs = ["bulk_crossmist", "bulk_ipc_channel"];
@@ -128,10 +137,13 @@ fn main() -> io::Result<()> {
 }
 
 /// A value that is given away, as the argument of a process that is started for it.
-fn argument<T: Transfer + Clone>(what: &str, value: &T) -> Row {
-    row(&format!("{what} as argument"), value, || {
-        arrival(take::new(value.clone()))
-    })
+fn argument<T: Transfer + Clone>(what: &str, value: &T, goal: f64) -> Row {
+    row(
+        &format!("{what} as argument"),
+        ("clone", goal),
+        || arrival(take::new(value.clone())),
+        || cloning(value),
+    )
 }
 
 /// How long it takes from the call until the function has its argument, the start included.
@@ -142,22 +154,61 @@ fn arrival(process: impl Process<Output = SystemTime>) -> Duration {
     there.duration_since(begun).unwrap_or_default()
 }
 
-/// Hands over and clones by turns.
-fn row<T: Clone>(what: &str, value: &T, mut hand_over: impl FnMut() -> Duration) -> Row {
-    let (mut ours, mut clones) = (Vec::new(), Vec::new());
-    hand_over();
-    for _ in 0..TIMES {
-        ours.push(hand_over());
+fn cloning<T: Clone>(value: &T) -> Duration {
+    let begun = Instant::now();
+    let copy = hint::black_box(value.clone());
+    let took = begun.elapsed();
+    drop(copy);
+    took
+}
+
+/// A value that a process makes and returns.
+fn result<T: Transfer + Clone>(
+    what: &str,
+    spawn: impl Fn(PipeReader) -> procession::Result<Child<T>>,
+    make: impl Fn() -> T,
+) -> Row {
+    let hand_over = || {
+        let (go, mut tell) = io::pipe().expect("there are descriptors");
+        let child = spawn(go).expect("it starts");
         let begun = Instant::now();
+        tell.write_all(&[1]).expect("the child reads");
+        let value = hint::black_box(child.join().expect("it returns"));
+        let took = begun.elapsed();
+        drop(value);
+        took
+    };
+    let make_and_clone = || {
+        let begun = Instant::now();
+        let value = hint::black_box(make());
         let copy = hint::black_box(value.clone());
-        clones.push(begun.elapsed());
-        drop(copy);
-    }
+        let took = begun.elapsed();
+        drop((value, copy));
+        took
+    };
+    row(
+        what,
+        ("make + clone", GOAL_WITHIN),
+        hand_over,
+        make_and_clone,
+    )
+}
+
+/// Hands over and does the other thing by turns.
+fn row(
+    what: &str,
+    (yardstick, goal): (&'static str, f64),
+    mut hand_over: impl FnMut() -> Duration,
+    mut other: impl FnMut() -> Duration,
+) -> Row {
+    hand_over();
+    let (mut ours, mut others): (Vec<_>, Vec<_>) =
+        (0..TIMES).map(|_| (hand_over(), other())).unzip();
     Row {
         work: String::leak(format!("64 MiB, {what}")),
         took: table::median(&mut ours),
-        yardstick: "clone",
-        yardstick_took: table::median(&mut clones),
-        goal: GOAL,
+        yardstick,
+        yardstick_took: table::median(&mut others),
+        goal,
     }
 }

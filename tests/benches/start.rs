@@ -53,7 +53,9 @@ fn say_no(text: &str) -> usize {
 }
 
 fn by_panic() {
-    let builder = Builder::new().stderr(procession::Stdio::null());
+    let builder = Builder::new()
+        .stderr(procession::Stdio::null())
+        .backtrace(false);
     let child = builder.spawn(say_no::new(TEXT)).expect("it starts");
     let error = child.join().expect_err("it panics");
     assert_eq!(error.panic().map(procession::Panic::message), Some(TEXT));
@@ -132,6 +134,8 @@ fn main() -> io::Result<()> {
         goal: 1.1,
     });
 
+    // By default again.
+    prewarm(1).expect("it can be asked for");
     let [thousand, forks] = alternate(
         5,
         [

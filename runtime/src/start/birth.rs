@@ -11,8 +11,8 @@ use std::time::Duration;
 
 /// The first message to a child.
 ///
-/// A child of the helper is told next what its parent is like by now, with the working directory
-/// beside it. Then come the arguments, unless they are at the end of this one.
+/// A child of the helper is told next what its parent is like by now, which takes the parent a while
+/// to find out. Then come the arguments, unless they are at the end of this one.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Birth {
     pub(super) name: String,
@@ -22,6 +22,10 @@ pub(super) struct Birth {
     /// None in a copy of the parent, which knows it.
     pub(super) entry: Option<Place<Entry>>,
     pub(super) authkey: AuthKey,
+    /// As [`heritage::block`](super::heritage::block) makes it; `None` where the process has it
+    /// already.
+    #[serde(with = "serde_bytes")]
+    pub(super) environment: Option<Vec<u8>>,
     /// What is left of it. The child ends itself then.
     pub(super) timeout: Option<Duration>,
     /// Whether panics have a backtrace; `None` leaves it to the environment.
@@ -68,6 +72,8 @@ pub(super) enum Role {
     Input,
     Output,
     Error,
+    /// The working directory; without one it is as it is.
+    Directory,
     /// The daemon's end of its lifeline.
     Lifeline,
     /// A pipe to be held until the end.

@@ -5,7 +5,7 @@ use super::{
     birth::{Birth, Role, kind},
     entry::Entry,
     fork::Known,
-    heritage::{self, Changes},
+    heritage::Changes,
     identity::{self, AuthKey, Identity, Parent},
     lifeline, panic,
     reply::{self, Failure},
@@ -16,8 +16,8 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     sys::{
-        abort, exit, family, fork, image::Place, limits, overflow, profile, signal, socket, stdio,
-        wait,
+        abort, environment, exit, family, fork, image::Place, limits, overflow, profile, signal,
+        socket, stdio, wait,
     },
     wire::{self, Frame, Incoming, Line, Outgoing},
 };
@@ -25,6 +25,7 @@ use std::{
     env,
     ffi::OsString,
     io::{self, Write},
+    mem,
     os::{
         fd::{AsFd, OwnedFd},
         unix::ffi::OsStringExt,
@@ -169,11 +170,10 @@ fn become_child(known: Known<'_>) -> Result<(Entry, Incoming)> {
     for (role, fd) in known.roles.into_iter().zip(gifts) {
         accept(role, fd)?;
     }
-    if let Some(environment) = known.environment {
-        heritage::set_environment(&environment);
-    }
     overflow::say(overflow_message(&known.birth.name));
-    settle(known.birth)?;
+    let mut birth = known.birth;
+    introduce(&mut birth)?;
+    settle(birth)?;
     // This is a copy of the process that lent them, but what is decoded has to be its own.
     let blobs = known
         .arguments
@@ -206,6 +206,7 @@ pub(super) fn rehearse(name: &str, entered: Entered) -> Result<()> {
         entry: Place::of((|_, _| Ok(())) as Entry)
             .map_err(|source| Error::os("the executable cannot be read", source))?,
         authkey: AuthKey::new([]),
+        environment: Some(Vec::new()),
         timeout: None,
         backtrace: None,
         limits: Limits::default(),
@@ -213,7 +214,7 @@ pub(super) fn rehearse(name: &str, entered: Entered) -> Result<()> {
         signal_mask: signal::Mask::MAX,
         subreaper: false,
         has_arguments: true,
-        roles: vec![Role::Output, Role::Error],
+        roles: vec![Role::Output, Role::Error, Role::Directory],
     };
     let mut arguments = Outgoing::default();
     arguments.put("a rehearsal", name)?;
@@ -221,11 +222,10 @@ pub(super) fn rehearse(name: &str, entered: Entered) -> Result<()> {
     let unsaid = |source| Error::os("a line to itself cannot be used", source);
     let null = || stdio::null().map_err(unsaid);
     let root = stdio::working_directory().map_err(unsaid)?;
-    ours.send(kind::BIRTH, &birth, &[null()?, null()?])
+    ours.send(kind::BIRTH, &birth, &[null()?, null()?, root])
         .map_err(unsaid)?;
     let unchanged = Changes::default().encode()?;
-    ours.send(kind::HERITAGE, &unchanged, &[root])
-        .map_err(unsaid)?;
+    ours.send(kind::HERITAGE, &unchanged, &[]).map_err(unsaid)?;
     let (_, mut arguments) = arrive(&theirs, None, entered)?;
     drop(arguments.take::<String>()?);
     reply::send_reached(&theirs).map_err(unsaid)?;
@@ -237,10 +237,11 @@ pub(super) fn rehearse(name: &str, entered: Entered) -> Result<()> {
 /// Becomes what the parent wants this process to be; returns its function and the arguments.
 fn arrive(line: &Line<'_>, birth: Option<Frame>, entered: Entered) -> Result<(Entry, Incoming)> {
     let Frame { mut bytes, fds, .. } = birth.map_or_else(|| next(line, "its settings"), Ok)?;
-    let (birth, arguments) = Birth::decode(&mut bytes)?;
+    let (mut birth, arguments) = Birth::decode(&mut bytes)?;
     for (role, fd) in birth.roles.iter().zip(fds) {
         accept(*role, fd)?;
     }
+    introduce(&mut birth)?;
     if entered == Entered::BeforeMain {
         overflow::say(overflow_message(&birth.name));
     }
@@ -248,7 +249,7 @@ fn arrive(line: &Line<'_>, birth: Option<Frame>, entered: Entered) -> Result<(En
     if birth.start_method == StartMethod::ForkServer {
         // It is finding that out at this moment.
         wait::spin(line.socket, SOON);
-        another_stack = inherit(next(line, "what its parent is like")?)?;
+        another_stack = inherit(&next(line, "what its parent is like")?)?;
     } else {
         stdio::fill_gaps().map_err(setting(NO_NULL))?;
     }
@@ -270,15 +271,10 @@ fn arrive(line: &Line<'_>, birth: Option<Frame>, entered: Entered) -> Result<(En
     Ok((entry, arguments.when_ready(reached)))
 }
 
-/// Takes on the environment of the parent, and what else is not as it was when the helper was
-/// started; returns whether the stack has another limit.
-fn inherit(Frame { bytes, fds, .. }: Frame) -> Result<bool> {
-    for directory in fds {
-        stdio::set_working_directory(directory.as_fd()).map_err(setting(
-            "its working directory cannot be that of its parent",
-        ))?;
-    }
-    let changes: Changes = wire::decode(&bytes).map_err(|source| {
+/// Takes on what is not as it was when the helper was started; returns whether the stack has
+/// another limit.
+fn inherit(frame: &Frame) -> Result<bool> {
+    let changes: Changes = wire::decode(&frame.bytes).map_err(|source| {
         Error::new(ErrorKind::Decode, "what it inherits cannot be decoded").because(source)
     })?;
     let another_stack = changes.limits_stack();
@@ -298,10 +294,13 @@ fn accept(role: Role, fd: OwnedFd) -> Result<()> {
         Role::Error => {
             stdio::replace(2, fd.as_fd()).map_err(setting("its standard error cannot be set"))
         }
+        Role::Directory => stdio::set_working_directory(fd.as_fd()).map_err(setting(
+            "its working directory cannot be that of its parent",
+        )),
         Role::Lifeline => lifeline::tie(fd).map_err(setting("its lifeline cannot be armed")),
         Role::Sentinel => {
             // Its end is the end of this process.
-            std::mem::forget(fd);
+            mem::forget(fd);
             Ok(())
         }
     }
@@ -316,13 +315,30 @@ fn next(line: &Line<'_>, what: &str) -> Result<Frame> {
     }
 }
 
-/// Applies the settings, and takes on the identity. Returns the function, if it is in this executable.
+/// Takes on the environment and the identity.
+fn introduce(birth: &mut Birth) -> Result<()> {
+    if let Some(environment) = birth.environment.take() {
+        environment::replace_before_main(environment);
+    }
+    backtrace::want(birth.backtrace);
+    limits::set_name(&birth.name).map_err(setting("it cannot be named"))?;
+    let identity = Identity {
+        name: birth.name.clone(),
+        daemon: birth.daemon,
+        start_method: Some(birth.start_method),
+        parent: Some(Parent::new(mem::take(&mut birth.parent_name))),
+        before: None,
+    };
+    let authkey = mem::replace(&mut birth.authkey, AuthKey::new([]));
+    identity::assume(identity, authkey);
+    Ok(())
+}
+
+/// Applies the settings. Returns the function, if it is in this executable.
 fn settle(birth: Birth) -> Result<Option<Entry>> {
     if let Some(left) = birth.timeout {
         signal::kill_after(left).map_err(setting("its timeout cannot be set"))?;
     }
-    backtrace::want(birth.backtrace);
-    limits::set_name(&birth.name).map_err(setting("it cannot be named"))?;
     if birth.subreaper {
         family::keep_orphans().map_err(setting("it cannot keep its orphans"))?;
     }
@@ -351,18 +367,6 @@ fn settle(birth: Birth) -> Result<Option<Entry>> {
     signal::set_mask(birth.signal_mask).map_err(setting("its signal mask cannot be set"))?;
     // An ignored SIGTERM would leave nothing that asks the process to end.
     signal::heed(libc::SIGTERM).map_err(setting("SIGTERM cannot be heeded"))?;
-    let parent = Some(Parent::new(birth.parent_name));
-    let (name, daemon, start_method) = (birth.name, birth.daemon, Some(birth.start_method));
-    identity::assume(
-        Identity {
-            name,
-            daemon,
-            start_method,
-            parent,
-            before: None,
-        },
-        birth.authkey,
-    );
     let entry = birth.entry.map_or(Ok(None), |entry| entry.resolve());
     entry.map_err(|source| Error::os("its executable cannot be read", source))
 }
@@ -396,7 +400,7 @@ fn run(line: &Line<'_>, entry: Entry, mut arguments: Incoming) -> i32 {
         return match outcome {
             Ok(_) => 0,
             Err(payload) => {
-                std::mem::forget(payload);
+                mem::forget(payload);
                 PANICKED
             }
         };
@@ -411,7 +415,7 @@ fn run(line: &Line<'_>, entry: Entry, mut arguments: Incoming) -> i32 {
             Err(payload) => {
                 let panic = panic::caught(&*payload);
                 // Dropping a payload runs code of the user's, which could panic again.
-                std::mem::forget(payload);
+                mem::forget(payload);
                 fail(
                     line,
                     &Error::new(ErrorKind::Decode, format!("decoding its arguments {panic}")),
@@ -434,7 +438,7 @@ fn run(line: &Line<'_>, entry: Entry, mut arguments: Incoming) -> i32 {
         }
         Err(payload) => {
             panic::caught(&*payload).tell(line);
-            std::mem::forget(payload);
+            mem::forget(payload);
             PANICKED
         }
     }

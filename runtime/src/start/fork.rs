@@ -4,7 +4,6 @@ use super::{
     Entry,
     birth::{Birth, Role},
     child,
-    heritage::Variable,
     newborn::{Newborn, Ward},
 };
 use crate::{
@@ -39,8 +38,6 @@ pub(super) struct Known<'a> {
     /// What each of the gifts is for.
     pub(super) roles: Vec<Role>,
     pub(super) gifts: Vec<OwnedFd>,
-    /// None where the environment is to be as it is.
-    pub(super) environment: Option<Vec<Variable>>,
     pub(super) copying: Copying,
 }
 

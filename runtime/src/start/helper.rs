@@ -8,7 +8,6 @@ use super::{
     newborn::{Newborn, Ward},
     parent::{STALL, is_end},
     server::{self, Wait},
-    settings::Settings,
     spawn,
 };
 use crate::{
@@ -17,7 +16,6 @@ use crate::{
         board::{Board, Number},
         sentinel, socket,
         standing::{self, Standing},
-        stdio,
     },
     wire::Line,
 };
@@ -138,13 +136,6 @@ pub(super) struct Made {
     pub(super) is_spare: bool,
 }
 
-/// In what a child of the helper has to change to be one of this thread.
-pub(super) struct Inheritance {
-    pub(super) changes: Changes,
-    /// The working directory that it is to have.
-    pub(super) directory: OwnedFd,
-}
-
 /// Has a child forked by the helper; none where that cannot be done here.
 pub(super) fn make() -> Result<Option<Made>> {
     if !sentinel::has_pidfds() {
@@ -174,22 +165,18 @@ pub(super) fn make() -> Result<Option<Made>> {
     Ok(None)
 }
 
-/// Returns what a child of this helper has to be told, to be as a child of this thread would be by
+/// Returns in what a child of this helper has to change, to be as a child of this thread would be by
 /// now.
-pub(super) fn inheritance(helper: &Helper, settings: &Settings) -> Result<Inheritance, Unfit> {
+pub(super) fn inheritance(helper: &Helper) -> Result<Changes, Unfit> {
     // Without /proc there is no helper either, and running the executable anew tells why.
     let (standing, dispositions) = standing::read().map_err(|_| Unfit::Unknown)?;
-    let directory = stdio::working_directory().map_err(|_| Unfit::Unknown)?;
     let heritage = Heritage::now(dispositions).map_err(Unfit::Failed)?;
     let is_visible = || standing::may_look_at(helper.process.sentinel().id());
     let same = standing == helper.standing && (!helper.was_visible || is_visible());
     if !same || heritage.exceeds(&helper.heritage) {
         return Err(Unfit::Stale);
     }
-    Ok(Inheritance {
-        changes: heritage.since(&helper.heritage, &settings.environment()),
-        directory,
-    })
+    Ok(heritage.since(&helper.heritage))
 }
 
 /// Why a child of a helper cannot become one of this thread.

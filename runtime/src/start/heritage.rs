@@ -5,7 +5,7 @@
 use crate::{
     error::{Error, ErrorKind, Result},
     sys::{
-        environment, limits,
+        limits,
         signal::{self, Mask},
         standing::Dispositions,
     },
@@ -17,6 +17,9 @@ use std::{ffi::OsString, os::unix::ffi::OsStrExt};
 /// A variable of the environment.
 pub(super) type Variable = (OsString, OsString);
 
+/// How many bytes an environment usually has at most.
+const USUAL_LENGTH: usize = 4 << 10;
+
 /// What a child inherits from the thread that starts it, beside the environment.
 #[derive(Clone, Debug)]
 pub(super) struct Heritage {
@@ -27,13 +30,9 @@ pub(super) struct Heritage {
     affinity: Option<limits::Cpus>,
 }
 
-/// The environment, and in what one heritage differs from another: a field is `None`, or empty,
-/// where nothing differs.
+/// In what one heritage differs from another: a field is `None`, or empty, where nothing differs.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Changes {
-    /// As [`block`] has it.
-    #[serde(with = "serde_bytes")]
-    environment: Vec<u8>,
     umask: Option<u32>,
     /// Which signals were ignored, and which are to be.
     ignored: Option<(Mask, Mask)>,
@@ -61,12 +60,11 @@ impl Heritage {
         self.nice < other.nice || self.limits.iter().zip(&other.limits).any(raised)
     }
 
-    /// What a process that has `other` has to change to have this, and these variables.
-    pub(super) fn since(&self, other: &Self, variables: &[Variable]) -> Changes {
+    /// What a process that has `other` has to change to have this.
+    pub(super) fn since(&self, other: &Self) -> Changes {
         let changed = |differs: bool| differs.then_some(());
         let limits = (0..limits::COUNT).zip(self.limits.iter().copied());
         Changes {
-            environment: block(variables),
             umask: changed(self.dispositions.umask != other.dispositions.umask)
                 .map(|()| self.dispositions.umask),
             ignored: changed(self.dispositions.ignored != other.dispositions.ignored)
@@ -81,17 +79,10 @@ impl Heritage {
     }
 }
 
-/// Gives this process, which has one thread, another environment.
-pub(super) fn set_environment(variables: &[Variable]) {
-    environment::replace_before_main(block(variables));
-}
-
 /// The variables as the environment has them: entries such as `NAME=value`, each with a NUL behind
 /// it.
-fn block(variables: &[Variable]) -> Vec<u8> {
-    let lengths = variables.iter();
-    let lengths = lengths.map(|(name, value)| name.len() + value.len() + 2);
-    let mut block = Vec::with_capacity(lengths.sum());
+pub(super) fn block(variables: impl IntoIterator<Item = Variable>) -> Vec<u8> {
+    let mut block = Vec::with_capacity(USUAL_LENGTH);
     for (name, value) in variables {
         block.extend_from_slice(name.as_bytes());
         block.push(b'=');
@@ -117,7 +108,6 @@ impl Changes {
 
     /// Makes them in this process, which has one thread.
     pub(super) fn apply(self) -> Result<()> {
-        environment::replace_before_main(self.environment);
         if let Some(umask) = self.umask {
             limits::set_umask(umask);
         }

@@ -4,7 +4,7 @@ use super::{
     Copying, Entry, StartMethod,
     birth::{Birth, Role, kind},
     fork::{self, Known},
-    helper::{self, Inheritance, Made, Unfit},
+    helper::{self, Made, Unfit},
     identity, lifeline,
     newborn::{Newborn, Unborn, Ward},
     reply::{self, Reply},
@@ -18,7 +18,7 @@ use crate::{
     sys::{
         image::Place,
         sentinel::{self, Sentinel},
-        signal, socket, wait,
+        signal, socket, stdio, wait,
     },
     wire::Outgoing,
 };
@@ -120,6 +120,7 @@ pub(crate) fn start(order: Order<'_>) -> Result<Started> {
         start_method,
         entry: place,
         authkey: settings.authkey.take().map_or_else(identity::authkey, Ok)?,
+        environment: None,
         timeout: None,
         backtrace: settings.backtrace,
         limits: std::mem::take(&mut settings.limits),
@@ -136,19 +137,21 @@ pub(crate) fn start(order: Order<'_>) -> Result<Started> {
     };
 
     if start_method == StartMethod::ForkServer {
-        match by_helper(&mut birth, &settings, &gifts, &arguments, deadline)? {
-            Some((newborn, reached)) => {
-                return started(newborn, start_method, (lifeline, streams), reached);
-            }
-            None => birth.start_method = StartMethod::Spawn,
+        let made = by_helper(&mut birth, &settings, &mut gifts, &arguments, deadline)?;
+        if let Some((newborn, reached)) = made {
+            return started(newborn, start_method, (lifeline, streams), reached);
         }
+        birth.start_method = StartMethod::Spawn;
+        // Its exec gives it these.
+        birth.environment = None;
+        gifts.take(Role::Directory);
     }
     let start_method = birth.start_method;
     let pipe = gifts.sentinel()?;
     let mut newborn = if start_method == StartMethod::Fork {
-        let environment = settings
+        birth.environment = settings
             .changes_environment()
-            .then(|| settings.environment());
+            .then(|| settings.environment_block());
         birth.timeout = left(deadline);
         let known = Known {
             birth,
@@ -156,7 +159,6 @@ pub(crate) fn start(order: Order<'_>) -> Result<Started> {
             arguments,
             roles: gifts.roles,
             gifts: gifts.fds,
-            environment,
             copying,
         };
         let own = (lifeline, streams);
@@ -260,7 +262,7 @@ fn by_spawn(settings: &Settings, gifts: &mut Gifts, pipe: Option<OwnedFd>) -> Re
 fn by_helper(
     birth: &mut Birth,
     settings: &Settings,
-    gifts: &Gifts,
+    gifts: &mut Gifts,
     arguments: &Outgoing<'_>,
     deadline: Option<Instant>,
 ) -> Result<Option<(Newborn, bool)>> {
@@ -268,9 +270,17 @@ fn by_helper(
         let Some(mut made) = helper::make()? else {
             return Ok(None);
         };
+        // While the child comes to be.
+        if birth.environment.is_none() {
+            let Ok(directory) = stdio::working_directory() else {
+                return Ok(None);
+            };
+            gifts.give(Role::Directory, directory);
+            birth.environment = Some(settings.environment_block());
+        }
         made.newborn.reach_by(deadline);
         birth.timeout = left(deadline);
-        match tell(&made, birth, settings, gifts, arguments) {
+        match tell(&made, birth, gifts, arguments) {
             Ok(reached) => return Ok(Some((made.newborn, reached))),
             Err(Unborn::Stopped) => {
                 // Nothing of the user's has run.
@@ -306,18 +316,16 @@ fn by_helper(
 fn tell(
     made: &Made,
     birth: &mut Birth,
-    settings: &Settings,
     gifts: &Gifts,
     arguments: &Outgoing<'_>,
 ) -> Result<bool, Unborn> {
     let newborn = &made.newborn;
     send_birth(newborn, birth, gifts, arguments)?;
-    let Inheritance { changes, directory } =
-        helper::inheritance(&made.helper, settings).map_err(|unfit| match unfit {
-            Unfit::Stale => Unborn::Stale,
-            Unfit::Unknown => Unborn::Unknown,
-            Unfit::Failed(error) => Unborn::Failed(error),
-        })?;
+    let changes = helper::inheritance(&made.helper).map_err(|unfit| match unfit {
+        Unfit::Stale => Unborn::Stale,
+        Unfit::Unknown => Unborn::Unknown,
+        Unfit::Failed(error) => Unborn::Failed(error),
+    })?;
     // Where it is there already it can be watched; where it is on its way, its socket tells.
     match newborn.ward() {
         Ok(_) | Err(Unborn::Lost) => {}
@@ -325,7 +333,7 @@ fn tell(
     }
     let line = newborn.line();
     let changes = changes.encode().map_err(Unborn::Failed)?;
-    match line.send(kind::HERITAGE, &changes, &[directory]) {
+    match line.send(kind::HERITAGE, &changes, &[]) {
         Ok(()) => {}
         Err(error) if is_end(&error) => {
             // It is not there: with another helper it may be. Or it has said why it ends.

@@ -1,6 +1,10 @@
 //! What a process is started with, beside its arguments.
 
-use super::{StartMethod, Stdio, heritage::Variable, identity::AuthKey};
+use super::{
+    StartMethod, Stdio,
+    heritage::{self, Variable},
+    identity::AuthKey,
+};
 use crate::error::{Error, ErrorKind, Result};
 use std::{
     collections::HashMap,
@@ -79,6 +83,15 @@ impl Settings {
             self.changed(inherited)
         } else {
             inherited.collect()
+        }
+    }
+
+    /// Returns the same in one block.
+    pub(super) fn environment_block(&self) -> Vec<u8> {
+        if self.changes_environment() {
+            heritage::block(self.environment())
+        } else {
+            heritage::block(env::vars_os())
         }
     }
 
