@@ -55,7 +55,8 @@ fn say_no(text: &str) -> usize {
 fn by_panic() {
     let builder = Builder::new()
         .stderr(procession::Stdio::null())
-        .backtrace(false);
+        .env_remove("RUST_BACKTRACE")
+        .env_remove("RUST_LIB_BACKTRACE");
     let child = builder.spawn(say_no::new(TEXT)).expect("it starts");
     let error = child.join().expect_err("it panics");
     assert_eq!(error.panic().map(procession::Panic::message), Some(TEXT));

@@ -156,8 +156,11 @@ impl Builder {
         self
     }
 
-    /// Sets whether a panic of the process has a [backtrace](crate::Panic::backtrace). By default that is as `RUST_LIB_BACKTRACE` or
-    /// `RUST_BACKTRACE` says in the environment of the process.
+    /// Sets whether a panic of the process has a [backtrace](crate::Panic::backtrace). By default
+    /// that is as `RUST_LIB_BACKTRACE` or `RUST_BACKTRACE` says in the environment of the process.
+    ///
+    /// The one that std's panic hook prints with the message is not affected: it follows
+    /// `RUST_BACKTRACE` alone.
     pub fn backtrace(mut self, backtrace: bool) -> Self {
         self.settings.backtrace = Some(backtrace);
         self
