@@ -283,12 +283,8 @@ fn process_reaped_by_somebody_else_is_told() {
     let _alone = alone();
     under_each_method(|method| {
         for reaping in [Reaping::ByWaitpid, Reaping::ByTheKernel] {
-            // Where the kernel reaps, a child may be gone before this process could ask for its status.
-            let may_be_late = reaping == Reaping::ByTheKernel;
-            let is_known = |found: Option<i32>, expected| match found {
-                Some(found) => keeps_statuses() && found == expected,
-                None => !keeps_statuses() || may_be_late,
-            };
+            let is_known =
+                |found: Option<i32>, expected| found == keeps_statuses().then_some(expected);
             let error = reaped(exits::new(), reaping, method).join().unwrap_err();
             assert_eq!(error.kind(), JoinErrorKind::Exited);
             let status = error.status().and_then(|status| status.code());
@@ -312,7 +308,10 @@ fn process_reaped_by_somebody_else_is_told() {
             assert_eq!(child.join().unwrap(), 3);
             match handle.wait() {
                 Ok(status) => assert!(keeps_statuses() && status.success()),
-                Err(error) => assert_eq!(error.raw_os_error(), Some(libc::ECHILD)),
+                Err(error) => {
+                    assert!(!keeps_statuses());
+                    assert_eq!(error.raw_os_error(), Some(libc::ECHILD));
+                }
             }
             // There is nobody to be signalled, and that is no error.
             handle.kill().unwrap();

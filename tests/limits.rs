@@ -4,17 +4,17 @@
 
 use nix::{
     libc,
-    sys::resource::{Resource, setrlimit},
+    sys::resource::{Resource, getrlimit, setrlimit},
 };
 use procession::{
-    Builder, Error, ErrorKind, Fd, StartMethod,
+    Builder, Error, ErrorKind, Fd, JoinError, JoinErrorKind, StartMethod,
     channel::{Receiver, SendError, queue},
     process,
     shm::SharedSlice,
     sync::Mutex,
 };
-use procession_tests::under_each_method;
-use std::{error, fs::File, io, iter, os::fd::AsRawFd};
+use procession_tests::{start, under_each_method, with_each_method};
+use std::{error, fs::File, io, iter, os::fd::AsRawFd, time::Duration};
 
 /// The errno behind an error, wherever it is among its causes.
 fn errno(error: &(dyn error::Error + 'static)) -> Option<i32> {
@@ -47,8 +47,9 @@ fn without_long_files(limit: u64) -> Refusals {
     let (sender, _receiver) = queue::<Vec<u8>>(4).unwrap();
     setrlimit(Resource::RLIMIT_FSIZE, limit, limit).unwrap();
     // The helper cannot have its board, and the method that needs none takes its place.
-    let start = Builder::new().start_method(StartMethod::ForkServer);
-    start.spawn(nothing::new()).unwrap().join().unwrap();
+    start(StartMethod::ForkServer, nothing::new())
+        .join()
+        .unwrap();
     vec![
         ("a queue".into(), refusal(queue::<u8>(1 << 16))),
         ("a mutex".into(), refusal(Mutex::new([0_u8; 1 << 16]))),
@@ -95,6 +96,54 @@ fn full_table_of_descriptors_is_told_by_its_number() {
     for (what, errno) in refusals {
         assert_eq!(errno, Some(libc::EMFILE), "{what}");
     }
+}
+
+#[process]
+fn large() -> Vec<u8> {
+    vec![7; 1 << 20]
+}
+
+#[process]
+fn file() -> File {
+    File::open("/dev/null").unwrap()
+}
+
+/// Joins such children, each of which has ended before, while the table is full; and again when it
+/// is not.
+#[process]
+fn join_without_descriptors(method: StartMethod) {
+    let mut children = [start(method, large::new()), start(method, large::new())];
+    let mut opens = start(method, file::new());
+    for child in &mut children {
+        child.wait().unwrap();
+    }
+    opens.wait().unwrap();
+    let free = File::open("/dev/null").unwrap().as_raw_fd();
+    let free = u64::try_from(free).unwrap();
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, free, hard).unwrap();
+    let refused = |error: JoinError| {
+        assert_eq!(error.kind(), JoinErrorKind::Os, "{error:?}");
+        assert_eq!(errno(&error), Some(libc::EMFILE), "{error:?}");
+    };
+    let [first, second] = &mut children;
+    refused(first.value().unwrap_err());
+    refused(first.try_join().unwrap_err());
+    refused(second.join_timeout(Duration::from_secs(20)).unwrap_err());
+    refused(opens.value().unwrap_err());
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
+    assert_eq!(first.value().unwrap(), vec![7; 1 << 20]);
+    assert_eq!(second.try_join().unwrap(), Some(vec![7; 1 << 20]));
+    assert!(opens.value().unwrap().metadata().is_ok());
+}
+
+#[test]
+fn value_that_finds_no_descriptor_can_be_joined_later() {
+    with_each_method(|method| {
+        let apart = Builder::new().start_method(StartMethod::Spawn);
+        let joins = apart.spawn(join_without_descriptors::new(method)).unwrap();
+        joins.join().unwrap();
+    });
 }
 
 /// Whatever is short, the number tells it: the descriptors that come with a queue, or those that its end here takes beside them.

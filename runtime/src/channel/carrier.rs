@@ -41,7 +41,7 @@ impl Carrier {
     pub(super) fn receive(&self, packet: u64) -> io::Result<Option<Vec<OwnedFd>>> {
         loop {
             let mut number = [0; size_of::<u64>()];
-            let length = match socket::peek_packet(self.as_fd(), &mut number) {
+            let length = match socket::peek_into(self.as_fd(), &mut number) {
                 Ok(length) => length,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => return Err(error),

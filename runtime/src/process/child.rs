@@ -79,7 +79,9 @@ const LAST_BREATH: Duration = Duration::from_secs(5);
 
 /// What a process has said of its end.
 enum Words<T> {
-    /// This process had no descriptor for what came with it.
+    /// This process has no descriptor for what comes with it, and it has stayed on the line.
+    NoRoom(io::Error),
+    /// The same, and it is lost: another thread has taken the last descriptor meanwhile.
     Unread(io::Error),
     Returned(T),
     Undecodable(Error),
@@ -215,11 +217,16 @@ impl<T> Child<T> {
         };
         wait::spin(socket.as_fd(), SOON);
         let words = self.last_words(&socket, decode, self.handle.life.overdue());
+        match words {
+            Words::Returned(value) => return Ok(value),
+            Words::NoRoom(source) => {
+                self.value.0 = Some((socket, decode));
+                return Err(self.ended(None, Cause::Os(source)));
+            }
+            _ => {}
+        }
         // A process that still writes finds nobody to read.
         drop(socket);
-        if let Words::Returned(value) = words {
-            return Ok(value);
-        }
         // How it ended is part of why there is no value.
         loop {
             match self.handle.life.wait(None) {
@@ -353,6 +360,9 @@ impl<T> Child<T> {
         };
         // Nobody is there any more to be waited for.
         let words = self.last_words(&socket, decode, None);
+        if matches!(words, Words::NoRoom(_)) {
+            self.value.0 = Some((socket, decode));
+        }
         self.conclude(words, end).map(Some)
     }
 
@@ -367,7 +377,7 @@ impl<T> Child<T> {
             }
             Words::Panicked(panic) => Cause::Panicked(panic),
             Words::OutOfMemory => Cause::OutOfMemory(self.handle.life.bounds.memory),
-            Words::Unread(source) => Cause::Os(source),
+            Words::NoRoom(source) | Words::Unread(source) => Cause::Os(source),
             Words::Lost(_) | Words::Nothing => self.cause_of(end),
         };
         Err(self.ended(end, cause))
@@ -389,6 +399,7 @@ impl<T> Child<T> {
                 }
                 Ok(Some(Reply::Unsendable(failure))) => return Words::Unsendable(failure.into()),
                 Ok(Some(Reply::Lost(failure))) => return Words::Lost(failure.into()),
+                Ok(Some(Reply::NoRoom(source))) => return Words::NoRoom(source),
                 Ok(Some(Reply::Panicked(panic))) => words = Words::Panicked(panic),
                 Ok(Some(Reply::Backtrace(backtrace))) => {
                     if let Words::Panicked(panic) = words {
@@ -399,7 +410,9 @@ impl<T> Child<T> {
                 Ok(Some(Reply::OutOfMemory)) if matches!(words, Words::Nothing) => {
                     words = Words::OutOfMemory;
                 }
-                Ok(Some(Reply::OutOfMemory | Reply::Reached | Reply::Failed(_))) => {}
+                Ok(Some(
+                    Reply::OutOfMemory | Reply::Arrived | Reply::Reached | Reply::Failed(_),
+                )) => {}
                 // Killed in the middle of a word, or it has used up its time.
                 Ok(None) => break,
                 Err(error)

@@ -238,8 +238,7 @@ impl Handle {
     /// # Errors
     ///
     /// When somebody else has reaped the process, and the kernel does not tell how it ended, as it does from Linux 6.15 on: a
-    /// `waitpid` for any child did, or the kernel itself, where SIGCHLD is ignored. Where
-    /// the kernel reaps, a process that ends at once may be gone before its status can be asked for.
+    /// `waitpid` for any child did, or the kernel itself, where SIGCHLD is ignored.
     pub fn wait(&self) -> Result<ExitStatus> {
         loop {
             if let Some(status) = self.wait_until(None)? {

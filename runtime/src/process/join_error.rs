@@ -98,8 +98,13 @@ pub enum JoinErrorKind {
     Undecodable,
     /// Its value has been given out already.
     Taken,
-    /// The system refused to wait for it or to receive its value, as where the table of descriptors is full; or it is a child of the
-    /// process that this one is a copy of. The source is an [`io::Error`].
+    /// The system refused to wait for it or to receive its value; or it is a child of the process
+    /// that this one is a copy of. The source is an [`io::Error`].
+    ///
+    /// Where this process has no descriptor left for what comes with the value (`EMFILE`), the
+    /// value stays: [`Child::value`](crate::Child::value),
+    /// [`try_join`](crate::Child::try_join) and [`join_timeout`](crate::Child::join_timeout) can
+    /// get it later.
     Os,
 }
 

@@ -14,6 +14,10 @@ use std::time::Duration;
 /// A child of the helper is told next what its parent is like by now, which takes the parent a while
 /// to find out. Then come the arguments, unless they are at the end of this one.
 #[derive(Debug, Serialize, Deserialize)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own"
+)]
 pub(super) struct Birth {
     pub(super) name: String,
     pub(super) parent_name: String,
@@ -35,6 +39,9 @@ pub(super) struct Birth {
     pub(super) current_dir: Option<Vec<u8>>,
     pub(super) signal_mask: Mask,
     pub(super) subreaper: bool,
+    /// Whether the parent must know the process before its function runs: the kernel reaps the
+    /// parent's children, so that the end of one that is not known yet cannot be told.
+    pub(super) awaits_parent: bool,
     /// Whether the arguments stand behind this in the same message.
     pub(super) has_arguments: bool,
     /// What the descriptors beside this message are for, in their order.
@@ -88,4 +95,6 @@ pub(super) mod kind {
     pub(in crate::start) const ARGUMENTS: u8 = 3;
     /// What the parent is like by now.
     pub(in crate::start) const HERITAGE: u8 = 4;
+    /// A copy of the parent may begin.
+    pub(in crate::start) const KNOWN: u8 = 5;
 }

@@ -143,7 +143,7 @@ pub(super) fn live_copied(socket: OwnedFd, known: Known<'_>) -> i32 {
         return FAILED;
     };
     let line = line_on(hold(socket));
-    let status = match become_child(known) {
+    let status = match await_parent(&line, &known).and_then(|()| become_child(known)) {
         Ok((entry, arguments)) => run(&line, entry, arguments),
         Err(error) => fail(&line, &error),
     };
@@ -152,6 +152,14 @@ pub(super) fn live_copied(socket: OwnedFd, known: Known<'_>) -> i32 {
     let _ = io::stdout().flush();
     fork::flush();
     status
+}
+
+/// Waits until the parent knows this copy of it, if it must.
+fn await_parent(line: &Line<'_>, known: &Known<'_>) -> Result<()> {
+    if known.birth.awaits_parent {
+        next(line, "what its parent has to say")?;
+    }
+    Ok(())
 }
 
 /// Becomes what the parent wants its copy to be; returns its function and the arguments.
@@ -213,6 +221,7 @@ pub(super) fn rehearse(name: &str, entered: Entered) -> Result<()> {
         current_dir: None,
         signal_mask: signal::Mask::MAX,
         subreaper: false,
+        awaits_parent: false,
         has_arguments: true,
         roles: vec![Role::Output, Role::Error, Role::Directory],
     };
@@ -238,6 +247,9 @@ pub(super) fn rehearse(name: &str, entered: Entered) -> Result<()> {
 fn arrive(line: &Line<'_>, birth: Option<Frame>, entered: Entered) -> Result<(Entry, Incoming)> {
     let Frame { mut bytes, fds, .. } = birth.map_or_else(|| next(line, "its settings"), Ok)?;
     let (mut birth, arguments) = Birth::decode(&mut bytes)?;
+    if birth.awaits_parent && birth.start_method == StartMethod::ForkServer {
+        reply::send_arrived(line).map_err(|source| Error::os("its parent is gone", source))?;
+    }
     for (role, fd) in birth.roles.iter().zip(fds) {
         accept(*role, fd)?;
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Entry,
-    birth::{Birth, Role},
+    birth::{Birth, Role, kind},
     child,
     newborn::{Newborn, Ward},
 };
@@ -47,6 +47,7 @@ pub(super) fn make<Own>(
     pipe: Option<OwnedFd>,
     own: Own,
 ) -> Result<(Newborn, Own)> {
+    let awaited = known.birth.awaits_parent;
     let (ours, theirs) =
         socket::pair().map_err(|source| Error::os("no socket to be had", source))?;
     // What fails here would fail for this process too, when it comes to its end.
@@ -58,7 +59,14 @@ pub(super) fn make<Own>(
             "this process has more than one thread, of which a fork would copy only this one, and what the others are in the \
              middle of",
         )),
-        Some(Copied::Parent(id)) => Ok((Newborn::made(Ward::new(id, pipe)?, ours), own)),
+        Some(Copied::Parent(id)) => {
+            let newborn = Newborn::made(Ward::new(id, pipe)?, ours);
+            if awaited {
+                // Whether it is there to read it is seen by the wait for it.
+                let _ = newborn.line().send(kind::KNOWN, &[], &[]);
+            }
+            Ok((newborn, own))
+        }
         Some(Copied::Child) => {
             drop((ours, pipe, own));
             // Nothing of what called us is returned to, however this ends.

@@ -132,6 +132,8 @@ pub(crate) fn start(order: Order<'_>) -> Result<Started> {
             .map(signal::without_requests_to_end)
             .map_err(|source| Error::os("the signal mask cannot be read", source))?,
         subreaper: settings.subreaper,
+        awaits_parent: signal::discards_children()
+            .map_err(|source| Error::os("the action for SIGCHLD cannot be read", source))?,
         has_arguments: false,
         roles: Vec::new(),
     };
@@ -175,7 +177,7 @@ pub(crate) fn start(order: Order<'_>) -> Result<Started> {
         newborn
     };
     newborn.reach_by(deadline);
-    let reached = wait_until_reached(&newborn).map_err(Unborn::into_error)?;
+    let reached = wait_until(&newborn, Stage::Reached).map_err(Unborn::into_error)?;
     started(newborn, start_method, (lifeline, streams), reached)
 }
 
@@ -326,6 +328,9 @@ fn tell(
         Unfit::Unknown => Unborn::Unknown,
         Unfit::Failed(error) => Unborn::Failed(error),
     })?;
+    if birth.awaits_parent && !wait_until(newborn, Stage::Arrived)? {
+        return Ok(false);
+    }
     // Where it is there already it can be watched; where it is on its way, its socket tells.
     match newborn.ward() {
         Ok(_) | Err(Unborn::Lost) => {}
@@ -351,7 +356,7 @@ fn tell(
         // While the child is on its way, and this process would only wait.
         helper::replenish();
     }
-    wait_until_reached(newborn)
+    wait_until(newborn, Stage::Reached)
 }
 
 /// Tells a process what it is, with its arguments if they are short.
@@ -400,10 +405,21 @@ fn unless_ended(newborn: &Newborn, sent: io::Result<()>) -> Result<(), Unborn> {
     }
 }
 
-/// Waits until a process has reached its function; returns whether it has, which it has not if its time was over before.
-fn wait_until_reached(newborn: &Newborn) -> Result<bool, Unborn> {
+/// How far a process has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It is there.
+    Arrived,
+    /// It has reached its function.
+    Reached,
+}
+
+/// Waits until a process has come so far; returns whether it has, which it has not if its time was
+/// over before.
+fn wait_until(newborn: &Newborn, stage: Stage) -> Result<bool, Unborn> {
     match reply::receive(&newborn.line()) {
-        Ok(Some(Reply::Reached)) => Ok(true),
+        Ok(Some(Reply::Arrived)) if stage == Stage::Arrived => Ok(true),
+        Ok(Some(Reply::Reached)) if stage == Stage::Reached => Ok(true),
         Ok(Some(Reply::Failed(failure))) => {
             newborn.await_end();
             Err(Unborn::Failed(failure.into()))

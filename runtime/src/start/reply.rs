@@ -15,6 +15,8 @@ use std::{error::Error as _, io};
 /// One answer of a child.
 #[derive(Debug)]
 pub(crate) enum Reply {
+    /// It is there, and waits to be told what its parent is like.
+    Arrived,
     /// It comes to its function now.
     Reached,
     /// It will not come to its function.
@@ -31,6 +33,8 @@ pub(crate) enum Reply {
     Backtrace(String),
     /// It aborts, and the system has refused it memory before.
     OutOfMemory,
+    /// This process has no descriptor for what comes with the answer, which has stayed on the line.
+    NoRoom(io::Error),
 }
 
 /// Why a child did not come to its function, or cannot send its value.
@@ -113,6 +117,7 @@ pub(super) mod kind {
     pub(super) const PANICKED: u8 = 5;
     pub(super) const BACKTRACE: u8 = 6;
     pub(super) const OUT_OF_MEMORY: u8 = 7;
+    pub(super) const ARRIVED: u8 = 8;
     /// Set when what the frame has are not the bytes but a summary of what follows, on the line or in the last of the descriptors.
     pub(in crate::start) const SPILLED: u8 = 0x80;
 }
@@ -122,6 +127,11 @@ const INLINE: usize = 64 << 10;
 
 /// What fits into any socket.
 const SMALL: usize = 1 << 10;
+
+/// Says that the process is there, and has been told who it is.
+pub(super) fn send_arrived(line: &Line<'_>) -> io::Result<()> {
+    line.send(kind::ARRIVED, &[], &[])
+}
 
 pub(super) fn send_reached(line: &Line<'_>) -> io::Result<()> {
     line.send(kind::REACHED, &[], &[])
@@ -176,8 +186,15 @@ fn send(line: &Line<'_>, kind: u8, message: Outgoing<'_>) -> io::Result<()> {
     }
     spilled::send(line, kind, message)
 }
+
 /// Receives the next answer; none when there will be no more.
 pub(crate) fn receive(line: &Line<'_>) -> io::Result<Option<Reply>> {
+    match line.has_room_for_next() {
+        Err(error) if error.raw_os_error() == Some(libc::EMFILE) => {
+            return Ok(Some(Reply::NoRoom(error)));
+        }
+        result => result?,
+    }
     let Some(mut frame) = line.receive()? else {
         return Ok(None);
     };
@@ -192,6 +209,7 @@ pub(crate) fn receive(line: &Line<'_>) -> io::Result<Option<Reply>> {
         io::Error::new(io::ErrorKind::InvalidData, error)
     };
     Ok(Some(match frame.kind {
+        kind::ARRIVED => Reply::Arrived,
         kind::REACHED => Reply::Reached,
         kind::FAILED => Reply::Failed(wire::decode(&frame.bytes).map_err(decode)?),
         kind::RETURNED => Reply::Returned(Incoming::from(frame)),

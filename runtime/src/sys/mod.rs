@@ -48,6 +48,7 @@ pub(crate) mod socket;
 pub(crate) mod standing;
 pub(crate) mod stat;
 pub(crate) mod stdio;
+pub(crate) mod table;
 pub(crate) mod value;
 pub(crate) mod wait;
 pub(crate) mod watch;

@@ -87,13 +87,25 @@ pub(crate) fn without_requests_to_end(mask: Mask) -> Mask {
     mask & !(1 << (libc::SIGTERM - 1) | 1 << (libc::SIGINT - 1))
 }
 
+/// What this process does when the signal comes.
+fn action(number: libc::c_int) -> io::Result<libc::sigaction> {
+    // SAFETY: `struct sigaction` is a plain C struct, for which all zeros are a valid value.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: without a new action the call changes nothing, and `action` is a valid place to write to.
+    Errno::result(unsafe { libc::sigaction(number, std::ptr::null(), &raw mut action) })?;
+    Ok(action)
+}
+
+/// Whether the kernel reaps the children of this process when they end: where SIGCHLD is ignored,
+/// or its handler has the flag `SA_NOCLDWAIT`.
+pub(crate) fn discards_children() -> io::Result<bool> {
+    let action = action(libc::SIGCHLD)?;
+    Ok(action.sa_sigaction == libc::SIG_IGN || action.sa_flags & libc::SA_NOCLDWAIT != 0)
+}
+
 /// Has a signal end this process, if it was ignored.
 pub(crate) fn heed(number: libc::c_int) -> io::Result<()> {
-    // SAFETY: `struct sigaction` is a plain C struct, for which all zeros are a valid value.
-    let mut before: libc::sigaction = unsafe { std::mem::zeroed() };
-    // SAFETY: without a new action the call changes nothing, and `before` is a valid place to write to.
-    Errno::result(unsafe { libc::sigaction(number, std::ptr::null(), &raw mut before) })?;
-    if before.sa_sigaction == libc::SIG_IGN {
+    if action(number)?.sa_sigaction == libc::SIG_IGN {
         // SAFETY: the default action is no handler that could do anything wrong.
         if unsafe { libc::signal(number, libc::SIG_DFL) } == libc::SIG_ERR {
             return Err(io::Error::last_os_error());

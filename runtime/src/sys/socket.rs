@@ -90,17 +90,6 @@ pub(crate) fn peek_into(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result
     }
 }
 
-/// Copies the beginning of the next packet and leaves it there; returns how much there is of it, up to the buffer's length. Never waits.
-pub(crate) fn peek_packet(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
-    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-    loop {
-        match socket::recv(socket.as_raw_fd(), buffer, flags) {
-            Err(Errno::EINTR) => {}
-            result => return Ok(result?),
-        }
-    }
-}
-
 /// Takes no more of what the other side sends: it is told so. What has come already can still be received.
 pub(crate) fn end_receiving(socket: BorrowedFd<'_>) -> io::Result<()> {
     Ok(socket::shutdown(

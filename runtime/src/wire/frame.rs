@@ -2,10 +2,11 @@
 
 use super::{
     blob::Arrived,
-    inbox::{Inbox, Progress, Until},
+    inbox::{self, Inbox, Progress, Until},
 };
 use crate::sys::{
     socket::{self, MAX_FDS},
+    table,
     wait::{self, For},
 };
 use std::{
@@ -152,6 +153,27 @@ impl Line<'_> {
                     }
                 }
                 result => return result,
+            }
+        }
+    }
+
+    /// Makes sure that this process has room for the descriptors of the next frame, and waits for
+    /// its beginning; `EMFILE` if it has not. The frame stays where it is.
+    pub(crate) fn has_room_for_next(&self) -> io::Result<()> {
+        let mut header = [0; HEADER];
+        let mut last_try = false;
+        loop {
+            match socket::peek_into(self.socket, &mut header) {
+                Ok(HEADER) => {
+                    let (_, _, descriptors) = inbox::fields(&header)?;
+                    return table::has_room(self.socket, descriptors);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !last_try => {
+                    // The peer may have sent something between our look at the socket and its end.
+                    last_try = !self.wait(For::Reading)?;
+                }
+                // Whoever receives it sees what there is to see.
+                _ => return Ok(()),
             }
         }
     }

@@ -300,7 +300,7 @@ impl Inbox {
 }
 
 /// The kind of a frame, its length and the number of its descriptors.
-fn fields(header: &[u8; HEADER]) -> io::Result<(u8, usize, usize)> {
+pub(super) fn fields(header: &[u8; HEADER]) -> io::Result<(u8, usize, usize)> {
     let mut fields = header.chunks_exact(8).map(|field| {
         let field = field.try_into().unwrap_or_default();
         usize::try_from(u64::from_le_bytes(field))
