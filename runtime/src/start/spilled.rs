@@ -24,8 +24,11 @@ use std::{
     time::Duration,
 };
 
-/// How long the parent may take nothing at all before the child goes on without it.
+/// How long the parent may take nothing at all before the child leaves the rest in memory.
 const PATIENCE: Duration = Duration::from_millis(20);
+
+/// The same where there is no memory to leave it in: what is not taken by then is lost.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether a large message is being sent. Until it is complete nothing else may be sent: it would be taken for a part of it.
 static SENDING: AtomicBool = AtomicBool::new(false);
@@ -85,7 +88,7 @@ pub(super) fn send(line: &Line<'_>, kind: u8, mut message: Outgoing<'_>) -> io::
     let mut file = message.fds.pop().filter(|_| has_file).map(Memory::from);
     line.make_room(&message);
     let hasty = Line {
-        stall: Some(PATIENCE),
+        stall: Some(if has_file { PATIENCE } else { LAST_PATIENCE }),
         ..*line
     };
     let mut parts = vec![&table[..], &message.bytes];
