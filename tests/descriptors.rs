@@ -146,13 +146,14 @@ fn descriptors_that_nobody_asked_for_are_closed() {
         let before = descriptors();
         let (mut client, mut server) = pair();
         let (reader, writer) = io::pipe().unwrap();
+        let writer = Fd(writer);
         for _ in 0..3 {
             client.send(&writer).unwrap();
         }
         drop(writer);
         server.recv_bytes().unwrap();
         server.recv_bytes_into(&mut [0; 64]).unwrap();
-        assert_eq!(kind(server.recv::<String, _>()), ErrorKind::Decode);
+        assert_eq!(kind(server.recv::<String>()), ErrorKind::Decode);
         assert_eq!(read_to_end(reader), "");
         drop((client, server));
 
@@ -160,8 +161,7 @@ fn descriptors_that_nobody_asked_for_are_closed() {
         let (here, there) = UnixStream::pair().unwrap();
         let (reader, writer) = io::pipe().unwrap();
         let mut stranger = Options::new().connect_over(there).unwrap();
-        stranger.send(&writer).unwrap();
-        drop(writer);
+        stranger.send(&Fd(writer)).unwrap();
         assert_eq!(kind(options().accept_over(here)), ErrorKind::NoKey);
         assert_eq!(read_to_end(reader), "");
         drop(stranger);

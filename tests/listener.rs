@@ -3,7 +3,7 @@
 #![allow(missing_docs, reason = "a test")]
 
 use procession::{
-    Builder, StartMethod, authkey,
+    Builder, Fd, StartMethod, authkey,
     net::{Address, Client, ErrorKind, Listener, Options, Stream},
     process,
 };
@@ -95,7 +95,7 @@ fn child_has_the_key_of_its_parent() {
                 .spawn(relative::new(listener.local_address()))
                 .unwrap();
             let mut stream = listener.accept().unwrap();
-            assert_eq!(stream.recv::<String, _>().unwrap(), "a relative");
+            assert_eq!(stream.recv::<String>().unwrap(), "a relative");
             stream.send(&7_u32).unwrap();
             assert_eq!(child.join().unwrap(), 7);
         });
@@ -132,7 +132,7 @@ fn listeners_and_connections_can_be_handed_to_a_child() {
                 .spawn(serve::new(parted.accept().unwrap()))
                 .unwrap();
             far.send("and back").unwrap();
-            assert_eq!(far.recv::<String, _>().unwrap(), "and back");
+            assert_eq!(far.recv::<String>().unwrap(), "and back");
             child.join().unwrap();
             drop(client);
         });
@@ -183,7 +183,7 @@ fn message_that_was_cut_short_is_the_last() {
         assert_eq!(kind(client.send_bytes(b"more")), ErrorKind::Closed);
         assert_eq!(kind(server.recv_bytes()), ErrorKind::Truncated);
         server.send("this way it still goes").unwrap();
-        assert!(client.recv::<String, _>().is_ok());
+        assert!(client.recv::<String>().is_ok());
         drop(server);
         let (mut client, server) = pair();
         drop(server);
@@ -206,17 +206,18 @@ fn files_travel_over_unix_sockets_only() {
             let (server, client) = both(|| listener.accept(), || options().connect(address));
             let (mut server, mut client) = (server.unwrap(), client.unwrap());
             let (reader, writer) = io::pipe().unwrap();
+            let writer = Fd(writer);
             let sent = client.send(&writer);
             if matches!(address, Address::Tcp(_)) {
                 assert_eq!(kind(sent), ErrorKind::Encode);
                 // Nothing of it went.
                 client.send("next").unwrap();
-                assert_eq!(server.recv::<String, _>().unwrap(), "next");
+                assert_eq!(server.recv::<String>().unwrap(), "next");
                 return;
             }
             sent.unwrap();
             drop(writer);
-            let mut writer: PipeWriter = server.recv().unwrap();
+            let mut writer: Fd<PipeWriter> = server.recv().unwrap();
             writer.write_all(b"from afar").unwrap();
             drop(writer);
             assert_eq!(read_to_end(reader), "from afar");
@@ -231,11 +232,11 @@ fn message_has_so_many_descriptors_and_no_more() {
         let null = File::open("/dev/null").unwrap();
         let files = |count| {
             (0..count)
-                .map(|_| procession::Fd(null.try_clone().unwrap()))
+                .map(|_| Fd(null.try_clone().unwrap()))
                 .collect::<Vec<_>>()
         };
         client.send(&files(253)).unwrap();
-        let received: Vec<procession::Fd<File>> = server.recv().unwrap();
+        let received: Vec<Fd<File>> = server.recv().unwrap();
         assert_eq!(received.len(), 253);
         assert_eq!(kind(client.send(&files(254))), ErrorKind::Encode);
     });
@@ -396,7 +397,7 @@ fn several_threads_accept_at_once() {
             let accepted = accepting.map(|thread| thread.join().unwrap());
             let mut good = accepted.into_iter().filter_map(Result::ok);
             assert_eq!(
-                good.next().unwrap().recv::<String, _>().unwrap(),
+                good.next().unwrap().recv::<String>().unwrap(),
                 "got through"
             );
             assert!(good.next().is_none());

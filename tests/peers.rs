@@ -309,7 +309,7 @@ fn bad_clients_do_not_end_a_listener() {
                 accepted.ok()
             });
             late.join().unwrap().unwrap().send("good").unwrap();
-            assert_eq!(good.unwrap().recv::<String, _>().unwrap(), "good");
+            assert_eq!(good.unwrap().recv::<String>().unwrap(), "good");
             assert!(failed <= 2, "{failed}");
         });
     });
@@ -437,7 +437,7 @@ fn several_threads_accept_beside_silent_clients() {
                     scope.spawn(|| listener.accept().unwrap().send("welcome").unwrap());
                     scope.spawn(|| {
                         let mut stream = options().connect(address).unwrap();
-                        assert_eq!(stream.recv::<String, _>().unwrap(), "welcome");
+                        assert_eq!(stream.recv::<String>().unwrap(), "welcome");
                     });
                 }
             });
@@ -497,7 +497,7 @@ fn half_of_a_message_is_lost_by_no_timeout() {
                 stream.recv_bytes_timeout(Duration::from_millis(1)).unwrap(),
                 None
             );
-            assert_eq!(stream.recv_timeout::<u8, _>(Duration::ZERO).unwrap(), None);
+            assert_eq!(stream.recv_timeout::<u8>(Duration::ZERO).unwrap(), None);
             there.write_all(second).unwrap();
             assert!(stream.poll(Duration::ZERO) && stream.poll(LONG));
             assert_eq!(stream.recv_bytes().unwrap(), b"a message");
@@ -528,7 +528,7 @@ fn end_within_a_message_is_another_than_after_it() {
             };
             assert!(stream.poll(Duration::ZERO));
             assert_eq!(
-                [kind(stream.recv_bytes()), kind(stream.recv::<u8, _>())],
+                [kind(stream.recv_bytes()), kind(stream.recv::<u8>())],
                 [expected; 2]
             );
             assert_eq!(kind(stream.recv_bytes_into(&mut [])), expected);

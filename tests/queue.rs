@@ -258,7 +258,7 @@ fn descriptors_travel_in_messages() {
         child.join().unwrap();
         // At the top of a message as they are.
         let (sender, receiver) = queue(1).unwrap();
-        sender.send(File::open("/dev/null").unwrap()).unwrap();
+        sender.send(Fd(File::open("/dev/null").unwrap())).unwrap();
         receiver.recv().unwrap();
     });
     assert_eq!((descriptors(), child_ids()), before);

@@ -312,6 +312,50 @@ impl<T: Transfer + ToString + Clone, const N: usize> Generic<'_, T, N> {
     }
 }
 
+#[derive(Serialize, Deserialize)]
+struct Labelled<T> {
+    label: String,
+    value: T,
+}
+
+/// Takes what can be made of a type that can be sent, which needs no other bound.
+#[process]
+fn assemble<T: Transfer + Clone>(
+    all: Vec<T>,
+    lent: &[T],
+    maybe: Option<T>,
+    (one, map): (T, HashMap<String, T>),
+    labelled: Labelled<T>,
+) -> Vec<Labelled<T>> {
+    let label = labelled.label;
+    let rest = [one, labelled.value].into_iter().chain(map.into_values());
+    let values = all.into_iter().chain(lent.to_vec()).chain(maybe);
+    values
+        .chain(rest)
+        .map(|value| Labelled {
+            label: label.clone(),
+            value,
+        })
+        .collect()
+}
+
+#[test]
+fn generic_type_needs_no_bound_for_what_is_made_of_it() {
+    under_each_method(|method| {
+        let map = HashMap::from([("six".to_owned(), 6)]);
+        let labelled = Labelled {
+            label: "n".to_owned(),
+            value: 5,
+        };
+        let assemble = assemble::new(vec![1], &[2], Some(3), (4, map), labelled);
+        let child = Builder::new().start_method(method).spawn(assemble).unwrap();
+        let values = child.join().unwrap();
+        assert!(values.iter().all(|labelled| labelled.label == "n"));
+        let values: Vec<i32> = values.into_iter().map(|labelled| labelled.value).collect();
+        assert_eq!(values, [1, 2, 3, 4, 5, 6]);
+    });
+}
+
 #[test]
 fn generic_processes_need_no_list_of_their_instances() {
     under_each_method(|method| {

@@ -38,8 +38,8 @@ use proc_macro::TokenStream;
 /// A parameter that is a pattern, such as `_` or `(a, b)`, has no name that a field could have: such a function has `new` and
 /// `spawn` but no named arguments. The output of a function that returns `!` is `()`.
 ///
-/// Generic functions work, with all their instances. Type parameters that are sent need the bound `Transfer`,
-/// and types made of them one of their own: `where Vec<T>: Transfer`.
+/// Generic functions work, with all their instances. Type parameters that are sent need the bound
+/// `Transfer`.
 ///
 /// The struct and its fields are as visible as the function, so the parameter names of a `pub fn` are part of its interface, and
 /// the type it returns must be as visible as the function.

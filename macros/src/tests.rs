@@ -62,14 +62,14 @@ fn process_keeps_the_function_and_adds_a_struct() {
                     ::procession::Builder::new().daemon(true).timeout(LIMIT)
                 }
                 fn __send<'__sent>(&'__sent self, __to: &mut ::procession::__private::Outgoing<'__sent>) -> ::procession::Result<()> {
-                    use ::procession::__private::{ByRef as _, ByValue as _};
+                    use ::procession::__private::{ByDescriptor as _, ByRef as _, ByValue as _};
                     ::procession::__private::Shape::<&'__name str>::NEW.codec().send(&self.name, "argument `name`", __to)?;
                     ::procession::__private::Shape::<T>::NEW.codec().send(&self.value, "argument `value`", __to)?;
                     ::procession::__private::Shape::<u8>::NEW.codec().send(&self.__2, "argument 3", __to)?;
                     ::core::result::Result::Ok(())
                 }
                 fn __run(__from: &mut ::procession::__private::Incoming) -> ::procession::Result<usize> {
-                    use ::procession::__private::{ByRef as _, ByValue as _};
+                    use ::procession::__private::{ByDescriptor as _, ByRef as _, ByValue as _};
                     let mut __0 = ::procession::__private::Shape::<&'__name str>::NEW.codec().take(__from)?;
                     let __1 = ::procession::__private::Shape::<T>::NEW.codec().own(__from)?;
                     let __2 = ::procession::__private::Shape::<u8>::NEW.codec().own(__from)?;
@@ -84,11 +84,11 @@ fn process_keeps_the_function_and_adds_a_struct() {
                     __output: &'__sent usize,
                     __to: &mut ::procession::__private::Outgoing<'__sent>
                 ) -> ::procession::Result<()> {
-                    use ::procession::__private::{ByRef as _, ByValue as _};
+                    use ::procession::__private::{ByDescriptor as _, ByRef as _, ByValue as _};
                     ::procession::__private::Shape::<usize>::NEW.codec().send(__output, "the output", __to)
                 }
                 fn __receive(__from: &mut ::procession::__private::Incoming) -> ::procession::Result<usize> {
-                    use ::procession::__private::{ByRef as _, ByValue as _};
+                    use ::procession::__private::{ByDescriptor as _, ByRef as _, ByValue as _};
                     ::procession::__private::Shape::<usize>::NEW.codec().own(__from)
                 }
             }
@@ -136,13 +136,13 @@ fn derive_builds_the_struct_and_calls_its_run() {
                 crate::p::Builder::new().name("m").start_method(crate::p::StartMethod::Spawn)
             }
             fn __send<'__sent>(&'__sent self, __to: &mut crate::p::__private::Outgoing<'__sent>) -> crate::p::Result<()> {
-                use crate::p::__private::{ByRef as _, ByValue as _};
+                use crate::p::__private::{ByDescriptor as _, ByRef as _, ByValue as _};
                 crate::p::__private::Shape::<&'a str>::NEW.codec().send(&self.0, "field 0", __to)?;
                 crate::p::__private::Shape::<T>::NEW.codec().send(&self.1, "field 1", __to)?;
                 ::core::result::Result::Ok(())
             }
             fn __run(__from: &mut crate::p::__private::Incoming) -> crate::p::Result<usize> {
-                use crate::p::__private::{ByRef as _, ByValue as _};
+                use crate::p::__private::{ByDescriptor as _, ByRef as _, ByValue as _};
                 let mut __0 = crate::p::__private::Shape::<&'a str>::NEW.codec().take(__from)?;
                 let __1 = crate::p::__private::Shape::<T>::NEW.codec().own(__from)?;
                 __from.ready()?;
@@ -156,11 +156,11 @@ fn derive_builds_the_struct_and_calls_its_run() {
                 })
             }
             fn __reply<'__sent>(__output: &'__sent usize, __to: &mut crate::p::__private::Outgoing<'__sent>) -> crate::p::Result<()> {
-                use crate::p::__private::{ByRef as _, ByValue as _};
+                use crate::p::__private::{ByDescriptor as _, ByRef as _, ByValue as _};
                 crate::p::__private::Shape::<usize>::NEW.codec().send(__output, "the output", __to)
             }
             fn __receive(__from: &mut crate::p::__private::Incoming) -> crate::p::Result<usize> {
-                use crate::p::__private::{ByRef as _, ByValue as _};
+                use crate::p::__private::{ByDescriptor as _, ByRef as _, ByValue as _};
                 crate::p::__private::Shape::<usize>::NEW.codec().own(__from)
             }
         }

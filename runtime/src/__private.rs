@@ -3,7 +3,7 @@
 pub use crate::{
     process::{Meta, MissingRun, output, run},
     start::{defer, run_deferred},
-    wire::{ByRef, ByValue, Incoming, Mention, Outgoing, Shape},
+    wire::{ByDescriptor, ByRef, ByValue, Incoming, Mention, Outgoing, Shape},
 };
 
 /// Whether a module is the root of its crate, which `#[procession::main]` must stand in to speak for the program: the `main` of

@@ -149,11 +149,7 @@ pub use procession_macros::main;
 /// use std::time::Duration;
 ///
 /// #[process(timeout = Duration::from_secs(10))]
-/// fn largest<T: Transfer + Ord + Clone>(values: &Vec<T>) -> Option<T>
-/// where
-///     Vec<T>: Transfer,
-///     Option<T>: Transfer,
-/// {
+/// fn largest<T: Transfer + Ord + Clone>(values: &[T]) -> Option<T> {
 ///     values.iter().max().cloned()
 /// }
 ///

@@ -54,7 +54,7 @@ impl Definition<'_> {
     pub(crate) fn expand(&self, call: &TokenStream) -> TokenStream {
         let krate = self.args.krate();
         let private = quote!(#krate::__private);
-        let imports = quote!(use #private::{ByRef as _, ByValue as _};);
+        let imports = quote!(use #private::{ByDescriptor as _, ByRef as _, ByValue as _};);
         let output = self.output;
         let defaults = defaults(&krate, &self.args.settings);
         let sent = self.fields.iter().map(|Field { member, ty, what }| {

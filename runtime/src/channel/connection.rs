@@ -170,12 +170,12 @@ impl<S, R> Connection<S, R> {
     /// assert_eq!(error.into_inner(), "nobody hears it");
     /// # Ok::<(), procession::Error>(())
     /// ```
-    pub fn send<Via>(&self, value: S) -> Result<(), SendError<S>>
+    pub fn send(&self, value: S) -> Result<(), SendError<S>>
     where
-        S: Transfer<Via>,
+        S: Transfer,
     {
         let mut message = Outgoing::default();
-        let sent = match value.__send("a message", &mut message) {
+        let sent = match message.put("a message", &value) {
             Ok(()) => self.transmit(|line| line.post(kind::VALUE, &message, &[])),
             Err(error) => Err(SendError::Failed((), error)),
         };
@@ -248,9 +248,9 @@ impl<S, R> Connection<S, R> {
     /// assert!(matches!(right.recv(), Err(RecvError::Disconnected)));
     /// # Ok::<(), procession::Error>(())
     /// ```
-    pub fn recv<Via>(&self) -> Result<R, RecvError>
+    pub fn recv(&self) -> Result<R, RecvError>
     where
-        R: Transfer<Via>,
+        R: Transfer,
     {
         self.receive().and_then(receiving::value)
     }
@@ -272,9 +272,9 @@ impl<S, R> Connection<S, R> {
     /// assert_eq!(right.try_recv()?, 7);
     /// # Ok::<(), procession::Error>(())
     /// ```
-    pub fn try_recv<Via>(&self) -> Result<R, TryRecvError>
+    pub fn try_recv(&self) -> Result<R, TryRecvError>
     where
-        R: Transfer<Via>,
+        R: Transfer,
     {
         let frame = self.receive_until(Some(Instant::now()), None)?;
         Ok(receiving::value(frame.ok_or(TryRecvError::Empty)?)?)
@@ -297,9 +297,9 @@ impl<S, R> Connection<S, R> {
     /// assert!(matches!(nothing, Err(RecvTimeoutError::Timeout)));
     /// # Ok::<(), procession::Error>(())
     /// ```
-    pub fn recv_timeout<Via>(&self, timeout: Duration) -> Result<R, RecvTimeoutError>
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<R, RecvTimeoutError>
     where
-        R: Transfer<Via>,
+        R: Transfer,
     {
         let frame = self.receive_until(wait::deadline(timeout), None)?;
         Ok(receiving::value(frame.ok_or(RecvTimeoutError::Timeout)?)?)
@@ -415,9 +415,9 @@ impl<S, R> Connection<S, R> {
     /// assert_eq!(right.iter().sum::<Result<u8, _>>()?, 6);
     /// # Ok::<(), procession::Error>(())
     /// ```
-    pub fn iter<Via>(&self) -> Iter<'_, S, R, Via>
+    pub fn iter(&self) -> Iter<'_, S, R>
     where
-        R: Transfer<Via>,
+        R: Transfer,
     {
         Iter::new(self)
     }

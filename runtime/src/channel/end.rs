@@ -132,7 +132,7 @@ impl<S: Side> End<S> {
 pub(super) type Parts = [Fd<OwnedFd>; 4];
 
 impl End<Sending> {
-    pub(super) fn send<T: Transfer<Via>, Via>(
+    pub(super) fn send<T: Transfer>(
         &self,
         message: &T,
         deadline: Option<Instant>,

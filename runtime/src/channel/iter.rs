@@ -1,8 +1,8 @@
 //! Iterating over what comes.
 
 use super::{Connection, RecvError};
-use crate::{Transfer, wire::via};
-use std::{fmt, iter::FusedIterator, marker::PhantomData};
+use crate::Transfer;
+use std::{fmt, iter::FusedIterator};
 
 /// Iterates over the values that come to a [`Connection`]: what [`Connection::iter`] returns.
 ///
@@ -19,23 +19,21 @@ use std::{fmt, iter::FusedIterator, marker::PhantomData};
 /// assert!(values.next().is_none());
 /// # Ok::<(), procession::Error>(())
 /// ```
-pub struct Iter<'a, S, R, Via> {
+pub struct Iter<'a, S, R> {
     connection: &'a Connection<S, R>,
     is_over: bool,
-    via: PhantomData<fn() -> Via>,
 }
 
-impl<'a, S, R, Via> Iter<'a, S, R, Via> {
+impl<'a, S, R> Iter<'a, S, R> {
     pub(super) fn new(connection: &'a Connection<S, R>) -> Self {
         Self {
             connection,
             is_over: false,
-            via: PhantomData,
         }
     }
 }
 
-impl<S, R: Transfer<Via>, Via> Iterator for Iter<'_, S, R, Via> {
+impl<S, R: Transfer> Iterator for Iter<'_, S, R> {
     type Item = Result<R, RecvError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -54,9 +52,9 @@ impl<S, R: Transfer<Via>, Via> Iterator for Iter<'_, S, R, Via> {
     }
 }
 
-impl<S, R: Transfer<Via>, Via> FusedIterator for Iter<'_, S, R, Via> {}
+impl<S, R: Transfer> FusedIterator for Iter<'_, S, R> {}
 
-impl<S, R, Via> fmt::Debug for Iter<'_, S, R, Via> {
+impl<S, R> fmt::Debug for Iter<'_, S, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Iter").field(self.connection).finish()
     }
@@ -64,7 +62,7 @@ impl<S, R, Via> fmt::Debug for Iter<'_, S, R, Via> {
 
 impl<'a, S, R: Transfer> IntoIterator for &'a Connection<S, R> {
     type Item = Result<R, RecvError>;
-    type IntoIter = Iter<'a, S, R, via::Serde>;
+    type IntoIter = Iter<'a, S, R>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()

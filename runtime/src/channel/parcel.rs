@@ -38,10 +38,10 @@ struct Summary {
 
 impl Parcel {
     /// Encodes a message; one of more than `longest` bytes, or with something large in it, into a memory of its own.
-    pub(super) fn pack<T: Transfer<Via>, Via>(message: &T, longest: usize) -> Result<Self> {
+    pub(super) fn pack<T: Transfer>(message: &T, longest: usize) -> Result<Self> {
         // Most are short: one piece of memory does for them.
         let mut outgoing = Outgoing::from(Vec::with_capacity(USUAL));
-        message.__send("a message", &mut outgoing)?;
+        outgoing.put("a message", message)?;
         if outgoing.has_nothing_large() && outgoing.bytes.len() <= longest {
             return Self::tied(outgoing.bytes, outgoing.fds, false);
         }

@@ -155,9 +155,9 @@ impl<T> Sender<T> {
     ///
     /// When nobody is left to receive it, or when it cannot be encoded: with the message.
     #[doc(alias = "put")]
-    pub fn send<Via>(&self, message: T) -> Result<(), SendError<T>>
+    pub fn send(&self, message: T) -> Result<(), SendError<T>>
     where
-        T: Transfer<Via>,
+        T: Transfer,
     {
         self.0.send(&message, None).map_err(|unsent| match unsent {
             Unsent::Failed(error) => SendError::Failed(message, error),
@@ -172,9 +172,9 @@ impl<T> Sender<T> {
     ///
     /// When there is no room, when nobody is left to receive it, or when it cannot be encoded: with the message.
     #[doc(alias = "put_nowait")]
-    pub fn try_send<Via>(&self, message: T) -> Result<(), TrySendError<T>>
+    pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>>
     where
-        T: Transfer<Via>,
+        T: Transfer,
     {
         self.0
             .send(&message, Some(Instant::now()))
@@ -190,13 +190,9 @@ impl<T> Sender<T> {
     /// # Errors
     ///
     /// When there was no room in time, when nobody is left to receive it, or when it cannot be encoded: with the message.
-    pub fn send_timeout<Via>(
-        &self,
-        message: T,
-        timeout: Duration,
-    ) -> Result<(), SendTimeoutError<T>>
+    pub fn send_timeout(&self, message: T, timeout: Duration) -> Result<(), SendTimeoutError<T>>
     where
-        T: Transfer<Via>,
+        T: Transfer,
     {
         self.0
             .send(&message, wait::deadline(timeout))
@@ -215,9 +211,9 @@ impl<T> Receiver<T> {
     ///
     /// When the queue is empty and nobody is left to send. When the message cannot be decoded; it is gone then.
     #[doc(alias = "get")]
-    pub fn recv<Via>(&self) -> Result<T, RecvError>
+    pub fn recv(&self) -> Result<T, RecvError>
     where
-        T: Transfer<Via>,
+        T: Transfer,
     {
         self.receive(None).map_err(|unreceived| match unreceived {
             Unreceived::Failed(error) => RecvError::Failed(error),
@@ -231,9 +227,9 @@ impl<T> Receiver<T> {
     ///
     /// When there is none, when nobody is left to send one, or when it cannot be decoded; it is gone then.
     #[doc(alias = "get_nowait")]
-    pub fn try_recv<Via>(&self) -> Result<T, TryRecvError>
+    pub fn try_recv(&self) -> Result<T, TryRecvError>
     where
-        T: Transfer<Via>,
+        T: Transfer,
     {
         let now = Some(Instant::now());
         self.receive(now).map_err(|unreceived| match unreceived {
@@ -248,9 +244,9 @@ impl<T> Receiver<T> {
     /// # Errors
     ///
     /// When there was none in time, when nobody is left to send one, or when it cannot be decoded; it is gone then.
-    pub fn recv_timeout<Via>(&self, timeout: Duration) -> Result<T, RecvTimeoutError>
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError>
     where
-        T: Transfer<Via>,
+        T: Transfer,
     {
         let deadline = wait::deadline(timeout);
         self.receive(deadline)
@@ -264,17 +260,17 @@ impl<T> Receiver<T> {
     /// Returns an iterator over the messages, which waits for each, and ends when the queue is empty and nobody is left to send.
     ///
     /// Any other error is an item: a message that cannot be decoded is told and the next one follows.
-    pub fn iter<Via>(&self) -> impl Iterator<Item = Result<T, RecvError>>
+    pub fn iter(&self) -> impl Iterator<Item = Result<T, RecvError>>
     where
-        T: Transfer<Via>,
+        T: Transfer,
     {
         std::iter::from_fn(|| item(self.recv()))
     }
 
     /// Returns an iterator over the messages that are there, which waits for none. Errors are items, as those of [`iter`](Self::iter).
-    pub fn try_iter<Via>(&self) -> impl Iterator<Item = Result<T, RecvError>>
+    pub fn try_iter(&self) -> impl Iterator<Item = Result<T, RecvError>>
     where
-        T: Transfer<Via>,
+        T: Transfer,
     {
         std::iter::from_fn(|| {
             item(self.try_recv().map_err(|error| match error {
@@ -285,13 +281,13 @@ impl<T> Receiver<T> {
         })
     }
 
-    fn receive<Via>(&self, deadline: Option<Instant>) -> Result<T, Unreceived>
+    fn receive(&self, deadline: Option<Instant>) -> Result<T, Unreceived>
     where
-        T: Transfer<Via>,
+        T: Transfer,
     {
         let parcel = self.0.receive(deadline)?;
         let mut message = parcel.open().map_err(Unreceived::Failed)?;
-        T::__receive(&mut message).map_err(Unreceived::Failed)
+        message.take::<T>().map_err(Unreceived::Failed)
     }
 }
 

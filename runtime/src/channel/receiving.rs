@@ -129,12 +129,14 @@ fn unreadable(error: io::Error) -> Error {
 }
 
 /// The value in a message.
-pub(super) fn value<R: Transfer<Via>, Via>(frame: Frame) -> Result<R, RecvError> {
+pub(super) fn value<R: Transfer>(frame: Frame) -> Result<R, RecvError> {
     if frame.kind != kind::VALUE {
         return Err(unexpected("a value", frame.kind));
     }
     let mut message = Incoming::from(frame);
-    let value = R::__receive(&mut message).and_then(|value| message.ready().map(|()| value));
+    let value = message
+        .take::<R>()
+        .and_then(|value| message.ready().map(|()| value));
     value.map_err(RecvError::Failed)
 }
 

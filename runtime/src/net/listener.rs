@@ -199,7 +199,7 @@ impl Listener {
     /// let clients = [1, 2].map(|_| Client::connect(listener.local_address()));
     /// for (client, stream) in clients.into_iter().zip(listener.incoming()) {
     ///     stream?.send("welcome")?;
-    ///     assert_eq!(client?.recv::<String, _>()?, "welcome");
+    ///     assert_eq!(client?.recv::<String>()?, "welcome");
     /// }
     /// # Ok::<(), procession::Error>(())
     /// ```

@@ -42,7 +42,7 @@ use std::{
 ///
 /// let mut stream = Client::connect(address)?;
 /// stream.send(&21)?;
-/// assert_eq!(stream.recv::<u32, _>()?, 42);
+/// assert_eq!(stream.recv::<u32>()?, 42);
 /// doubling.join().unwrap()?;
 /// # Ok::<(), procession::Error>(())
 /// ```
@@ -249,7 +249,7 @@ impl Stream {
     /// # Examples
     ///
     /// ```
-    /// use procession::net::{Client, Listener, Address};
+    /// use procession::{Fd, net::{Address, Client, Listener}};
     /// use std::{fs::File, io::{self, Read, Write}};
     ///
     /// let listener = Listener::bind(Address::from_abstract_name("send"))?;
@@ -258,17 +258,16 @@ impl Stream {
     ///
     /// client.send("a text")?;
     /// client.send(&[1.5, 2.5][..])?;
-    /// assert_eq!(server.recv::<String, _>()?, "a text");
-    /// assert_eq!(server.recv::<Vec<f64>, _>()?, [1.5, 2.5]);
+    /// assert_eq!(server.recv::<String>()?, "a text");
+    /// assert_eq!(server.recv::<Vec<f64>>()?, [1.5, 2.5]);
     ///
     /// let (mut reader, writer) = io::pipe()?;
-    /// client.send(&writer)?;
-    /// drop(writer);
-    /// server.recv::<File, _>()?.write_all(b"through the pipe")?;
+    /// client.send(&Fd(writer))?;
+    /// server.recv::<Fd<File>>()?.write_all(b"through the pipe")?;
     /// assert_eq!(io::read_to_string(&mut reader)?, "through the pipe");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn send<T: Lend<Via> + ?Sized, Via>(&mut self, value: &T) -> Result<()> {
+    pub fn send<T: Lend + ?Sized>(&mut self, value: &T) -> Result<()> {
         self.send_value(value, None)
     }
 
@@ -288,14 +287,10 @@ impl Stream {
     /// let listener = Listener::bind(Address::from_abstract_name("send_timeout"))?;
     /// let mut client = Client::connect(listener.local_address())?;
     /// client.send_timeout(&('x', 1), Duration::from_secs(10))?;
-    /// assert_eq!(listener.accept()?.recv::<(char, u8), _>()?, ('x', 1));
+    /// assert_eq!(listener.accept()?.recv::<(char, u8)>()?, ('x', 1));
     /// # Ok::<(), procession::Error>(())
     /// ```
-    pub fn send_timeout<T: Lend<Via> + ?Sized, Via>(
-        &mut self,
-        value: &T,
-        timeout: Duration,
-    ) -> Result<()> {
+    pub fn send_timeout<T: Lend + ?Sized>(&mut self, value: &T, timeout: Duration) -> Result<()> {
         self.send_value(value, wait::deadline(timeout))
     }
 
@@ -316,12 +311,12 @@ impl Stream {
     /// let mut server = listener.accept()?;
     /// server.send("no number")?;
     /// server.send(&7)?;
-    /// assert_eq!(client.recv::<u32, _>().unwrap_err().kind(), ErrorKind::Decode);
+    /// assert_eq!(client.recv::<u32>().unwrap_err().kind(), ErrorKind::Decode);
     /// let number: u32 = client.recv()?;
     /// assert_eq!(number, 7);
     /// # Ok::<(), procession::Error>(())
     /// ```
-    pub fn recv<T: Transfer<Via>, Via>(&mut self) -> Result<T> {
+    pub fn recv<T: Transfer>(&mut self) -> Result<T> {
         self.framed.fill(None)?;
         self.take_value()
     }
@@ -340,21 +335,17 @@ impl Stream {
     ///
     /// let listener = Listener::bind(Address::from_abstract_name("recv_timeout"))?;
     /// let mut client = Client::connect(listener.local_address())?;
-    /// assert_eq!(client.recv_timeout::<u8, _>(Duration::ZERO)?, None);
+    /// assert_eq!(client.recv_timeout::<u8>(Duration::ZERO)?, None);
     /// listener.accept()?.send(&5_u8)?;
-    /// assert_eq!(client.recv_timeout::<u8, _>(Duration::from_secs(10))?, Some(5));
+    /// assert_eq!(client.recv_timeout::<u8>(Duration::from_secs(10))?, Some(5));
     /// # Ok::<(), procession::Error>(())
     /// ```
-    pub fn recv_timeout<T: Transfer<Via>, Via>(&mut self, timeout: Duration) -> Result<Option<T>> {
+    pub fn recv_timeout<T: Transfer>(&mut self, timeout: Duration) -> Result<Option<T>> {
         let whole = self.framed.fill(wait::deadline(timeout))?;
         whole.then(|| self.take_value()).transpose()
     }
 
-    fn send_value<T: Lend<Via> + ?Sized, Via>(
-        &mut self,
-        value: &T,
-        deadline: Option<Instant>,
-    ) -> Result<()> {
+    fn send_value<T: Lend + ?Sized>(&mut self, value: &T, deadline: Option<Instant>) -> Result<()> {
         let mut message = Outgoing::default();
         value.__send("the message", &mut message).map_err(|error| {
             Error::new(ErrorKind::Encode, "the message cannot be encoded").because(error)
@@ -373,7 +364,7 @@ impl Stream {
         self.framed.send(&flatten(&message), &message.fds, deadline)
     }
 
-    fn take_value<T: Transfer<Via>, Via>(&mut self) -> Result<T> {
+    fn take_value<T: Transfer>(&mut self) -> Result<T> {
         let (bytes, fds) = self.framed.take();
         let no_value = || {
             let what = format!(
@@ -383,7 +374,9 @@ impl Stream {
             Error::new(ErrorKind::Decode, what)
         };
         let mut message = unflatten(&bytes, fds).map_err(|source| no_value().because(source))?;
-        let value = T::__receive(&mut message).and_then(|value| message.ready().map(|()| value));
+        let value = message
+            .take::<T>()
+            .and_then(|value| message.ready().map(|()| value));
         value.map_err(|error| no_value().because(error))
     }
 }

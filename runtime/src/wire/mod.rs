@@ -23,8 +23,7 @@ pub(crate) use frame::{Frame, HEADER, Line, Look, Unsent, Watch, header};
 pub(crate) use inbox::{Inbox, Progress, Until};
 pub(crate) use label::Label;
 pub use message::{Incoming, Outgoing};
-pub use shape::{ByRef, ByValue, Mention, Shape};
+pub use shape::{ByDescriptor, ByRef, ByValue, Mention, Shape};
 #[cfg(feature = "net")]
 pub(crate) use transfer::Lend;
 pub use transfer::Transfer;
-pub(crate) use transfer::via;

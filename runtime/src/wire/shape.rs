@@ -1,17 +1,26 @@
 //! From a type as the user wrote it to the codec that carries it.
 //!
-//! A macro sees tokens, not types: `Name<'_>` may be an alias of `&str`, and `Key` one of `[u8; 64]`. So generated code asks
-//! `Shape::<Type>::NEW.codec()`, and method resolution finds the most particular answer: arrays by inherent methods, other
-//! references by [`ByRef`] (taken by value), all else by [`ByValue`] (by reference, hence last). The bound is on this method
-//! alone, so a type that cannot travel is one error, under that call, in the words of [`Transfer`].
+//! A macro sees tokens, not types: `Name<'_>` may be an alias of `&str`, and `Key` one of `[u8; 64]`.
+//! So generated code asks `Shape::<Type>::NEW.codec()`, and method resolution finds the most
+//! particular answer, in this order:
+//!
+//! 1. inherent methods: arrays of what serde carries, and references to such arrays and to owners of
+//!    a descriptor;
+//! 2. by value of the shape: owners of a descriptor and arrays of them ([`ByDescriptor`]), and other
+//!    references ([`ByRef`]);
+//! 3. by reference to the shape, hence last: all else ([`ByValue`]).
+//!
+//! The bound of the last two is on the method alone. So a type that cannot travel is one error, under
+//! that call, in the words of [`Transfer`].
 //!
 //! Every codec has the same four methods. `send` writes a value. `own` reads one. `take` reads what the child has to hold, and
 //! `lend` makes of it, for as long as it is held, what the function asked for: two steps, because a reference must point to
 //! something that lives in the caller.
 
 use super::{
+    fd::Fd,
     message::{Incoming, Outgoing},
-    transfer::{Lend, Transfer},
+    transfer::{Descriptor, Lend, Transfer},
 };
 use crate::error::{Error, ErrorKind, Result};
 use std::marker::PhantomData;
@@ -25,13 +34,10 @@ impl<T> Shape<T> {
     pub const NEW: Self = Self(PhantomData);
 }
 
-impl<T, const N: usize> Shape<[T; N]> {
+impl<T: Transfer, const N: usize> Shape<[T; N]> {
     /// Returns the codec of an array of any length.
     #[must_use]
-    pub fn codec<Via>(self) -> Value<[T; N]>
-    where
-        T: Transfer<Via>,
-    {
+    pub fn codec(self) -> Value<[T; N]> {
         Value {
             send: send_array,
             receive: receive_array,
@@ -39,18 +45,58 @@ impl<T, const N: usize> Shape<[T; N]> {
     }
 }
 
-impl<'a, T, const N: usize> Shape<&'a [T; N]> {
+impl<'a, T: Transfer, const N: usize> Shape<&'a [T; N]> {
     /// Returns the codec of a reference to an array of any length.
     #[must_use]
-    pub fn codec<Via>(self) -> Lent<'a, [T; N], Box<[T; N]>>
-    where
-        T: Transfer<Via>,
-    {
+    pub fn codec(self) -> Lent<'a, [T; N], Box<[T; N]>> {
         Lent {
             send: send_array,
             receive: |from| receive_array(from).map(Box::new),
             lend: |held| held,
             reference: PhantomData,
+        }
+    }
+}
+
+impl<'a, T: Descriptor> Shape<&'a T> {
+    /// Returns the codec of a reference to an owner of a descriptor.
+    #[must_use]
+    pub fn codec(self) -> Lent<'a, T, T> {
+        Lent {
+            send: send_descriptor,
+            receive: receive_descriptor,
+            lend: |held| held,
+            reference: PhantomData,
+        }
+    }
+}
+
+/// Owners of a descriptor, and arrays of them.
+pub trait ByDescriptor: Sized {
+    /// The type itself.
+    type Value;
+    /// Returns the codec of such a value.
+    fn codec(self) -> Value<Self::Value>;
+}
+
+impl<T: Descriptor> ByDescriptor for Shape<T> {
+    type Value = T;
+
+    fn codec(self) -> Value<T> {
+        Value {
+            send: send_descriptor,
+            receive: receive_descriptor,
+        }
+    }
+}
+
+impl<T: Descriptor, const N: usize> ByDescriptor for Shape<[T; N]> {
+    type Value = [T; N];
+
+    fn codec(self) -> Value<[T; N]> {
+        Value {
+            send: send_descriptors,
+            receive: receive_descriptors,
         }
     }
 }
@@ -62,18 +108,18 @@ pub trait ByRef: Sized {
     /// The codec of such a reference.
     type Codec<Held>;
     /// Returns the codec of such a reference.
-    fn codec<Via>(self) -> Self::Codec<<Self::Target as Lend<Via>>::Held>
+    fn codec(self) -> Self::Codec<<Self::Target as Lend>::Held>
     where
-        Self::Target: Lend<Via>;
+        Self::Target: Lend;
 }
 
 impl<'a, T: ?Sized> ByRef for Shape<&'a T> {
     type Target = T;
     type Codec<Held> = Lent<'a, T, Held>;
 
-    fn codec<Via>(self) -> Lent<'a, T, T::Held>
+    fn codec(self) -> Lent<'a, T, T::Held>
     where
-        T: Lend<Via>,
+        T: Lend,
     {
         Lent {
             send: T::__send,
@@ -89,26 +135,26 @@ pub trait ByValue {
     /// The type itself.
     type Value;
     /// Returns the codec of such a value.
-    fn codec<Via>(&self) -> Value<Self::Value>
+    fn codec(&self) -> Value<Self::Value>
     where
-        Self::Value: Transfer<Via>;
+        Self::Value: Transfer;
 }
 
 impl<T> ByValue for Shape<T> {
     type Value = T;
 
-    fn codec<Via>(&self) -> Value<T>
+    fn codec(&self) -> Value<T>
     where
-        T: Transfer<Via>,
+        T: Transfer,
     {
         Value {
-            send: T::__send,
-            receive: T::__receive,
+            send: |value, what, to| to.put(what, value),
+            receive: Incoming::take,
         }
     }
 }
 
-fn send_array<'a, T: Transfer<Via>, Via, const N: usize>(
+fn send_array<'a, T: Transfer, const N: usize>(
     array: &'a [T; N],
     what: &str,
     to: &mut Outgoing<'a>,
@@ -116,17 +162,45 @@ fn send_array<'a, T: Transfer<Via>, Via, const N: usize>(
     if to.put_numbers(what, array)? {
         return Ok(());
     }
-    array
-        .iter()
-        .try_for_each(|element| element.__send(what, to))
+    array.iter().try_for_each(|element| to.put(what, element))
 }
 
-fn receive_array<T: Transfer<Via>, Via, const N: usize>(from: &mut Incoming) -> Result<[T; N]> {
+fn receive_array<T: Transfer, const N: usize>(from: &mut Incoming) -> Result<[T; N]> {
     let elements = match from.take_numbers::<T>() {
-        Some(numbers) => numbers,
-        None => (0..N).map(|_| T::__receive(from)).collect(),
+        Some(numbers) => numbers?,
+        None => elements(|| from.take(), N)?,
     };
-    elements?
+    array_of(elements)
+}
+
+fn send_descriptor<T: Descriptor>(value: &T, what: &str, to: &mut Outgoing<'_>) -> Result<()> {
+    to.put_now(what, &Fd(value.as_fd()))
+}
+
+fn receive_descriptor<T: Descriptor>(from: &mut Incoming) -> Result<T> {
+    from.take::<Fd<T>>().map(Fd::into_inner)
+}
+
+fn send_descriptors<T: Descriptor, const N: usize>(
+    array: &[T; N],
+    what: &str,
+    to: &mut Outgoing<'_>,
+) -> Result<()> {
+    array
+        .iter()
+        .try_for_each(|value| send_descriptor(value, what, to))
+}
+
+fn receive_descriptors<T: Descriptor, const N: usize>(from: &mut Incoming) -> Result<[T; N]> {
+    array_of(elements(|| receive_descriptor(from), N)?)
+}
+
+fn elements<T>(receive: impl FnMut() -> Result<T>, count: usize) -> Result<Vec<T>> {
+    std::iter::repeat_with(receive).take(count).collect()
+}
+
+fn array_of<T, const N: usize>(elements: Vec<T>) -> Result<[T; N]> {
+    elements
         .try_into()
         .map_err(|_| Error::new(ErrorKind::Decode, "an array of another length arrived"))
 }

@@ -15,13 +15,17 @@ use std::{
 
 /// What can be sent to another process: the one bound on parameters, outputs and messages.
 ///
-/// - Everything that implements serde's [`Serialize`] and [`DeserializeOwned`], with every serde attribute.
-///   What goes in comes out equal: see [below](#what-arrives).
+/// Every type is `Transfer` that implements serde's [`Serialize`] and [`DeserializeOwned`], with every
+/// serde attribute. A value arrives equal to what was sent: see [below](#what-arrives).
+///
+/// Parameters and outputs of a process may also be:
+///
 /// - Files, sockets, pipe ends and other owners of a descriptor: [`File`](std::fs::File), [`OwnedFd`],
-///   [`TcpStream`](std::net::TcpStream) and its like. Inside other types wrap them in [`Fd`](crate::Fd).
-/// - As parameters and outputs, arrays of any length of such.
-/// - At the top of a parameter, references to such (`&str`, `&[T]`, `&Path`, `&T`): they are sent without a clone, and the
-///   child owns what they point to while it runs.
+///   [`TcpStream`](std::net::TcpStream) and its like. In messages and inside other types wrap them in
+///   [`Fd`](crate::Fd).
+/// - Arrays of any length.
+/// - Parameters only: references (`&str`, `&[T]`, `&Path`, `&T`). They are sent without a clone, and
+///   the child owns what they point to while it runs.
 ///
 /// # Speed
 ///
@@ -58,10 +62,6 @@ use std::{
 /// Options, variants, sequences and maps may be nested 512 levels deep, for who sends and for who receives. On the stack of a thread,
 /// writing or reading a value takes no more than half of what is left: on a small stack the limit is lower. Both are errors.
 ///
-/// The trait is sealed. `Via` says by which road a type travels and is inferred wherever a type is concrete; a generic
-/// function bounds its types by plain `Transfer`, which is the road of serde, each as it stands in the signature:
-/// `where Vec<T>: Transfer` does not follow from `T: Transfer`.
-///
 /// # Examples
 ///
 /// ```
@@ -79,64 +79,17 @@ use std::{
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent to another process",
     label = "does not travel between processes",
-    note = "processes share no memory: what they exchange must implement serde's `Serialize` and `Deserialize`, or own a \
-            descriptor, as files and sockets do",
-    note = "a generic type is bounded as it stands in the signature: `where Vec<T>: Transfer` does not follow from `T: Transfer`"
+    note = "processes share no memory: what they exchange must implement serde's `Serialize` and `Deserialize`",
+    note = "a file, a socket or another owner of a descriptor can be a parameter or an output; in messages and inside other types \
+            it travels as `procession::Fd`"
 )]
-pub trait Transfer<Via = via::Serde>: sealed::Sealed<Via> + Sized {
-    #[doc(hidden)]
-    fn __send<'a>(&'a self, what: &str, to: &mut Outgoing<'a>) -> Result<()>;
-    #[doc(hidden)]
-    fn __receive(from: &mut Incoming) -> Result<Self>;
-}
+pub trait Transfer: Serialize + DeserializeOwned {}
 
-/// The roads: markers that keep the two families of types apart, so that neither impl can overlap the other.
-#[allow(
-    unreachable_pub,
-    reason = "they appear in the signatures of a public trait, and are of no use to anybody"
-)]
-pub mod via {
-    /// The type's own serde impls.
-    #[derive(Debug)]
-    pub struct Serde(());
-    /// A descriptor beside the bytes.
-    #[derive(Debug)]
-    pub struct Descriptor(());
-    /// An unsized type, behind a reference, whose owner is another type.
-    #[derive(Debug)]
-    pub struct Unsized(());
-    /// A sized type behind a reference.
-    #[derive(Debug)]
-    pub struct Whole<Via>(Via);
-}
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned> Transfer for T {}
 
-mod sealed {
-    pub trait Sealed<Via> {}
-    impl<T: serde::Serialize + serde::de::DeserializeOwned> Sealed<super::via::Serde> for T {}
-    impl<T: super::Descriptor> Sealed<super::via::Descriptor> for T {}
-}
-
-impl<T: Serialize + DeserializeOwned> Transfer<via::Serde> for T {
-    fn __send<'a>(&'a self, what: &str, to: &mut Outgoing<'a>) -> Result<()> {
-        to.put(what, self)
-    }
-
-    fn __receive(from: &mut Incoming) -> Result<Self> {
-        from.take()
-    }
-}
-
-impl<T: Descriptor> Transfer<via::Descriptor> for T {
-    fn __send<'a>(&'a self, what: &str, to: &mut Outgoing<'a>) -> Result<()> {
-        to.put_now(what, &crate::Fd(self.as_fd()))
-    }
-
-    fn __receive(from: &mut Incoming) -> Result<Self> {
-        from.take::<crate::Fd<Self>>().map(crate::Fd::into_inner)
-    }
-}
-
-/// The owners of a descriptor in std. (A blanket impl over `AsFd` would take in types such as `Rc<File>`.)
+/// The owners of a descriptor in std. (A blanket impl over `AsFd` would take in types such as
+/// `Rc<File>`.)
 pub trait Descriptor: std::os::fd::AsFd + From<OwnedFd> {}
 
 macro_rules! descriptors {
@@ -164,10 +117,11 @@ descriptors! {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` behind a reference cannot be sent to another process",
     label = "does not travel between processes",
-    note = "processes share no memory: what they exchange must implement serde's `Serialize` and `Deserialize`, or own a \
-            descriptor, as files and sockets do"
+    note = "processes share no memory: what they exchange must implement serde's `Serialize` and `Deserialize`",
+    note = "a file, a socket or another owner of a descriptor can be a parameter or an output; in messages and inside other types \
+            it travels as `procession::Fd`"
 )]
-pub trait Lend<Via> {
+pub trait Lend {
     /// What the child owns while its function borrows.
     type Held;
     fn __lend(held: &Self::Held) -> &Self;
@@ -175,7 +129,8 @@ pub trait Lend<Via> {
     fn __receive(from: &mut Incoming) -> Result<Self::Held>;
 }
 
-impl<T: Transfer<Via>, Via> Lend<via::Whole<Via>> for T {
+#[diagnostic::do_not_recommend]
+impl<T: Transfer> Lend for T {
     type Held = T;
 
     fn __lend(held: &T) -> &T {
@@ -183,15 +138,16 @@ impl<T: Transfer<Via>, Via> Lend<via::Whole<Via>> for T {
     }
 
     fn __send<'a>(&'a self, what: &str, to: &mut Outgoing<'a>) -> Result<()> {
-        Transfer::__send(self, what, to)
+        to.put(what, self)
     }
 
     fn __receive(from: &mut Incoming) -> Result<T> {
-        Transfer::__receive(from)
+        from.take()
     }
 }
 
-impl<T: Serialize + DeserializeOwned> Lend<via::Unsized> for [T] {
+#[diagnostic::do_not_recommend]
+impl<T: Transfer> Lend for [T] {
     type Held = Vec<T>;
 
     fn __lend(held: &Vec<T>) -> &[T] {
@@ -215,7 +171,8 @@ fn path_bytes(path: &Path) -> &[u8] {
 /// they need not be UTF-8.
 macro_rules! lend {
     ($($lent:ty, $held:ty, $form:ty, $out:expr, $back:expr;)*) => { $(
-        impl Lend<via::Unsized> for $lent {
+        #[diagnostic::do_not_recommend]
+        impl Lend for $lent {
             type Held = $held;
 
             fn __lend(held: &$held) -> &$lent {

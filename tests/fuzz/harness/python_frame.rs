@@ -35,10 +35,7 @@ pub(crate) fn run(data: &[u8]) {
     assert_eq!(received, expected);
     // It stays so, and values are no way around it.
     assert!(stream.poll(Duration::ZERO));
-    assert_eq!(
-        stream.recv::<u8, _>().map_err(|error| error.kind()),
-        Err(end)
-    );
+    assert_eq!(stream.recv::<u8>().map_err(|error| error.kind()), Err(end));
     decode(bytes);
 }
 
@@ -95,7 +92,7 @@ fn decode(bytes: &[u8]) {
     });
     let bytes = &bytes[..bytes.len().min(LIMIT)];
     there.send_bytes(bytes).expect("there is room for so much");
-    if let Err(error) = here.recv::<Vec<(Option<String>, f64, Vec<u8>)>, _>() {
+    if let Err(error) = here.recv::<Vec<(Option<String>, f64, Vec<u8>)>>() {
         assert_eq!(error.kind(), ErrorKind::Decode);
     }
 }
