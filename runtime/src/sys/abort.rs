@@ -21,7 +21,8 @@ use std::{
 };
 
 static SOCKET: AtomicI32 = AtomicI32::new(-1);
-/// The process that tells. A copy of it, made by a bare `fork`, is another one.
+/// The id of the process that tells its parent. A copy of it, made by a bare `fork`, has another
+/// id.
 static TELLER: AtomicI32 = AtomicI32::new(0);
 static MESSAGE: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
 static LENGTH: AtomicUsize = AtomicUsize::new(0);
@@ -109,7 +110,8 @@ extern "C" fn on_abort(
 /// Whether the stack of this thread has a return address in the function that Rust calls when an
 /// allocation has failed.
 ///
-/// That function never returns, so a thread that has not called it has nothing of it on the stack.
+/// That function never returns, so a thread that has not called it has no such address on its
+/// stack.
 #[inline(never)]
 fn is_in_allocation_error() -> bool {
     /// The most bytes that the function has: it consists of one call.

@@ -1,5 +1,6 @@
-//! Numbers that two processes share in one page of memory. When one of them forks a process, the
-//! kernel writes its id there. The other can read the id, whatever happens to the first.
+//! Numbers that two processes share in one page of memory. When one of them forks, the kernel
+//! writes the id of the new process there. The other process can read that id, whatever happens to
+//! the first.
 
 use super::memfd;
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
@@ -28,7 +29,7 @@ impl Number {
         }
     }
 
-    /// Leaves the errno of a fork that failed.
+    /// Stores the errno of a fork that failed.
     pub(crate) fn leave_error(&self, error: &io::Error) {
         let errno = error.raw_os_error().unwrap_or(libc::EIO);
         self.0.store(errno.wrapping_neg(), Ordering::Release);

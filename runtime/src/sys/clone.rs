@@ -1,4 +1,4 @@
-//! Forking a child that is not ours but our parent's:
+//! Forking a child that becomes our parent's child instead of ours:
 //! [clone(2)](https://man7.org/linux/man-pages/man2/clone.2.html) with `CLONE_PARENT`.
 //!
 //! The C library knows nothing of such a child. So this file does two things that its `fork` would
@@ -98,8 +98,7 @@ impl Cloner {
     }
 
     fn clone3(&self, id: &Number) -> nix::Result<Side> {
-        // The signal at the child's end is not set: the kernel gives such a child the one of this
-        // process.
+        // No exit signal is set: the kernel gives such a child the exit signal of this process.
         let arguments = Arguments {
             flags: u64::from(FLAGS.cast_unsigned()),
             child_tid: self.thread_id as u64,
@@ -157,9 +156,9 @@ impl Cloner {
 
 /// Returns the address where the C library keeps the id of the main thread.
 ///
-/// glibc has registered the address with the kernel. The kernel returns it, unless it was built
-/// without checkpoints. musl has registered another address. Both keep the id in the block that
-/// `pthread_self` points to, where no other number is like it.
+/// glibc has registered the address with the kernel. The kernel returns it, unless the kernel was
+/// built without checkpoint support. musl has registered another address. Both libraries keep the
+/// id in the block that `pthread_self` points to, where its value identifies it.
 fn thread_id_address() -> Option<*mut libc::pid_t> {
     // SAFETY: the call takes nothing.
     let id = unsafe { libc::gettid() };

@@ -1,8 +1,8 @@
 //! Which came first: a moment, or the end of a process.
 //!
-//! If nobody was looking, a process that the kernel killed at the moment looks like one that
-//! somebody killed before it. An [epoll(7)](https://man7.org/linux/man-pages/man7/epoll.7.html)
-//! instance looks all the time: it lists what became ready in the order in which it became ready.
+//! Afterwards, a process that the kernel killed at the moment looks like one that somebody killed
+//! before it. An [epoll(7)](https://man7.org/linux/man-pages/man7/epoll.7.html) instance looks all
+//! the time: it lists what became ready in the order in which it became ready.
 
 use nix::sys::{
     epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},

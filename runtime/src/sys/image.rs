@@ -134,8 +134,8 @@ impl Image {
 /// It is a link that is right even if the file was deleted or replaced
 /// ([proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_exe.5.html)), and if the main thread
 /// has ended. There is one exception: a program that runs others by itself, as valgrind does. It
-/// answers for `/proc/self/exe` when the link is read, but not when it is run. Then the path must
-/// be the one that was read from the link. Such a program does not answer for the link of the
+/// answers for `/proc/self/exe` when the link is read, but not when it is run. In that case this
+/// returns the path that was read from the link. Such a program does not answer for the link of the
 /// thread, so the two links differ.
 pub(crate) fn executable() -> &'static Path {
     const LINK: &str = "/proc/thread-self/exe";

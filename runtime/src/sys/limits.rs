@@ -137,7 +137,7 @@ pub(crate) fn set_affinity(cpus: &[usize]) -> io::Result<()> {
 }
 
 /// Sets the name of this thread, and with it that of the process, which `ps` and `top` show. The
-/// kernel keeps 15 bytes of it. It is not cut within a character.
+/// kernel keeps 15 bytes of it. No character is cut.
 pub(crate) fn set_name(name: &str) -> io::Result<()> {
     prctl::set_name(&CString::new(shortened(name))?)?;
     Ok(())

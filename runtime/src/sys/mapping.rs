@@ -134,8 +134,8 @@ impl Mapping {
     /// Returns the atomics that lie `offset` bytes into the memory.
     pub(crate) fn get<T: Atomic>(&self, offset: usize) -> &T {
         // SAFETY: `place` has checked that the value is aligned and lies in the mapping. Every bit
-        // pattern is a valid value, and every change of it is atomic. The mapping stays for as long
-        // as it is borrowed.
+        // pattern is a valid value. For as long as the mapping is borrowed, it stays mapped, and
+        // every change of the value is atomic.
         unsafe { self.place(offset, 1).as_ref() }
     }
 

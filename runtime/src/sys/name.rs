@@ -48,9 +48,9 @@ pub(crate) struct Name {
 /// Why the memory of a name was not opened.
 #[derive(Debug)]
 pub(crate) enum Lost {
-    /// Nobody has given the name.
+    /// No process has given the name.
     Nobody,
-    /// Somebody has given it, but the memory may not be opened, or not from this PID namespace.
+    /// A process has given it, but the memory may not be opened, or not from this PID namespace.
     Denied,
     /// It cannot be a name.
     Invalid,

@@ -32,7 +32,7 @@ fn say_to(place: BorrowedFd<'_>, text: &str) {
     if let Ok(mask) = mask {
         let _ = signal::set_mask(mask | 1 << (libc::SIGTTOU - 1));
     }
-    // If the write fails, nobody is left to be told.
+    // If the write fails, nobody is left to tell.
     let _ = write(place, text.as_bytes());
     if let Ok(mask) = mask {
         let _ = signal::set_mask(mask);

@@ -71,7 +71,7 @@ fn page_size() -> io::Result<usize> {
 pub(crate) fn stack_bottom() -> io::Result<usize> {
     // SAFETY: `pthread_attr_t` is a plain C struct, for which all zeros are a valid value.
     let mut attributes: libc::pthread_attr_t = unsafe { std::mem::zeroed() };
-    // SAFETY: the call takes nothing and names the calling thread.
+    // SAFETY: the call takes nothing and returns the calling thread.
     let this = unsafe { libc::pthread_self() };
     // SAFETY: the thread is alive, and `attributes` is a valid place to write to.
     let got = unsafe { libc::pthread_getattr_np(this, &raw mut attributes) };

@@ -98,7 +98,7 @@ pub(super) fn are_apart(one: u64, other: u64) -> bool {
 const PIDFD_GET_PID_NAMESPACE: libc::Ioctl = 0xff05;
 
 /// Finds the number of the PID namespace. A process stays in one PID namespace for its life:
-/// `unshare` and `setns` change only the one of its later children.
+/// `unshare` and `setns` change only the namespace of its later children.
 fn find_namespace() -> Option<u64> {
     // The directory of the calling thread exists even when the main thread has ended.
     if let Ok(file) = fs::metadata("/proc/thread-self/ns/pid") {

@@ -55,7 +55,7 @@ const INODE: u32 = 1;
 const START: u32 = 2;
 
 impl Peer {
-    /// Finds out who this process is, so that [`this`](Self::this) knows.
+    /// Finds out who this process is, so that [`this`](Self::this) need not do with the id alone.
     pub(crate) fn learn() -> io::Result<()> {
         let page = own::page()?;
         if page.peer[0].load(Ordering::Acquire) == 0 {

@@ -28,7 +28,8 @@ pub(crate) fn seen<'a, T: ?Sized, K: ?Sized + 'static>(value: &'a T) -> Option<&
     }
     let value: *const T = value;
     // SAFETY: the types are the same but for the lifetime of the reference, which is `'a` or
-    // longer, since `T` lives for `'a`. A shared reference may be copied.
+    // longer, since `T` lives for `'a`; nothing else in it has one. A shared reference may be
+    // copied.
     Some(unsafe { value.cast::<&'a K>().read() })
 }
 

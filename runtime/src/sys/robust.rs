@@ -57,14 +57,14 @@ const _: () = assert!(size_of::<libc::pthread_mutex_t>() <= NAMESPACE);
 
 /// The longest time that a waiter sleeps before it looks at the lock again.
 ///
-/// A death or a stop can make one wake-up have no effect. Unlocking removes the mark that there are
-/// waiters, and wakes one of them.
+/// A wake-up can be lost if its waiter is stopped or dies. Unlocking removes the mark that there
+/// are waiters, and wakes one of them.
 ///
 /// - If that waiter is stopped, it does not take the lock.
 /// - If that waiter is killed after another thread took the lock, it cannot set the mark again.
 ///
-/// In both cases the other waiters sleep on, and no thread knows of them. So each waiter looks
-/// again from time to time, which also sets the mark again.
+/// In both cases the other waiters sleep on, and the next unlock does not know of them. So each
+/// waiter looks again from time to time, which also sets the mark again.
 const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 
 /// The C library whose mutexes these are. Those of another library have another layout.
@@ -90,7 +90,7 @@ pub(crate) struct Guard<'a> {
     robust: &'a Robust,
     /// The process that holds it. A forked copy of that process does not hold it.
     process: u64,
-    /// Whether the previous holder died with the lock. What the lock guards may then be
+    /// Whether the previous holder died while it held the lock. What the lock guards may then be
     /// inconsistent.
     died: Cell<bool>,
     /// Only the thread that has locked a mutex can unlock it.
@@ -132,7 +132,8 @@ impl Robust {
         Ok(robust)
     }
 
-    /// Uses a mutex that a process of the same PID namespace created there.
+    /// Uses a mutex that was created there. Fails with `Unsupported` if it belongs to another PID
+    /// namespace.
     pub(crate) fn open(mapping: &Arc<Mapping>, offset: usize) -> io::Result<Self> {
         own::page()?;
         let namespace = mapping.get::<AtomicU64>(offset + NAMESPACE);
@@ -248,8 +249,8 @@ impl Guard<'_> {
         self.process == own::number()
     }
 
-    /// Whether the previous holder died with the lock. What the lock guards must then be repaired
-    /// before [`recovered`](Self::recovered) is called.
+    /// Whether the previous holder died while it held the lock. What the lock guards must then be
+    /// repaired before [`recovered`](Self::recovered) is called.
     pub(crate) fn owner_died(&self) -> bool {
         self.died.get()
     }

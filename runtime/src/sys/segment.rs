@@ -1,9 +1,10 @@
 //! Memory for numbers that arrive as bytes. The kernel fills it in place, and it then becomes the
 //! vector that it was made for.
 //!
-//! It is allocated as bytes arrive, so a length that was only announced takes no memory. Much of it
-//! is allocated in huge pages ([madvise(2)](https://man7.org/linux/man-pages/man2/madvise.2.html)):
-//! the kernel's work to provide the pages is most of the cost.
+//! It is allocated as bytes arrive, so a length that was only announced takes no memory. Large
+//! amounts are allocated in huge pages
+//! ([madvise(2)](https://man7.org/linux/man-pages/man2/madvise.2.html)): the kernel's work to
+//! provide the pages is most of the cost.
 
 use super::socket;
 use bytemuck::Pod;
@@ -90,7 +91,7 @@ macro_rules! each {
 /// touched.
 const FIRST: usize = 64 << 20;
 
-/// The most bytes that one call reads: some can be taken away while more arrive.
+/// The most bytes that one call reads: these are taken away while more arrive.
 const AT_ONCE: usize = 1 << 20;
 
 impl Segment {
@@ -246,8 +247,8 @@ fn use_huge_pages<N>(numbers: &mut Vec<N>) {
     let length = (before + length).next_multiple_of(page);
     if let Some(start) = NonNull::new(start.wrapping_byte_sub(before)) {
         // SAFETY: the pages exist, since each holds some of the numbers, and the advice does not
-        // change what is in them. A kernel without huge pages refuses, and does what it always
-        // does.
+        // change what is in them. A kernel without huge pages refuses the advice, which changes
+        // nothing.
         let _ = unsafe { madvise(start, length, MmapAdvise::MADV_HUGEPAGE) };
     }
 }

@@ -109,8 +109,8 @@ pub(crate) struct Peer {
     pub(crate) uid: u32,
 }
 
-/// Returns who created the other end, or `None` if the descriptor is no stream socket. If it is a
-/// stream socket without a peer that the kernel knows, the process id is zero.
+/// Returns who created the other end, or `None` if the descriptor is no stream socket. If the
+/// kernel knows no peer of a stream socket, the process id is zero.
 pub(crate) fn peer(fd: BorrowedFd<'_>) -> Option<Peer> {
     if getsockopt(&fd, sockopt::SockType).ok()? != SockType::Stream {
         return None;

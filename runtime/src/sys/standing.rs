@@ -39,7 +39,7 @@ struct Root {
     mount: u64,
 }
 
-/// What is read together with the standing, since it is told only there.
+/// What is read together with the standing, since no other place tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Dispositions {
     /// The mask for new files. The call `umask` cannot ask for it without changing it for a moment,

@@ -9,7 +9,7 @@ use std::{
     os::fd::{BorrowedFd, OwnedFd},
 };
 
-/// Checks that the table has room for `count` more descriptors at this moment: it makes so many
+/// Checks that the table has room for `count` more descriptors at this moment: it makes that many
 /// copies of `fd`, and closes them. Fails with `EMFILE` if there is no room.
 pub(crate) fn has_room(fd: BorrowedFd<'_>, count: usize) -> io::Result<()> {
     let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE)?;

@@ -100,7 +100,8 @@ impl Lent {
 }
 
 impl Loan<'_> {
-    /// Panics unless this is the process that the loan was made to. A forked copy of it is not.
+    /// Panics unless this is the process that the loan was made to. A forked copy of that process
+    /// is another process.
     #[track_caller]
     fn check(&self) {
         assert!(

@@ -20,7 +20,7 @@ pub(crate) enum For {
     Reading,
     /// Room to write, or an end.
     Writing,
-    /// That nobody holds the other end any more.
+    /// The hang-up: nobody holds the other end any more.
     End,
 }
 
