@@ -47,7 +47,7 @@ pub(crate) fn forget() {
     Errno::clear();
 }
 
-/// Makes the handler tell an abort, unless the program has a handler of its own for SIGABRT.
+/// Installs the handler, unless the program has a handler of its own for SIGABRT.
 pub(crate) fn watch() -> io::Result<()> {
     // SAFETY: `struct sigaction` is a plain C struct, for which all zeros are a valid value.
     let mut before: libc::sigaction = unsafe { std::mem::zeroed() };

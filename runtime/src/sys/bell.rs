@@ -36,7 +36,7 @@ impl Bell {
         Ok(Self(unsafe { EventFd::from_owned_fd(fd) }))
     }
 
-    /// Wakes all waiters: those of now, and later ones until the bell is cleared.
+    /// Wakes all waiters, now and until the bell is cleared.
     pub(crate) fn ring(&self) -> io::Result<()> {
         loop {
             match self.0.write(1) {

@@ -4,9 +4,9 @@
 //! The C library knows nothing of such a child. So this file does two things that its `fork` would
 //! do:
 //!
-//! - The C library keeps the thread id in the block of the main thread. Without the new id there,
-//!   `pthread_kill`, robust mutexes and joining that thread go wrong.
-//! - The kernel forgets the list of robust mutexes, so the child registers it again.
+//! - The kernel writes the new thread id into the block of the main thread, where the C library
+//!   keeps it. Without it, `pthread_kill`, robust mutexes and joining that thread go wrong.
+//! - The child registers the list of robust mutexes again, which the kernel forgets at a fork.
 //!
 //! Both are at the same address as in the process that was copied. What `pthread_atfork` has
 //! registered is not called.

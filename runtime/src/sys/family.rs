@@ -94,12 +94,12 @@ impl Family {
                     Err(error) if error.raw_os_error() == Some(libc::ESRCH) => continue,
                     Err(error) => return Err(error),
                 };
-                // The order matters. While a process lives, no other process has its id. So each id
-                // is used while its process surely lives:
-                // 1. The pidfd is opened first. Then the parent of the id is read. If the process
-                //    of the pidfd lives after that, the parent is its own.
-                // 2. The parent must live after that, too. If it does, its id was not that of
-                //    another process.
+                // The order matters. While a process lives, no other process has its id. So these
+                // steps come in this order:
+                // 1. The pidfd is opened before the parent of the id is read. If the process of the
+                //    pidfd still lives after that, the parent that was read is its own.
+                // 2. The parent must also live after that. If it does, the parent id that was read
+                //    is its own, and not that of another process.
                 let Some(stat) = Stat::of(*id).ok().filter(|stat| stat.parent == parent) else {
                     continue;
                 };

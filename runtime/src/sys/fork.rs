@@ -27,8 +27,8 @@ pub(crate) fn fork() -> io::Result<Option<Copied>> {
         return Ok(None);
     }
     flush();
-    // SAFETY: this is the only thread. No other thread can hold a lock or be in the middle of a
-    // change, which the copy would find like that for ever.
+    // SAFETY: this is the only thread. So no other thread holds a lock or is in the middle of a
+    // change, which would stay like that in the copy for ever.
     match Errno::result(unsafe { libc::fork() })? {
         0 => Ok(Some(Copied::Child)),
         id => Ok(Some(Copied::Parent(id.cast_unsigned()))),

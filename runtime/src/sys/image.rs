@@ -201,8 +201,8 @@ fn headers() -> Option<&'static [Header]> {
 }
 
 /// Returns the difference between the addresses in memory and those in the file. The table of
-/// program headers has a known address in the file. The difference of its two addresses is that of
-/// all others.
+/// program headers has a known address in the file. The difference between its two addresses is the
+/// same for all others.
 fn base(headers: &[Header]) -> Option<usize> {
     const SIZE: usize = size_of::<libc::Elf64_Ehdr>();
     let table = headers.as_ptr().addr();

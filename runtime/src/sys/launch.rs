@@ -6,7 +6,7 @@
 //! some thread has opened without `CLOEXEC`. Here the C library closes these descriptors, after the
 //! copy and before the exec. So none slips through, and the new program need not guess which
 //! descriptors it inherited and which its own libraries have opened. (A C library without
-//! `posix_spawn_file_actions_addclosefrom_np` closes only those that were open before the copy.)
+//! `posix_spawn_file_actions_addclosefrom_np` closes only those that were open before the call.)
 
 use super::{stdio, weak::symbol};
 use nix::{

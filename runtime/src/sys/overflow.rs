@@ -158,7 +158,8 @@ extern "C" fn on_fault(
     // SAFETY: the kernel calls the handler with a valid `info`, which lives until the handler
     // returns.
     let info = unsafe { &*info };
-    // SAFETY: for these signals `info` has an address.
+    // SAFETY: for a fault, `info` has an address. If the signal was sent, the same bytes are
+    // initialised too.
     let address = unsafe { info.si_addr() } as usize;
     if (GUARD_START.load(Ordering::Relaxed)..GUARD_END.load(Ordering::Relaxed)).contains(&address) {
         // SAFETY: the pointer is null, or that of a message that is never freed.

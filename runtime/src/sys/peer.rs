@@ -50,7 +50,7 @@ const UNKNOWN: u32 = 0;
 /// The inode number of the pidfd, on Linux 6.9 and later.
 const INODE: u32 = 1;
 /// The time of the start, on a kernel without time namespaces. On other kernels, the number of the
-/// time namespace in which the time was read stands here. It is much higher than this constant.
+/// time namespace in which the time was read is used instead of this constant. It is much higher.
 /// Times of two namespaces cannot be compared.
 const START: u32 = 2;
 
@@ -158,8 +158,8 @@ fn remember(page: &own::Own, peer: Peer) {
     let _ = page.peer[0].compare_exchange(0, place, Ordering::Release, Ordering::Relaxed);
 }
 
-/// Returns a number that no other process with the same id has had or will have, and before it the
-/// sort of that number.
+/// Returns a number that no other process with the same id has had or will have. The sort of that
+/// number comes first.
 fn identify(pidfd: BorrowedFd<'_>) -> (u32, u64) {
     const PIDFS: FsType = FsType(0x5049_4446);
     if fstatfs(pidfd).is_ok_and(|system| system.filesystem_type() == PIDFS) {

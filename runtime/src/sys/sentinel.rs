@@ -258,7 +258,7 @@ impl Sentinel {
         }
     }
 
-    /// Reaps the process. Its descriptor has told that it has ended.
+    /// Reaps the process, after its descriptor has told of its end.
     pub(crate) fn reap(&self) -> io::Result<Reaped> {
         let now = match self.kind {
             Kind::Pidfd => WaitPidFlag::WNOHANG,

@@ -86,7 +86,7 @@ pub(crate) fn change_ignored(before: Mask, ignored: Mask) -> io::Result<()> {
     Ok(())
 }
 
-/// The mask without the signals that ask a process to end: SIGTERM and SIGINT.
+/// Returns the mask without the signals that ask a process to end: SIGTERM and SIGINT.
 pub(crate) fn without_requests_to_end(mask: Mask) -> Mask {
     mask & !(1 << (libc::SIGTERM - 1) | 1 << (libc::SIGINT - 1))
 }

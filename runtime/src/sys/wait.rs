@@ -27,7 +27,7 @@ pub(crate) enum For {
 /// Waits until one of the descriptors is ready or the deadline has passed. Without a deadline,
 /// blocks for ever.
 ///
-/// Returns for each descriptor whether it is ready. None is ready after the deadline.
+/// Returns for each descriptor whether it is ready: false for all after the deadline.
 pub(crate) fn until_ready(
     fds: &[(BorrowedFd<'_>, For)],
     deadline: Option<Instant>,
