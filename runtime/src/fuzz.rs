@@ -1,6 +1,7 @@
-//! What takes in bytes that another process has made, fed with any bytes: by cargo-fuzz, and by a bounded random run among the tests.
+//! Feeds any bytes to the code that reads what another process has made. cargo-fuzz does this, and
+//! a bounded random run among the tests.
 //!
-//! None of it may panic, hang, or take memory for what did not come.
+//! That code must not panic, hang, or take memory for bytes that did not arrive.
 
 #![allow(
     unreachable_pub,
@@ -29,7 +30,7 @@ use std::{
     time::Duration,
 };
 
-/// Something of every sort that is read differently.
+/// One variant for each kind of value that is read differently.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 enum Value {
     Unit,
@@ -76,9 +77,9 @@ fn null() -> Option<OwnedFd> {
     Some(File::open("/dev/null").ok()?.into())
 }
 
-/// Takes values out of a message, some of which name descriptors and what is beside it.
+/// Takes values out of a message. Some of them name descriptors, and what lies beside the message.
 fn take(mut message: Incoming) {
-    // What cannot be decoded is an error, and what can is dropped.
+    // Bytes that cannot be decoded are an error, and values are dropped: both are fine.
     let _ = message.take::<Value>();
     let _ = message.take::<Vec<Fd<OwnedFd>>>();
     let _ = message.take::<BTreeMap<Vec<u8>, (String, Option<Fd<File>>)>>();
@@ -99,7 +100,7 @@ pub fn frames(data: &[u8]) {
     }
 }
 
-/// Receives from a pipe in every way, in pieces.
+/// Receives from a pipe in every way, while the bytes arrive in pieces.
 pub fn messages(data: &[u8]) {
     let Ok((ours, theirs)) = pipe::<(), Value>() else {
         return;
@@ -113,7 +114,7 @@ pub fn messages(data: &[u8]) {
     drop((theirs, fds));
     let mut buffer = [0; 100];
     loop {
-        // Nothing is on its way any more.
+        // Everything has arrived, and the other end is closed.
         assert!(
             ours.poll(Some(Duration::ZERO))
                 .is_ok_and(|is_ready| is_ready)
@@ -133,7 +134,7 @@ pub fn messages(data: &[u8]) {
     }
 }
 
-/// Reads values from a message, beside which are some descriptors and the numbers of each width.
+/// Reads values from a message that has some descriptors and numbers of each width beside it.
 pub fn values(data: &[u8]) {
     let mut bytes = (data.len() as u64).to_le_bytes().to_vec();
     bytes.extend_from_slice(data);
@@ -144,7 +145,8 @@ pub fn values(data: &[u8]) {
     take(Incoming::new(data.to_vec(), Vec::new()));
 }
 
-/// Reads what a child has sent after the summary in the first bytes, up to an odd place, and has left in memory from there on.
+/// Reads a value that a child has spilled. The first bytes are the summary. The child has sent what
+/// follows up to an odd place, and has left the rest in memory.
 pub fn spilled(data: &[u8]) {
     let Some((summary, content)) = data.split_at_checked(16) else {
         return;
@@ -179,7 +181,7 @@ mod tests {
     };
     use std::collections::BTreeMap;
 
-    /// One of each, with `length` numbers in what can be large.
+    /// One value of each variant. Those that can be large have `length` elements.
     fn one_of_each(length: usize) -> Value {
         let text = "t".repeat(length);
         Value::Many(vec![
@@ -240,7 +242,8 @@ mod tests {
             usize::try_from(self.next() % end.max(1) as u64).unwrap()
         }
 
-        /// Changes some bytes, by bits, by values that are of a meaning in the format, or by another length.
+        /// Changes some bytes: by flipping bits, by values that have a meaning in the format, or by
+        /// changing the length.
         fn spoil(&mut self, bytes: &mut Vec<u8>) {
             for _ in 0..=self.below(4) {
                 let at = self.below(bytes.len());
@@ -262,10 +265,10 @@ mod tests {
         }
     }
 
-    /// How many inputs each entry is fed.
+    /// How many changed or random inputs each entry is fed with.
     const RUNS: usize = 4000;
 
-    /// Feeds an entry with what is nearly right, and with what is not at all.
+    /// Feeds an entry with nearly correct bytes, and with random bytes.
     fn feed(sound: &[Vec<u8>], entry: impl Fn(&[u8])) {
         let mut random = Random(0x9e37_79b9_7f4a_7c15);
         for sound in sound {
@@ -295,7 +298,7 @@ mod tests {
     fn any_bytes_are_a_message_or_an_error() {
         let sound = [0, 3, 40].map(|length| encoded(&one_of_each(length)));
         feed(&sound, values);
-        // Without the length before it, and with places beside the message.
+        // Messages without the length before them, and messages with numbers beside them.
         let large = encoded(&one_of_each(70_000));
         feed(
             &[sound[1][8..].to_vec(), large[8..].to_vec(), large],

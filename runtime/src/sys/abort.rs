@@ -1,9 +1,13 @@
-//! An abort because no memory was to be had, told apart from any other abort.
+//! Tells an abort for lack of memory from any other abort.
 //!
-//! Rust ends a process whose allocation fails by SIGABRT, which says nothing of the reason. A handler of that signal finds it: the
-//! C library's `malloc` has left `ENOMEM` as the error number of the thread, or, where printing a backtrace has changed that, the
-//! stack has the call of [`handle_alloc_error`](std::alloc::handle_alloc_error). The handler says so on the line to the parent and
-//! lets the signal end the process.
+//! If an allocation fails, Rust ends the process by SIGABRT, which says nothing of the reason. A
+//! handler of that signal finds the reason in one of two places:
+//!
+//! - `malloc` of the C library has left `ENOMEM` as the error number of the thread.
+//! - If printing a backtrace has changed that number, the stack has the call of
+//!   [`handle_alloc_error`](std::alloc::handle_alloc_error).
+//!
+//! The handler tells the parent on the line, and lets the signal end the process.
 
 use nix::{
     errno::Errno,
@@ -17,12 +21,13 @@ use std::{
 };
 
 static SOCKET: AtomicI32 = AtomicI32::new(-1);
-/// The process that is to tell. A copy of it, made by a bare `fork`, is another one.
+/// The id of the process that tells its parent. A copy of it, made by a bare `fork`, has another
+/// id.
 static TELLER: AtomicI32 = AtomicI32::new(0);
 static MESSAGE: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
 static LENGTH: AtomicUsize = AtomicUsize::new(0);
 
-/// Says what is sent, and where, when this process aborts after the system has refused it memory.
+/// Sets what is sent, and where, when this process aborts after the system has refused it memory.
 pub(crate) fn tell(socket: BorrowedFd<'static>, message: &'static [u8]) {
     LENGTH.store(message.len(), Ordering::Relaxed);
     MESSAGE.store(message.as_ptr().cast_mut(), Ordering::Relaxed);
@@ -31,28 +36,30 @@ pub(crate) fn tell(socket: BorrowedFd<'static>, message: &'static [u8]) {
     SOCKET.store(socket.as_raw_fd(), Ordering::Release);
 }
 
-/// Has nothing sent from now on: something else is being sent, and the message would be taken for a part of it.
+/// Makes the handler send nothing from now on. Something else is being sent, and the message would
+/// be taken for a part of it.
 pub(crate) fn hush() {
     SOCKET.store(-1, Ordering::Relaxed);
 }
 
-/// Forgets an error number that this thread may have from an earlier call.
+/// Clears an error number that this thread may have from an earlier call.
 pub(crate) fn forget() {
     Errno::clear();
 }
 
-/// Has an abort told, unless the program has a handler of its own for it.
+/// Installs the handler, unless the program has a handler of its own for SIGABRT.
 pub(crate) fn watch() -> io::Result<()> {
     // SAFETY: `struct sigaction` is a plain C struct, for which all zeros are a valid value.
     let mut before: libc::sigaction = unsafe { std::mem::zeroed() };
-    // SAFETY: without a new action the call changes nothing, and `before` is a valid place to write to.
+    // SAFETY: without a new action the call changes nothing, and `before` is a valid place to write
+    // to.
     Errno::result(unsafe { libc::sigaction(libc::SIGABRT, std::ptr::null(), &raw mut before) })?;
     if before.sa_sigaction != libc::SIG_DFL {
         return Ok(());
     }
     let action = SigAction::new(
         SigHandler::SigAction(on_abort),
-        // On the stack of what has aborted, which it looks at.
+        // Not on another stack: the handler looks at the stack of the code that has aborted.
         SaFlags::SA_SIGINFO,
         SigSet::empty(),
     );
@@ -61,16 +68,17 @@ pub(crate) fn watch() -> io::Result<()> {
     Ok(())
 }
 
-/// Calls async-signal-safe functions only.
+/// Tells the parent of an abort for lack of memory. Calls async-signal-safe functions only.
 extern "C" fn on_abort(
     signal: libc::c_int,
     info: *mut libc::siginfo_t,
     _context: *mut libc::c_void,
 ) {
     let refused = Errno::last() == Errno::ENOMEM || is_in_allocation_error();
-    // SAFETY: the kernel calls with a valid `info`, which lives until the handler returns.
+    // SAFETY: the kernel calls the handler with a valid `info`, which lives until the handler
+    // returns.
     let info = unsafe { &*info };
-    // SAFETY: a signal that a process has sent has an id of that process.
+    // SAFETY: a signal that a process has sent has the id of that process.
     let sender = unsafe { info.si_pid() };
     // SAFETY: the call takes nothing.
     let this = unsafe { libc::getpid() };
@@ -81,7 +89,8 @@ extern "C" fn on_abort(
     let is_own = sender == this && this == TELLER.load(Ordering::Relaxed);
     if refused && info.si_code == libc::SI_TKILL && is_own && socket >= 0 {
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-        // SAFETY: the message is a static one of this length. A socket that was closed is answered by an error.
+        // SAFETY: the message is a static one and has this length. If the socket was closed, the
+        // call fails.
         unsafe {
             libc::send(
                 socket,
@@ -93,19 +102,21 @@ extern "C" fn on_abort(
     }
     // SAFETY: the default action is no handler that could do anything wrong.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
-    // It is blocked in here, and ends the process on return.
+    // The signal is blocked in this handler, and ends the process when the handler returns.
     // SAFETY: the call takes an integer, and is async-signal-safe.
     unsafe { libc::raise(signal) };
 }
 
-/// Whether the stack of this thread has a return address in the function that Rust calls when an allocation has failed.
+/// Whether the stack of this thread has a return address in the function that Rust calls when an
+/// allocation has failed.
 ///
-/// That function never returns, so nothing of it is left on the stack of a thread that has not called it.
+/// That function never returns, so a thread that has not called it has no such address on its
+/// stack.
 #[inline(never)]
 fn is_in_allocation_error() -> bool {
-    /// The function consists of one call.
+    /// The most bytes that the function has: it consists of one call.
     const LENGTH: usize = 64;
-    /// Up to where it is looked for: the frame of the signal is the largest on the way.
+    /// How many bytes of the stack are searched. The frame of the signal is the largest on the way.
     const DEPTH: usize = 32 << 10;
     let function = handle_alloc_error as fn(Layout) -> ! as usize;
     let mut words = [0_usize; 128];
@@ -121,8 +132,8 @@ fn is_in_allocation_error() -> bool {
             iov_base: std::ptr::without_provenance_mut(here + size_of_val(&words) + offset),
             iov_len: size_of_val(&words),
         };
-        // SAFETY: the first buffer is a valid place to write to. What the second names is read by the kernel, which stops where
-        // nothing is mapped.
+        // SAFETY: the first buffer is a valid place to write to. The kernel reads what the second
+        // names, and stops where nothing is mapped.
         let read = unsafe { libc::process_vm_readv(this, &raw const to, 1, &raw const from, 1, 0) };
         let Ok(read) = usize::try_from(read) else {
             return false;

@@ -1,5 +1,5 @@
-//! A bell that stays rung: an [eventfd(2)](https://man7.org/linux/man-pages/man2/eventfd.2.html), to be waited for together with
-//! other descriptors.
+//! A bell that stays rung: an [eventfd(2)](https://man7.org/linux/man-pages/man2/eventfd.2.html).
+//! It can be waited for together with other descriptors.
 
 use super::wait;
 use nix::{
@@ -12,35 +12,35 @@ use std::{
     time::Instant,
 };
 
-/// Readable from when it is rung until it is cleared, whoever does it in whichever process.
+/// Readable from when it is rung until it is cleared. Any process that shares it can do both.
 #[derive(Debug)]
 pub(crate) struct Bell(EventFd);
 
 impl Bell {
-    /// Makes one that is not rung.
+    /// Creates a bell that is not rung.
     pub(crate) fn create() -> io::Result<Self> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         Ok(Self(EventFd::from_flags(flags)?))
     }
 
-    /// Shares one that another process has made.
+    /// Shares a bell that another process created.
     pub(crate) fn open(fd: OwnedFd) -> io::Result<Self> {
-        // What the kernel has no name for says in its link what it is. (The process's own directory is empty once its main thread has
-        // ended.)
+        // The link of a file without a name says what the file is. (`/proc/self` is empty once the
+        // main thread has ended, so this uses `thread-self`.)
         let link = fs::read_link(format!("/proc/thread-self/fd/{}", fd.as_raw_fd()))?;
         if link.as_os_str() != "anon_inode:[eventfd]" {
             let what = "the descriptor is no eventfd";
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
-        // SAFETY: the descriptor is an eventfd, as was just seen, and owned.
+        // SAFETY: the descriptor is an eventfd, as was just checked, and it is owned.
         Ok(Self(unsafe { EventFd::from_owned_fd(fd) }))
     }
 
-    /// Wakes whoever waits for it, and whoever will.
+    /// Wakes all waiters, now and until the bell is cleared.
     pub(crate) fn ring(&self) -> io::Result<()> {
         loop {
             match self.0.write(1) {
-                // It has been rung as often as it can be, and nobody has cleared it: it is readable all the same.
+                // The counter is full: nobody has cleared the bell. It is readable all the same.
                 Ok(_) | Err(Errno::EAGAIN) => return Ok(()),
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno.into()),
@@ -48,7 +48,7 @@ impl Bell {
         }
     }
 
-    /// Makes it silent, however often it was rung; returns whether it was.
+    /// Silences the bell, however often it was rung. Returns whether it was rung.
     pub(crate) fn clear(&self) -> io::Result<bool> {
         loop {
             match self.0.read() {
@@ -60,7 +60,7 @@ impl Bell {
         }
     }
 
-    /// Waits until it is rung, and leaves it so; returns whether it is.
+    /// Waits until the bell is rung, and leaves it rung. Returns false after the deadline.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> io::Result<bool> {
         wait::readable(self.as_fd(), deadline)
     }

@@ -1,8 +1,8 @@
 //! Which came first: a moment, or the end of a process.
 //!
-//! A process that the kernel killed at a moment looks like one that somebody killed before, if nobody was looking. An
-//! [epoll(7)](https://man7.org/linux/man-pages/man7/epoll.7.html) instance looks all the time: it lists what became ready in the
-//! order in which it did.
+//! Afterwards, a process that the kernel killed at the moment looks like one that somebody killed
+//! before it. An [epoll(7)](https://man7.org/linux/man-pages/man7/epoll.7.html) instance looks all
+//! the time: it lists what became ready in the order in which it became ready.
 
 use nix::sys::{
     epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
@@ -30,7 +30,7 @@ impl Deadline {
     /// Watches for the moment from now on.
     pub(crate) fn new(moment: Instant) -> io::Result<Self> {
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC)?;
-        // A timer of zero is a timer that is off.
+        // A timer that is set to zero is off.
         let left = moment.saturating_duration_since(Instant::now());
         let left = TimeSpec::from_duration(left.max(Duration::from_nanos(1)));
         timer.set(Expiration::OneShot(left), TimerSetTimeFlags::empty())?;
@@ -39,14 +39,15 @@ impl Deadline {
         Ok(Self { events, timer })
     }
 
-    /// Watches for the end of a process too, which `end` is readable after. Where both are over by now, the moment counts as the first.
+    /// Also watches for the end of a process: `end` becomes readable then. If both have happened by
+    /// now, the moment counts as the first.
     pub(crate) fn watch(&self, end: BorrowedFd<'_>) -> io::Result<()> {
         Ok(self
             .events
             .add(end, EpollEvent::new(EpollFlags::EPOLLIN, END))?)
     }
 
-    /// Whether the moment has come, and the process had not ended by then.
+    /// Whether the moment has come, and the process had not ended before it.
     pub(crate) fn came_first(&self) -> io::Result<bool> {
         let mut ready = [EpollEvent::empty(); 2];
         let count = self.events.wait(&mut ready, EpollTimeout::ZERO)?;

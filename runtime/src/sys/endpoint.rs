@@ -1,4 +1,4 @@
-//! Sockets that listen at an address and that connect to one, as far as std does not have them.
+//! Sockets that listen at an address, and sockets that connect to one, as far as std lacks them.
 
 use nix::{
     errno::Errno,
@@ -20,10 +20,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Sets how many connections may wait to be accepted, of a socket that listens already.
+/// Sets how many connections may wait to be accepted, for a socket that already listens.
 pub(crate) fn set_backlog(socket: BorrowedFd<'_>, backlog: u32) -> io::Result<()> {
     let backlog = i32::try_from(backlog).map(Backlog::new);
-    // The kernel cuts what is too much to the same number.
+    // The kernel reduces a number that is too large to the same maximum.
     Ok(listen(
         &socket,
         backlog
@@ -37,7 +37,8 @@ pub(crate) fn is_stream(fd: BorrowedFd<'_>) -> bool {
     getsockopt(&fd, sockopt::SockType) == Ok(SockType::Stream)
 }
 
-/// Connects to a Unix socket. A listener that has no room for another connection is waited for until the deadline.
+/// Connects to a Unix socket. If the listener has no room for another connection, blocks until
+/// there is room. Fails with `TimedOut` after the deadline.
 pub(crate) fn connect_unix(
     address: &SocketAddr,
     deadline: Option<Instant>,
@@ -49,7 +50,7 @@ pub(crate) fn connect_unix(
     };
     let socket = unix_socket()?;
     loop {
-        // There is no event to poll for, but the call itself waits as long as a send may.
+        // There is no event to poll for, but the call itself blocks as long as a send may.
         let left = match deadline.map(|deadline| deadline.checked_duration_since(Instant::now())) {
             Some(Some(left)) => left.max(Duration::from_micros(1)),
             Some(None) => return Err(io::ErrorKind::TimedOut.into()),
@@ -75,14 +76,16 @@ fn unix_socket() -> io::Result<OwnedFd> {
     )?)
 }
 
-/// What the kernel takes; nothing is no limit there, and so is more than it can count.
+/// Returns the duration in the form that the kernel takes. Zero means no limit there, and so does a
+/// duration that is longer than the kernel can count.
 fn time_value(duration: Duration) -> TimeVal {
     let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     TimeVal::new(seconds, duration.subsec_micros().into())
 }
 
-/// Receives some bytes into `buffer`, none being the end. Descriptors beside them are refused: the kernel closes them.
-/// Never waits: nothing there is `EAGAIN`.
+/// Receives some bytes into `buffer`. Returns how many; zero is the end. Never blocks: fails with
+/// `EAGAIN` if nothing is there. Descriptors that arrive with them are not accepted: the kernel
+/// closes them.
 pub(crate) fn try_receive_bytes(from: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match recv(from.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {

@@ -1,4 +1,4 @@
-//! The environment of this process, changed or given up while nobody can be reading it.
+//! The environment of this process: read, replaced or wiped while no other thread can read it.
 
 use std::{
     env,
@@ -13,23 +13,23 @@ unsafe extern "C" {
     static mut environ: *const *const c_char;
 }
 
-/// The first string of the environment that the exec brought, once [`take_before_main`] has found
-/// it.
+/// The first string of the environment that the exec brought. It is set once [`take_before_main`]
+/// has found it.
 static FIRST: AtomicPtr<c_char> = AtomicPtr::new(ptr::null_mut());
 
-/// The environment set last, which keeps those before it: C code may hold pointers into any of
-/// them, and a checker of leaks must find them.
+/// The environment that was set last. It keeps the earlier ones: C code may hold pointers into any
+/// of them, and a leak checker must find them.
 static SET: AtomicPtr<Set> = AtomicPtr::new(ptr::null_mut());
 
-/// An environment that was set. It is never freed, and its fields are never read: C reads, and may
-/// change, what they point to.
+/// An environment that was set. It is never freed, and its fields are never read: C code reads, and
+/// may change, what they point to.
 struct Set {
     _block: *const c_char,
     _entries: *const *const c_char,
     _before: *mut Set,
 }
 
-/// Returns the value of a variable; `None` if it is not set.
+/// Returns the value of a variable, or `None` if it is not set.
 ///
 /// Only for the time before `main`, when no other thread of this process exists.
 pub(crate) fn get_before_main(name: &CStr) -> Option<Vec<u8>> {
@@ -39,12 +39,12 @@ pub(crate) fn get_before_main(name: &CStr) -> Option<Vec<u8>> {
     if value.is_null() {
         return None;
     }
-    // SAFETY: the environment is made of strings that end with a NUL.
+    // SAFETY: the environment consists of strings that end with a NUL.
     Some(unsafe { CStr::from_ptr(value) }.to_bytes().to_vec())
 }
 
-/// Removes a variable that stood first in the environment when this process was started, and wipes
-/// it: nothing shows it any more.
+/// Removes a variable that came first in the environment when this process was started, and wipes
+/// it. Nothing shows the variable any more.
 ///
 /// Only for the time before `main`, when no other thread of this process exists.
 pub(crate) fn take_before_main(name: &CStr) {
@@ -58,7 +58,8 @@ pub(crate) fn take_before_main(name: &CStr) {
             found = Some(entry);
         }
     }
-    // SAFETY: constructors run one after the other in the only thread there is, so nobody reads the environment meanwhile.
+    // SAFETY: constructors run one after another in the only thread, so nobody reads the
+    // environment meanwhile.
     unsafe { env::remove_var(OsStr::from_bytes(name.to_bytes())) };
     if let Some(entry) = found {
         // SAFETY: the entry ends with a NUL and is in this process's own memory, see
@@ -67,9 +68,9 @@ pub(crate) fn take_before_main(name: &CStr) {
     }
 }
 
-/// Gives up the environment that the exec brought: this process has none afterwards, and neither
-/// its memory nor `/proc/PID/environ` shows what it was. What the dynamic loader reads again when
-/// it loads a library stays in memory.
+/// Gives up the environment that the exec brought. Afterwards this process has none, and neither
+/// its memory nor `/proc/PID/environ` shows the old one. Only what the dynamic loader reads again
+/// when it loads a library stays in memory.
 ///
 /// Only for a process that runs no code but ours and has one thread.
 pub(crate) fn give_up() {
@@ -81,23 +82,24 @@ pub(crate) fn give_up() {
             unsafe { wipe_unless_kept(entry) };
         }
     }
-    // What a constructor has removed or replaced is still in the area.
+    // Variables that a constructor has removed or replaced are still in the area.
     let (mut place, end) = (FIRST.load(Ordering::Relaxed), end_of_area());
     while !place.is_null() && place.cast_const() < end {
         // SAFETY: from the first entry to the end of the area the kernel has put strings that end
         // with a NUL, one after another.
         let length = unsafe { CStr::from_ptr(place) }.count_bytes();
-        // SAFETY: as above; it is the memory of this process alone, and not read-only.
+        // SAFETY: as above. It is the memory of this process alone, and not read-only.
         unsafe { wipe_unless_kept(place) };
         place = place.wrapping_add(length + 1);
     }
     // SAFETY: nobody reads the environment meanwhile. An array of one null pointer is an empty
-    // environment, which the C library only reads: it copies what it did not make before it adds to
-    // it.
+    // environment. The C library only reads it: before it adds a variable, it copies an array that
+    // it did not make.
     unsafe { environ = NONE.as_ptr().cast_const().cast() };
 }
 
-/// Gives this process another environment: entries such as `NAME=value`, each with a NUL behind it.
+/// Replaces the environment of this process. The block has entries such as `NAME=value`, each with
+/// a NUL behind it.
 ///
 /// Only for the time before the function of a child, when no other thread of this process exists.
 pub(crate) fn replace_before_main(block: Vec<u8>) {
@@ -108,13 +110,12 @@ pub(crate) fn replace_before_main(block: Vec<u8>) {
         _before: SET.load(Ordering::Relaxed),
     };
     SET.store(Box::into_raw(Box::new(set)), Ordering::Relaxed);
-    // SAFETY: nobody else reads the environment meanwhile. The array ends with a null pointer,
-    // every entry with a NUL, and none of them is ever freed.
+    // SAFETY: nobody else reads the environment meanwhile. The array ends with a null pointer, and
+    // every entry ends with a NUL. None of them is ever freed.
     unsafe { environ = entries };
 }
 
-/// Leaks entries that have a NUL behind each, and returns them with the array of pointers that C
-/// wants.
+/// Leaks entries that have a NUL behind each. Returns them, and the array of pointers that C wants.
 fn split(block: Vec<u8>) -> (*const c_char, *const *const c_char) {
     let block: &'static mut [u8] = block.leak();
     let start: *mut c_char = block.as_mut_ptr().cast();
@@ -130,7 +131,7 @@ fn split(block: Vec<u8>) -> (*const c_char, *const *const c_char) {
     (start, entries.leak().as_mut_ptr())
 }
 
-/// The pointers in the array of the environment.
+/// Returns the pointers in the array of the environment.
 fn entries() -> Vec<*mut c_char> {
     let mut found = Vec::new();
     // SAFETY: there is one thread, so nobody changes the variable meanwhile.
@@ -147,33 +148,33 @@ fn entries() -> Vec<*mut c_char> {
     found
 }
 
-/// Whether an address is in what the exec has put on the stack of the main thread, rather than
-/// somewhere else where a library has put a variable of its own. That memory can be written to, and
-/// lives as long as the process.
+/// Whether an address is in the area that the exec has put on the stack of the main thread. A
+/// variable that a library has set is somewhere else. The area can be written to, and lives as long
+/// as the process.
 fn came_by_exec(entry: *const c_char) -> bool {
     let frame = 0_u8;
     let frame: *const u8 = hint::black_box(&raw const frame);
     frame < entry.cast() && entry < end_of_area()
 }
 
-/// Where the environment ends: the kernel puts the name of the executable behind it
+/// Returns the end of the environment. The kernel puts the name of the executable there
 /// ([getauxval(3)](https://man7.org/linux/man-pages/man3/getauxval.3.html)).
 fn end_of_area() -> *const c_char {
     // SAFETY: the call takes an integer and reads what the kernel gave this process.
     (unsafe { libc::getauxval(libc::AT_EXECFN) }) as *const c_char
 }
 
-/// Wipes a variable, unless it is one of the dynamic loader's, which keeps pointers to them.
+/// Wipes a variable, unless it is one of the dynamic loader's: the loader keeps pointers to those.
 ///
 /// # Safety
 ///
 /// The entry ends with a NUL, and its memory may be written to.
 unsafe fn wipe_unless_kept(entry: *mut c_char) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that the entry ends with a NUL.
     let bytes = unsafe { CStr::from_ptr(entry) }.to_bytes();
     let is_loaders = bytes.starts_with(b"LD_") || bytes.starts_with(b"GLIBC_TUNABLES=");
     if bytes.contains(&b'=') && !is_loaders {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises both.
         unsafe { wipe(entry) };
     }
 }
@@ -184,8 +185,9 @@ unsafe fn wipe_unless_kept(entry: *mut c_char) {
 ///
 /// The string ends with a NUL, and its memory may be written to.
 unsafe fn wipe(string: *mut c_char) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that the string ends with a NUL.
     let length = unsafe { CStr::from_ptr(string) }.count_bytes();
-    // SAFETY: the caller's promise; the string is as long as that.
+    // SAFETY: the caller promises that the memory may be written to, and the string has this
+    // length.
     unsafe { ptr::write_bytes(string, 0, length) };
 }

@@ -2,18 +2,20 @@
 
 use std::io;
 
-/// Has `act` called when the process ends by return, `exit` or panic of `main`.
+/// Registers `act` to be called when `main` returns or panics, or when `exit` is called.
 ///
-/// Not when it ends by `_exit`, `abort`, a signal or `exec`. A process made by a bare `fork` inherits the call.
+/// It is not called when the process ends by `_exit`, `abort`, a signal or `exec`. A process made
+/// by a bare `fork` inherits the registration.
 pub(crate) fn at_exit(act: extern "C" fn()) -> io::Result<()> {
-    // SAFETY: `act` is a function that lives as long as the program, and the call takes nothing else.
+    // SAFETY: `act` is a function, which lives as long as the program, and the call takes nothing
+    // else.
     match unsafe { libc::atexit(act) } {
         0 => Ok(()),
         _ => Err(io::ErrorKind::OutOfMemory.into()),
     }
 }
 
-/// Ends the process at once: nothing registered is called, nothing buffered is written.
+/// Ends the process at once: no registered function is called, and no buffer is written.
 pub(crate) fn now(status: i32) -> ! {
     // SAFETY: the call takes an integer and never returns.
     unsafe { libc::_exit(status) }

@@ -1,5 +1,6 @@
-//! The descendants of a process, as [proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html) shows them, and the process
-//! that takes over orphans.
+//! The descendants of a process, as
+//! [proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html) shows them, and the
+//! process that takes over orphans.
 
 use super::{sentinel, stat::Stat};
 use nix::sys::prctl;
@@ -10,7 +11,8 @@ use std::{
     process,
 };
 
-/// Has this process become the parent of those of its descendants whose own parent ends, so that they are found below it.
+/// Makes this process the parent of each of its descendants whose own parent ends, so that they are
+/// found below it.
 pub(crate) fn keep_orphans() -> io::Result<()> {
     Ok(prctl::set_child_subreaper(true)?)
 }
@@ -20,7 +22,7 @@ pub(crate) fn is_stopped(id: u32) -> bool {
     Stat::of(id).is_ok_and(|stat| matches!(stat.state, b'T' | b't'))
 }
 
-/// Fails where `/proc` does not show the processes by the ids that they have for this process.
+/// Fails unless `/proc` shows processes by the ids that they have for this process.
 pub(crate) fn check_proc() -> io::Result<()> {
     let foreign = || {
         io::Error::new(
@@ -28,7 +30,7 @@ pub(crate) fn check_proc() -> io::Result<()> {
             "/proc is not that of the pid namespace of this process",
         )
     };
-    // There is no such entry where the mounted namespace does not contain this process.
+    // The entry is missing if the mounted namespace does not contain this process.
     let status = fs::read("/proc/thread-self/status").map_err(|_| foreign())?;
     let field = |name: &str| {
         let mut lines = status.split(|byte| *byte == b'\n');
@@ -37,7 +39,7 @@ pub(crate) fn check_proc() -> io::Result<()> {
     };
     let id = process::id().to_string();
     let is_own_id = field("Tgid:").is_some_and(|field| field.trim() == id);
-    // One id for each namespace from the mounted one down to that of the process.
+    // There is one id for each namespace, from the mounted one down to that of the process.
     let is_own_namespace = field("NSpid:").is_some_and(|ids| ids.split_whitespace().count() == 1);
     if is_own_id && is_own_namespace {
         Ok(())
@@ -46,7 +48,8 @@ pub(crate) fn check_proc() -> io::Result<()> {
     }
 }
 
-/// Descendants of a process. Each is held by a pidfd, so that none is taken for another one that got its id later.
+/// Descendants of a process. Each is held by a pidfd, so that it is not mistaken for another
+/// process that gets its id later.
 #[derive(Debug, Default)]
 pub(crate) struct Family(BTreeMap<u32, Member>);
 
@@ -66,7 +69,8 @@ impl Family {
         self.0.values().map(|member| member.pidfd.as_fd())
     }
 
-    /// Adds the descendants of a process that live and are not in it yet, and returns their ids. Those that have ended are removed.
+    /// Adds the living descendants of a process that are not members yet, and returns their ids.
+    /// Members that have ended are removed.
     ///
     /// `root_lives` tells whether the process still has its id.
     pub(crate) fn grow(
@@ -90,12 +94,17 @@ impl Family {
                     Err(error) if error.raw_os_error() == Some(libc::ESRCH) => continue,
                     Err(error) => return Err(error),
                 };
-                // The order matters. While a process lives, its id is not another's: neither its own, of which the parent is read
-                // when the pidfd is there, nor that of the parent, which has to live after that.
+                // The order matters. While a process lives, no other process has its id. So these
+                // steps come in this order:
+                // 1. The pidfd is opened before the parent of the id is read. If the process of the
+                //    pidfd still lives after that, the parent that was read is its own.
+                // 2. The parent must also live after that. If it does, the parent id that was read
+                //    is its own, and not that of another process.
                 let Some(stat) = Stat::of(*id).ok().filter(|stat| stat.parent == parent) else {
                     continue;
                 };
-                // The state does not tell whether it lives: where the main thread has ended before others, it is that of a zombie.
+                // The state does not tell whether the process lives. If the main thread has ended
+                // before other threads, the state is that of a zombie.
                 if sentinel::has_ended(pidfd.as_fd()) {
                     continue;
                 }
@@ -118,33 +127,34 @@ impl Family {
         Ok(new)
     }
 
-    /// Sends a signal to one of them, if it is still there to get it.
+    /// Sends a signal to one member, if it is still there to get it.
     pub(crate) fn signal(&self, id: u32, number: i32) -> io::Result<()> {
         let member = self.0.get(&id);
         member.map_or(Ok(()), |member| sentinel::signal(&member.pidfd, number))
     }
 
-    /// Sends a signal to all of them, also when one may not be signalled; the error is that of the first such one.
+    /// Sends a signal to all members, even if one may not be signalled. Returns the first error.
     pub(crate) fn signal_all(&self, number: i32) -> io::Result<()> {
         let members = self.0.values();
         let sent = members.map(|member| sentinel::signal(&member.pidfd, number));
         sent.fold(Ok(()), Result::and)
     }
 
-    /// Lets those go on that were not stopped before they were found.
+    /// Resumes the members that were not stopped before they were found.
     pub(crate) fn resume(&self) {
         for member in self.0.values().filter(|member| !member.was_stopped) {
-            // One that may not be signalled was not stopped either.
+            // A member that may not be signalled was not stopped either.
             let _ = sentinel::signal(&member.pidfd, libc::SIGCONT);
         }
     }
 }
 
-/// Whether a process that is stopped, and so reaps nobody, has a child that lives.
+/// Whether a process that is stopped, and so reaps no child, has a living child.
 ///
-/// One look at all processes proves nothing of those that are born and orphaned meanwhile. But of any living descendants there is one
-/// that is a child of the process itself, and stays in its list when it has ended. So if all in the list have ended, and the list is
-/// the same after that, there was none. Where the kernel has no such list nothing is said to live.
+/// One look at all processes proves nothing of those that are born and orphaned meanwhile. But if
+/// there are living descendants, one of them is a child of the process itself, and it stays in its
+/// list after it has ended. So if all children in the list have ended, and the list is the same
+/// after that, there was no living descendant. If the kernel has no such list, the answer is no.
 pub(crate) fn has_living_child(id: u32) -> bool {
     let mut listed = listed_children(id);
     loop {
@@ -159,7 +169,8 @@ pub(crate) fn has_living_child(id: u32) -> bool {
     }
 }
 
-/// Whether there is a process of this id that has not ended: all of its threads.
+/// Whether there is a process of this id that has not ended. It has ended when all of its threads
+/// have.
 fn lives(id: u32) -> bool {
     match sentinel::open_pidfd(id) {
         Ok(pidfd) => !sentinel::has_ended(pidfd.as_fd()),
@@ -167,7 +178,7 @@ fn lives(id: u32) -> bool {
     }
 }
 
-/// The children of a process, those included that have ended and not been reaped
+/// Returns the children of a process, including those that have ended and have not been reaped
 /// ([proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_task.5.html)).
 fn listed_children(id: u32) -> Vec<u32> {
     let mut children = Vec::new();
@@ -191,7 +202,7 @@ fn children_by_parent() -> io::Result<BTreeMap<u32, Vec<u32>>> {
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
         let id = name.to_str().and_then(|name| name.parse().ok());
-        // One that has ended meanwhile is of no interest.
+        // A process that has ended meanwhile does not matter.
         if let Some((id, stat)) = id.and_then(|id| Some((id, Stat::of(id).ok()?))) {
             children.entry(stat.parent).or_default().push(id);
         }

@@ -14,48 +14,48 @@ use std::{
 /// Which side of a fork this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Copied {
-    /// The process that was copied, with the id of the copy.
+    /// The process that was copied. It has the id of the copy.
     Parent(u32),
     Child,
 }
 
-/// Copies this process, if it has exactly one thread; none if it has more.
+/// Copies this process if it has exactly one thread. Returns `None` if it has more.
 ///
-/// What C has buffered is written first, so that the copy does not write it again.
+/// The output buffers of C are written first, so that the copy does not write them again.
 pub(crate) fn fork() -> io::Result<Option<Copied>> {
     if threads()? != 1 {
         return Ok(None);
     }
     flush();
-    // SAFETY: with one thread there is no other that could hold a lock or be in the middle of something, which the copy would
-    // find so for ever.
+    // SAFETY: this is the only thread. So no other thread holds a lock or is in the middle of a
+    // change, which would stay like that in the copy for ever.
     match Errno::result(unsafe { libc::fork() })? {
         0 => Ok(Some(Copied::Child)),
         id => Ok(Some(Copied::Parent(id.cast_unsigned()))),
     }
 }
 
-/// Writes what C has buffered.
+/// Writes the output buffers of C.
 pub(crate) fn flush() {
-    // SAFETY: null stands for every stream there is.
+    // SAFETY: a null pointer stands for every open stream.
     unsafe { libc::fflush(std::ptr::null_mut()) };
 }
 
-/// Above the directory of this thread is that of all. (The main thread may have ended, and
-/// `/proc/self` is empty then.)
+/// The directory of all threads is above that of this thread. (`/proc/self` is empty once the main
+/// thread has ended.)
 const THREADS: &str = "/proc/thread-self/..";
 
-/// How many threads this process has.
+/// Returns how many threads this process has.
 fn threads() -> io::Result<u64> {
     Ok(count(&fs::metadata(THREADS)?))
 }
 
-/// Each thread has a directory in this one, which has two links of its own.
+/// Each thread has a directory in this one, and this one has two links of its own.
 fn count(directory: &fs::Metadata) -> u64 {
     directory.nlink().saturating_sub(2)
 }
 
-/// The threads of this process, to be counted again and again.
+/// The threads of this process, for repeated counting.
 #[derive(Debug)]
 pub(crate) struct Threads(File);
 
@@ -65,7 +65,7 @@ impl Threads {
         Ok(Self(open(THREADS, flags, Mode::empty())?.into()))
     }
 
-    /// How many there are; none where that is not to be found out.
+    /// Returns how many threads there are, or `None` if that cannot be found out.
     pub(crate) fn count(&self) -> Option<u64> {
         Some(count(&self.0.metadata().ok()?))
     }

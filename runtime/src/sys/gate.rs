@@ -1,7 +1,9 @@
-//! A bell that everybody who listens hears, each time: an eventfd that is never read, behind an
-//! [epoll(7)](https://man7.org/linux/man-pages/man7/epoll.7.html) of each listener's own, which tells every write once (`EPOLLET`).
+//! A bell that every listener hears, each time it is rung: an eventfd that is never read. Each
+//! listener has its own [epoll(7)](https://man7.org/linux/man-pages/man7/epoll.7.html), which
+//! reports every write once (`EPOLLET`).
 //!
-//! With a [`Bell`], one listener that clears it could keep another, which was slower, from ever knowing.
+//! With a [`Bell`], a listener that clears it could keep a slower one from ever noticing that it
+//! was rung.
 
 use super::bell::Bell;
 use nix::{
@@ -13,44 +15,45 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-/// Wakes all who listen.
+/// Wakes all listeners.
 #[derive(Debug)]
 pub(crate) struct Gate(Bell);
 
-/// Readable when the gate was opened since this was last cleared.
+/// Readable if the gate was opened since this listener was last cleared.
 #[derive(Debug)]
 pub(crate) struct Listener(Epoll);
 
 impl Gate {
-    /// Makes one.
+    /// Creates a gate.
     pub(crate) fn create() -> io::Result<Self> {
         Bell::create().map(Self)
     }
 
-    /// Shares one that another process has made.
+    /// Shares a gate that another process created.
     pub(crate) fn open(fd: OwnedFd) -> io::Result<Self> {
         Bell::open(fd).map(Self)
     }
 
-    /// Wakes all who listen at the moment.
+    /// Wakes all that listen at this moment.
     pub(crate) fn open_for_all(&self) -> io::Result<()> {
         self.0.ring()
     }
 
-    /// Listens from now on.
+    /// Returns a listener, which listens from now on.
     pub(crate) fn listen(&self) -> io::Result<Listener> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
         epoll.add(&self.0, EpollEvent::new(flags, 0))?;
         let listener = Listener(epoll);
-        // What was before it listened is told once too.
+        // epoll also reports once what happened before it began to listen.
         listener.clear()?;
         Ok(listener)
     }
 }
 
 impl Listener {
-    /// Forgets what it has heard. What is to be looked at is looked at after that, and not before.
+    /// Forgets what the listener has heard. The caller must look at the state after this call, not
+    /// before: an opening in between would be lost.
     pub(crate) fn clear(&self) -> io::Result<()> {
         loop {
             let mut events = [EpollEvent::empty()];

@@ -1,8 +1,11 @@
 //! The main executable in memory: where its code is, and which build it is.
 //!
-//! Read from what the kernel told the process about it ([getauxval(3)](https://man7.org/linux/man-pages/man3/getauxval.3.html)): the
-//! program headers ([elf(5)](https://man7.org/linux/man-pages/man5/elf.5.html)). No file is read and no loader asked, so it is right for
-//! static and dynamic executables alike, and before `main`.
+//! Both are read from the program headers
+//! ([elf(5)](https://man7.org/linux/man-pages/man5/elf.5.html)). The kernel told the process where
+//! these are ([getauxval(3)](https://man7.org/linux/man-pages/man3/getauxval.3.html)). The loader
+//! is not asked. So the answer is right for static and dynamic executables alike, and before
+//! `main`. The file is used for two things only: to name a build that has no build-id, and to check
+//! that it still is the program in memory.
 
 use serde::{Deserialize, Serialize};
 use std::{
@@ -19,22 +22,23 @@ type Header = libc::Elf64_Phdr;
 
 /// The main executable.
 struct Image {
-    /// What was added to the addresses in the file.
+    /// The difference between the addresses in memory and those in the file.
     base: usize,
     code: Vec<Range<usize>>,
     build: Build,
 }
 
-/// Which build of which program: two processes of one build have every function at the same offset.
+/// Which build of which program. Two processes of one build have every function at the same offset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Build {
     /// The linker's build-id.
     Id(#[serde(with = "serde_bytes")] Vec<u8>),
-    /// Where there is none: the file itself.
+    /// The file itself, if there is no build-id.
     File { device: u64, inode: u64 },
 }
 
-/// Where a function of type `F` is in the main executable, so that another process of the same build finds it.
+/// The place of a function of type `F` in the main executable. Another process of the same build
+/// finds the function by it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(bound = "")]
 #[expect(
@@ -49,12 +53,13 @@ pub(crate) struct Place<F> {
 }
 
 impl<F: Copy> Place<F> {
-    /// Returns the place of a function; none if it is not part of the main executable, or that is not the file that would be
-    /// run anew.
+    /// Returns the place of a function. Returns `None` if the function is not in the main
+    /// executable, or if another run would not start the program in memory.
     pub(crate) fn of(function: F) -> io::Result<Option<Self>> {
         const { assert!(size_of::<F>() == size_of::<usize>(), "a function pointer") };
         let image = Image::main()?;
-        // SAFETY: `F` is as large as an address, checked above, and every function pointer is one.
+        // SAFETY: `F` is as large as an address, as checked above, and every function pointer is an
+        // address.
         let address: usize = unsafe { std::mem::transmute_copy(&function) };
         if !image.has_code_at(address) || !is_executable_in_memory() {
             return Ok(None);
@@ -66,15 +71,17 @@ impl<F: Copy> Place<F> {
         }))
     }
 
-    /// Returns the function at this place; none if the place is one of another build, or not in its code.
+    /// Returns the function at this place. Returns `None` if the place is of another build, or not
+    /// in the code.
     pub(crate) fn resolve(&self) -> io::Result<Option<F>> {
         let image = Image::main()?;
         let address = image.base.wrapping_add(self.offset);
         if self.build != image.build || !image.has_code_at(address) {
             return Ok(None);
         }
-        // SAFETY: the place was made of an `F` by a process of this very build, where that function has the same offset.
-        // Nobody else can have made it: the caller takes places from its parent alone, whom the kernel vouches for.
+        // SAFETY: the place was made of an `F` by a process of this very build, where that function
+        // has the same offset. Nobody else can have made it: the caller takes places only from its
+        // parent, and the kernel vouches for the parent.
         Ok(Some(unsafe { std::mem::transmute_copy(&address) }))
     }
 }
@@ -124,11 +131,12 @@ impl Image {
 
 /// Returns the path by which the running executable can be run again.
 ///
-/// This is a link that is right even when the file was deleted or replaced
-/// ([proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_exe.5.html)), and when the main thread
-/// has ended. A program that runs others by itself, as valgrind does, answers for `/proc/self/exe`
-/// when that is read, but not when it is run: there it has to be the path that is read from it.
-/// Such a program does not answer for the link of the thread, which tells.
+/// It is a link that is right even if the file was deleted or replaced
+/// ([proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_exe.5.html)), and if the main thread
+/// has ended. There is one exception: a program that runs others by itself, as valgrind does. It
+/// answers for `/proc/self/exe` when the link is read, but not when it is run. In that case this
+/// returns the path that was read from the link. Such a program does not answer for the link of the
+/// thread, so the two links differ.
 pub(crate) fn executable() -> &'static Path {
     const LINK: &str = "/proc/thread-self/exe";
     static PATH: OnceLock<PathBuf> = OnceLock::new();
@@ -145,11 +153,11 @@ pub(crate) fn contains(function: fn()) -> io::Result<bool> {
     Ok(Image::main()?.has_code_at(function as usize))
 }
 
-/// Returns whether the file that would be run anew is the program in memory: a dynamic loader that is run by name loads another
-/// one than itself.
+/// Returns whether another run would start the program in memory. A dynamic loader that is run by
+/// name loads another program than itself.
 fn is_executable_in_memory() -> bool {
     static IS: OnceLock<bool> = OnceLock::new();
-    // A file that may be run but not read cannot be compared.
+    // A file that may be run but not read cannot be compared. It counts as the same.
     *IS.get_or_init(|| {
         headers_in_file()
             .is_none_or(|in_file| headers().is_some_and(|headers| in_file == bytes_of(headers)))
@@ -161,7 +169,7 @@ fn headers_in_file() -> Option<Vec<u8>> {
     let file = File::open(executable()).ok()?;
     let mut start = [0; size_of::<libc::Elf64_Ehdr>()];
     file.read_exact_at(&mut start, 0).ok()?;
-    // Of the ELF header: where the program headers are, and how many.
+    // The fields of the ELF header that tell where the program headers are, and how many.
     let offset = u64::from_ne_bytes(start[32..40].try_into().ok()?);
     let count = u16::from_ne_bytes(start[56..58].try_into().ok()?);
     let mut table = vec![0; usize::from(count) * size_of::<Header>()];
@@ -170,7 +178,8 @@ fn headers_in_file() -> Option<Vec<u8>> {
 }
 
 fn bytes_of(headers: &[Header]) -> &[u8] {
-    // SAFETY: a program header is a C struct of integers without padding, and the slice is as long as the headers are.
+    // SAFETY: a program header is a C struct of integers without padding, and the slice has the
+    // size of the headers.
     unsafe { std::slice::from_raw_parts(headers.as_ptr().cast(), size_of_val(headers)) }
 }
 
@@ -186,12 +195,14 @@ fn headers() -> Option<&'static [Header]> {
     if table.is_null() {
         return None;
     }
-    // SAFETY: the kernel says that so many headers are mapped there, read-only, for as long as the program runs.
+    // SAFETY: the kernel says that this many headers are mapped there, read-only, for as long as
+    // the program runs.
     Some(unsafe { std::slice::from_raw_parts(table, address(count)) })
 }
 
-/// What was added to the addresses in the file: the table of program headers is itself at a known
-/// place in it, and what was added to that was added to everything.
+/// Returns the difference between the addresses in memory and those in the file. The table of
+/// program headers has a known address in the file. The difference between its two addresses is the
+/// same for all others.
 fn base(headers: &[Header]) -> Option<usize> {
     const SIZE: usize = size_of::<libc::Elf64_Ehdr>();
     let table = headers.as_ptr().addr();
@@ -199,8 +210,8 @@ fn base(headers: &[Header]) -> Option<usize> {
     if let Some(own) = own {
         return Some(table.wrapping_sub(address(own.p_vaddr)));
     }
-    // Some static executables do not say where the table is. It stands behind the header of the
-    // file, then.
+    // Some static executables do not say where the table is. Then it follows the header of the
+    // file.
     let first = headers
         .iter()
         .find(|header| header.p_type == libc::PT_LOAD && header.p_offset == 0)?;
@@ -212,12 +223,13 @@ fn base(headers: &[Header]) -> Option<usize> {
 
 fn mapped(range: Range<usize>) -> &'static [u8] {
     // SAFETY: the range is that of a segment of the main executable, or in the page of its program
-    // headers, which the loader has mapped readable for as long as the program runs, and neither
+    // headers. The loader has mapped both readable for as long as the program runs, and neither
     // notes nor headers are ever written to.
     unsafe { std::slice::from_raw_parts(range.start as *const u8, range.len()) }
 }
 
-/// Finds the build-id in a segment of notes: name size, content size and type, then name and content, each padded to four.
+/// Finds the build-id in a segment of notes. A note has the size of its name, the size of its
+/// content and its type, then the name and the content, each padded to four bytes.
 fn build_id(mut notes: &[u8]) -> Option<&[u8]> {
     const NT_GNU_BUILD_ID: u32 = 3;
     while let Some((head, rest)) = notes.split_first_chunk::<12>() {
@@ -253,7 +265,7 @@ mod tests {
     #[test]
     fn function_of_a_library_has_no_place() {
         let library = libc::atoi as unsafe extern "C" fn(_) -> _;
-        // A static build has the library in the executable.
+        // In a static build the library is part of the executable.
         if cfg!(not(target_feature = "crt-static")) {
             assert!(Place::of(library).unwrap().is_none());
         }

@@ -1,11 +1,12 @@
 //! Running an executable in a new process:
-//! [posix_spawn(3)](https://man7.org/linux/man-pages/man3/posix_spawn.3.html), whose cost does not
+//! [posix_spawn(3)](https://man7.org/linux/man-pages/man3/posix_spawn.3.html). Its cost does not
 //! grow with the memory of this process.
 //!
 //! std's `Command` does the same, but cannot keep the new process from inheriting a descriptor that
-//! some thread has opened without `CLOEXEC`. Here it is the C library that closes them, after the
-//! copy and before the exec, so that none slips through and the new program need not guess which
-//! descriptors it inherited and which its own libraries have opened.
+//! some thread has opened without `CLOEXEC`. Here the C library closes these descriptors, after the
+//! copy and before the exec. So none slips through, and the new program need not guess which
+//! descriptors it inherited and which its own libraries have opened. (A C library without
+//! `posix_spawn_file_actions_addclosefrom_np` closes only those that were open before the call.)
 
 use super::{stdio, weak::symbol};
 use nix::{
@@ -24,15 +25,15 @@ type Actions = libc::posix_spawn_file_actions_t;
 type CloseFrom = unsafe extern "C" fn(*mut Actions, c_int) -> c_int;
 
 /// Runs `program` with exactly these arguments, variables and standard streams, and with no other
-/// descriptor of this process; no signal is blocked, and SIGPIPE not ignored. Returns the id of the
-/// new process, which is a child of this one.
+/// descriptor of this process. In the new process no signal is blocked, and SIGPIPE is not ignored.
+/// Returns the id of the new process, which is a child of this one.
 pub(crate) fn launch(
     program: &CStr,
     arguments: &[CString],
     environment: &[CString],
     streams: [BorrowedFd<'_>; 3],
 ) -> io::Result<u32> {
-    // None may have the number that another is to have.
+    // No stream may have the number that another stream is to get.
     let raise = |fd| stdio::duplicate_above_standard(fd);
     let [input, output, error] = streams;
     let streams = [raise(input)?, raise(output)?, raise(error)?];
@@ -44,8 +45,8 @@ pub(crate) fn launch(
     let attributes = Attributes::new()?;
     let (arguments, environment) = (pointers(arguments), pointers(environment));
     let mut id = 0;
-    // SAFETY: every string ends with a NUL and both arrays with a null pointer; actions and
-    // attributes have been initialised; all of them live until the call returns.
+    // SAFETY: every string ends with a NUL, and both arrays end with a null pointer. Actions and
+    // attributes have been initialised. All of them live until the call returns.
     check(unsafe {
         libc::posix_spawn(
             &raw mut id,
@@ -59,7 +60,7 @@ pub(crate) fn launch(
     Ok(id.cast_unsigned())
 }
 
-/// What the C library's calls of this family return: zero or an errno.
+/// Checks the result of a C library function of this family: zero or an errno.
 fn check(result: c_int) -> io::Result<()> {
     match result {
         0 => Ok(()),
@@ -80,7 +81,7 @@ impl FileActions {
         let mut actions = MaybeUninit::uninit();
         // SAFETY: the place is valid to write to.
         check(unsafe { libc::posix_spawn_file_actions_init(actions.as_mut_ptr()) })?;
-        // SAFETY: the call has succeeded and so initialised it.
+        // SAFETY: the call has succeeded, and so has initialised the place.
         Ok(Self(unsafe { actions.assume_init() }))
     }
 
@@ -98,9 +99,9 @@ impl FileActions {
             // SAFETY: the actions have been initialised.
             return check(unsafe { close_from(&raw mut self.0, first) });
         }
-        // Here a descriptor that is opened meanwhile slips through.
+        // With this C library, a descriptor that another thread opens meanwhile slips through.
         for number in inheritable()? {
-            // SAFETY: as above. A number that is closed by then is no error.
+            // SAFETY: as above. It is no error if the number is closed by then.
             check(unsafe { libc::posix_spawn_file_actions_addclose(&raw mut self.0, number) })?;
         }
         Ok(())
@@ -114,7 +115,7 @@ impl Drop for FileActions {
     }
 }
 
-/// The descriptors of this process above the standard ones that an exec would leave open.
+/// Returns the descriptors above the standard ones that an exec would leave open.
 fn inheritable() -> io::Result<Vec<RawFd>> {
     let mut numbers = Vec::new();
     for entry in fs::read_dir("/proc/thread-self/fd")? {
@@ -122,8 +123,8 @@ fn inheritable() -> io::Result<Vec<RawFd>> {
         let Some(number) = name.to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
-        // SAFETY: the borrow is used once, to ask for flags, and a number that is closed by now is
-        // answered by an error.
+        // SAFETY: the borrow is used once, to ask for flags. The kernel answers with an error if
+        // the number is closed by now.
         let fd = unsafe { BorrowedFd::borrow_raw(number) };
         let flags = fcntl(fd.as_fd(), FcntlArg::F_GETFD);
         let is_inherited = |flags| !FdFlag::from_bits_retain(flags).contains(FdFlag::FD_CLOEXEC);
@@ -134,7 +135,7 @@ fn inheritable() -> io::Result<Vec<RawFd>> {
     Ok(numbers)
 }
 
-/// What else is to be different in the new process.
+/// The other settings of the new process.
 struct Attributes(libc::posix_spawnattr_t);
 
 impl Attributes {
@@ -142,7 +143,7 @@ impl Attributes {
         let mut attributes = MaybeUninit::uninit();
         // SAFETY: the place is valid to write to.
         check(unsafe { libc::posix_spawnattr_init(attributes.as_mut_ptr()) })?;
-        // SAFETY: the call has succeeded and so initialised it.
+        // SAFETY: the call has succeeded, and so has initialised the place.
         let mut attributes = Self(unsafe { attributes.assume_init() });
         // SAFETY: `sigset_t` is a plain C struct, for which all zeros are a valid value, the empty
         // set.

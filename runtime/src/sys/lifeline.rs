@@ -1,7 +1,8 @@
-//! Death by descriptor: the kernel kills a process when the other end of a pipe is closed.
+//! Death by descriptor: the kernel kills a process when the last writer of a pipe is gone.
 //!
-//! [fcntl(2)](https://man7.org/linux/man-pages/man2/fcntl.2.html): a descriptor with `O_ASYNC` sends the signal of `F_SETSIG` to
-//! the process of `F_SETOWN` when it becomes readable, and the end of a pipe is readable when its last writer is gone.
+//! [fcntl(2)](https://man7.org/linux/man-pages/man2/fcntl.2.html): when a descriptor with `O_ASYNC`
+//! becomes readable, the kernel sends the signal of `F_SETSIG` to the process of `F_SETOWN`. The
+//! read end of a pipe becomes readable when its last writer is gone.
 
 use nix::{
     errno::Errno,
@@ -14,11 +15,13 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
 
-/// Has the kernel kill this process, whatever it blocks, when the last writer of `pipe` is gone.
+/// Makes the kernel kill this process when the last writer of `pipe` is gone, whatever signals the
+/// process blocks.
 ///
-/// That it is gone already has to be asked afterwards: the kernel tells changes only.
+/// The kernel reports only changes. So the caller must check afterwards whether the last writer was
+/// gone before.
 pub(crate) fn arm(pipe: BorrowedFd<'_>) -> io::Result<()> {
-    // SAFETY: F_SETOWN takes an integer and touches no memory of ours.
+    // SAFETY: `F_SETOWN` takes an integer and touches no memory of ours.
     Errno::result(unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETOWN, getpid().as_raw()) })?;
     // SAFETY: as above.
     Errno::result(unsafe { libc::fcntl(pipe.as_raw_fd(), F_SETSIG, libc::SIGKILL) })?;
@@ -27,8 +30,9 @@ pub(crate) fn arm(pipe: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Ties this process, a copy of one that is [armed](arm), to the same pipe for as long as it holds what this returns. Who is killed is
-/// a matter of the open file, which copies share: so this opens the pipe anew.
+/// Ties this process, which is a copy of an [armed](arm) one, to the same pipe. The tie lasts until
+/// the returned descriptor is closed. Which process is killed is a property of the open file, and
+/// copies share it. So this function opens the pipe again.
 pub(crate) fn tie_copy(pipe: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let path = format!("/proc/thread-self/fd/{}", pipe.as_raw_fd());
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
@@ -37,5 +41,6 @@ pub(crate) fn tie_copy(pipe: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     Ok(own)
 }
 
-/// `fcntl.h`; the same on every Linux architecture, and missing from the libc crate for some.
+/// The value in `fcntl.h`. It is the same on every Linux architecture, but the libc crate lacks it
+/// for some.
 const F_SETSIG: libc::c_int = 10;

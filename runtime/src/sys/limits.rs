@@ -1,4 +1,4 @@
-//! What a process may use, and what a process is called.
+//! The resources that a process may use, and the name of a process.
 
 use nix::{
     errno::Errno,
@@ -15,7 +15,8 @@ use std::{ffi::CString, io, time::Duration};
 /// A soft and a hard limit.
 pub(crate) type Limit = (u64, u64);
 
-/// How many limits there are (`RLIM_NLIMITS`), the same on every architecture this crate supports.
+/// How many limits there are (`RLIM_NLIMITS`). It is the same on every architecture that this crate
+/// supports.
 pub(crate) const COUNT: u8 = 16;
 
 /// Returns one limit of this process, by its number.
@@ -24,7 +25,8 @@ pub(crate) fn get(number: u8) -> io::Result<Limit> {
         rlim_cur: 0,
         rlim_max: 0,
     };
-    // SAFETY: the result is a valid place to write to, and a number that is none is answered by an error.
+    // SAFETY: the result is a valid place to write to. A number that is no limit makes the call
+    // fail.
     Errno::result(unsafe { libc::getrlimit(number.into(), &raw mut limit) })?;
     Ok((limit.rlim_cur, limit.rlim_max))
 }
@@ -35,7 +37,7 @@ pub(crate) fn set(number: u8, (soft, hard): Limit) -> io::Result<()> {
         rlim_cur: soft,
         rlim_max: hard,
     };
-    // SAFETY: the limit is valid to read, and a number that is none is answered by an error.
+    // SAFETY: the limit is valid to read. A number that is no limit makes the call fail.
     Errno::result(unsafe { libc::setrlimit(number.into(), &raw const limit) })?;
     Ok(())
 }
@@ -45,7 +47,7 @@ pub(crate) fn nice() -> io::Result<i32> {
     Errno::clear();
     // SAFETY: the call takes two integers; a `who` of zero is this thread.
     match unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) } {
-        // That may be the value or an error.
+        // -1 may be the value or an error.
         -1 if Errno::last_raw() != 0 => Err(Errno::last().into()),
         nice => Ok(nice),
     }
@@ -70,9 +72,11 @@ pub(crate) fn affinity() -> io::Result<Cpus> {
 
 /// Whether there is only one CPU that this thread may run on.
 pub(crate) fn has_one_cpu() -> bool {
-    // SAFETY: `cpu_set_t` is a plain C struct, for which all zeros are a valid value, the empty set.
+    // SAFETY: `cpu_set_t` is a plain C struct, for which all zeros are a valid value, the empty
+    // set.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    // SAFETY: the set is a valid place to write to, and as large as said; a pid of zero is this thread.
+    // SAFETY: the set is a valid place to write to, and has the size that is passed; a pid of zero
+    // is this thread.
     let got = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) };
     // SAFETY: the set has been filled in.
     got == 0 && unsafe { libc::CPU_COUNT(&set) } == 1
@@ -88,13 +92,15 @@ pub(crate) fn set_memory(bytes: u64) -> io::Result<()> {
     lower(Resource::RLIMIT_AS, bytes, bytes)
 }
 
-/// Limits the CPU time: SIGXCPU when it is used up, SIGKILL a second later (`RLIMIT_CPU`, which counts whole seconds).
+/// Limits the CPU time (`RLIMIT_CPU`, which counts whole seconds). The kernel sends SIGXCPU when it
+/// is used up, and SIGKILL a second later.
 pub(crate) fn set_cpu_time(time: Duration) -> io::Result<()> {
     let seconds = whole_seconds(time).as_secs();
     lower(Resource::RLIMIT_CPU, seconds, seconds.saturating_add(1))
 }
 
-/// The limit on CPU time that a duration comes to: it counts whole seconds, and zero would be none.
+/// Returns the limit on CPU time for a duration, rounded up to whole seconds. It is at least one
+/// second: zero would leave no time.
 pub(crate) fn whole_seconds(time: Duration) -> Duration {
     let seconds = time
         .as_secs()
@@ -107,20 +113,21 @@ pub(crate) fn set_open_files(count: u64) -> io::Result<()> {
     lower(Resource::RLIMIT_NOFILE, count, count)
 }
 
-/// Sets both limits, but never above the hard limit that is there, which only a privileged process could raise.
+/// Sets both limits, but never above the present hard limit, which only a privileged process could
+/// raise.
 fn lower(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
     let (_, ceiling) = getrlimit(resource)?;
     Ok(setrlimit(resource, soft.min(ceiling), hard.min(ceiling))?)
 }
 
-/// Sets the nice value of this process.
+/// Sets the nice value of this thread, and so of the threads that it starts later.
 pub(crate) fn set_nice(nice: i32) -> io::Result<()> {
-    // SAFETY: the call takes three integers; a `who` of zero is this process.
+    // SAFETY: the call takes three integers; a `who` of zero is this thread.
     Errno::result(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) })?;
     Ok(())
 }
 
-/// Has this process run on these CPUs only.
+/// Makes this thread, and the threads that it starts later, run on these CPUs only.
 pub(crate) fn set_affinity(cpus: &[usize]) -> io::Result<()> {
     let mut set = CpuSet::new();
     for cpu in cpus {
@@ -129,14 +136,14 @@ pub(crate) fn set_affinity(cpus: &[usize]) -> io::Result<()> {
     Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }
 
-/// Gives this thread, and with it the process, the name that `ps` and `top` show. The kernel keeps
-/// 15 bytes of it; it is not cut within a character.
+/// Sets the name of this thread, and with it that of the process, which `ps` and `top` show. The
+/// kernel keeps 15 bytes of it. No character is cut.
 pub(crate) fn set_name(name: &str) -> io::Result<()> {
     prctl::set_name(&CString::new(shortened(name))?)?;
     Ok(())
 }
 
-/// As many whole characters of a name as the kernel keeps.
+/// Returns as many whole characters of a name as the kernel keeps. NUL characters are left out.
 fn shortened(name: &str) -> String {
     let mut short = String::new();
     for character in name.chars().filter(|character| *character != '\0') {

@@ -1,8 +1,10 @@
-//! Memory that several processes have mapped: [mmap(2)](https://man7.org/linux/man-pages/man2/mmap.2.html) of a file without a name
-//! and of a length that is fixed for good.
+//! Memory that several processes have mapped:
+//! [mmap(2)](https://man7.org/linux/man-pages/man2/mmap.2.html) of a file that has no name and a
+//! fixed length.
 //!
-//! Whatever the others do, no access to it is a fault: they cannot shorten the file, and what they unmap is theirs alone. What they
-//! write can come at any time, so that safe code gets at it by atomics only, or by copies made through atomics.
+//! No access to it can fault, whatever the other processes do: they cannot shorten the file, and
+//! they can unmap only their own mappings. They can write to it at any time. So safe code reaches
+//! the memory only through atomics, or through copies that are made with atomics.
 
 use super::{
     memfd,
@@ -20,35 +22,38 @@ use std::{
 };
 use zerocopy::Immutable;
 
-/// Memory shared with other processes, and the descriptor by which they share it.
+/// Memory that is shared with other processes, and the descriptor through which they share it.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     start: NonNull<u8>,
     length: usize,
     /// Whether nobody can write to it, this process included.
     frozen: bool,
-    /// How many things of the system's point into it, and have to be able to.
+    /// How many pointers into the memory the C library and the kernel hold. It must stay mapped
+    /// while there are any.
     pins: AtomicUsize,
     file: File,
 }
 
-// SAFETY: the memory is the mapping's own until it is dropped, and is reached by atomics, or as the other files of `sys` answer for.
+// SAFETY: the mapping owns the memory until it is dropped. The memory is reached only through
+// atomics, or in the ways that the other files of `sys` justify.
 unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Makes `length` bytes of zeros. Pages take memory when they are first written.
+    /// Creates `length` bytes of zeros. A page takes memory when it is first written.
     pub(crate) fn create(length: usize) -> io::Result<Self> {
         Self::map(memfd::create_sealed(length as u64)?, length, WRITABLE)
     }
 
-    /// Shares what another process has made, if it is of at least this length, and cannot become shorter.
+    /// Maps memory that another process created. Fails if it has fewer than `least` bytes, or if
+    /// its length could change.
     pub(crate) fn open(fd: OwnedFd, least: usize) -> io::Result<Self> {
         Self::open_for(fd, least, WRITABLE)
     }
 
-    /// Shares, to be read, what nobody can write to any more.
+    /// Maps, for reading, memory that nobody can write to any more.
     pub(crate) fn open_frozen(fd: OwnedFd, least: usize) -> io::Result<Self> {
         if !memfd::is_frozen(&fd)? {
             let what = "the memory is not frozen: it could be written to";
@@ -68,10 +73,10 @@ impl Mapping {
     }
 
     fn map(file: File, length: usize, protection: ProtFlags) -> io::Result<Self> {
-        // There is no mapping of nothing, and no access to it.
+        // mmap(2) refuses an empty mapping, and no byte of one is ever accessed.
         let mut start = NonNull::<u128>::dangling().cast();
         if let Some(length) = NonZero::new(length) {
-            // SAFETY: the kernel chooses an address where nothing is.
+            // SAFETY: the kernel chooses an address where nothing is mapped.
             let mapped = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, &file, 0) };
             start = mapped?.cast();
         }
@@ -83,14 +88,15 @@ impl Mapping {
             file,
         };
         if length >= HUGE && protection == WRITABLE {
-            // It is advice: a kernel that has no large pages for this has small ones.
+            // This is advice: a kernel that has no large pages for this memory uses small ones.
             // SAFETY: the range is that of the mapping just made.
             let _ = unsafe { madvise(start.cast(), length, MmapAdvise::MADV_HUGEPAGE) };
         }
         Ok(mapping)
     }
 
-    /// Forbids everybody to write to it, for good. Fails with `EBUSY` while it is mapped elsewhere so that it could be written to.
+    /// Forbids all writing to the memory, for good, and maps it again for reading. Fails with
+    /// `EBUSY` while it is also mapped elsewhere for writing.
     pub(crate) fn freeze(self) -> io::Result<Self> {
         let (file, length) = (self.file.try_clone()?, self.length);
         drop(self);
@@ -98,16 +104,17 @@ impl Mapping {
         Self::map(file, length, ProtFlags::PROT_READ)
     }
 
-    /// How many bytes there are.
+    /// Returns the length in bytes.
     pub(crate) fn len(&self) -> usize {
         self.length
     }
 
-    /// The address of what lies `offset` bytes into it. Nothing may be done with it that is a data race with what others do.
+    /// Returns the address of `count` values that lie `offset` bytes into the memory. The caller
+    /// must not use it in a way that is a data race with other processes.
     ///
     /// # Panics
     ///
-    /// When `count` values do not fit there.
+    /// Panics if the values do not fit there, or if they would not be aligned.
     pub(crate) fn place<T>(&self, offset: usize, count: usize) -> NonNull<T> {
         let end = count
             .checked_mul(size_of::<T>())
@@ -120,99 +127,109 @@ impl Mapping {
         if size_of::<T>() * count == 0 {
             return NonNull::dangling();
         }
-        // SAFETY: the offset is within the mapping, as was just seen.
+        // SAFETY: the offset is within the mapping, as was just checked.
         unsafe { self.start.add(offset) }.cast()
     }
 
-    /// The atomics that lie `offset` bytes into it.
+    /// Returns the atomics that lie `offset` bytes into the memory.
     pub(crate) fn get<T: Atomic>(&self, offset: usize) -> &T {
-        // SAFETY: the place is aligned, in the mapping and as long as that; every pattern of bits is a value, and every change of it
-        // is one of atomics, for as long as the mapping is borrowed.
+        // SAFETY: `place` has checked that the value is aligned and lies in the mapping. Every bit
+        // pattern is a valid value. For as long as the mapping is borrowed, it stays mapped, and
+        // every change of the value is atomic.
         unsafe { self.place(offset, 1).as_ref() }
     }
 
-    /// As many atomics as that, from `offset` on.
+    /// Returns `count` atomics that lie side by side, from `offset` on.
     pub(crate) fn slice<T: Atomic>(&self, offset: usize, count: usize) -> &[T] {
         let place = self.place::<T>(offset, count);
         // SAFETY: as for `get`.
         unsafe { std::slice::from_raw_parts(place.as_ptr(), count) }
     }
 
-    /// What lies in memory that nobody can write to.
+    /// Returns `count` values from the start of memory that nobody can write to.
     ///
     /// # Panics
     ///
-    /// When it is not such memory.
+    /// Panics if the memory is not frozen, or if the values do not fit.
     pub(crate) fn frozen<T: Plain + Immutable + Sync>(&self, count: usize) -> &[T] {
         assert!(self.frozen, "it was frozen when it was mapped");
         let place = self.place::<T>(0, count);
-        // SAFETY: the place is aligned, in the mapping and as long as that; every pattern of bits is a value, and nobody can change it:
-        // the kernel has seen that no writable mapping was left, and makes no other.
+        // SAFETY: `place` has checked that the values are aligned and lie in the mapping. Every bit
+        // pattern is a valid value. Nobody can change them: the kernel has checked that no writable
+        // mapping was left, and makes no new one.
         unsafe { std::slice::from_raw_parts(place.as_ptr(), count) }
     }
 
-    /// Copies what lies there. If it is written to meanwhile, the copy has some of the old bytes and some of the new.
+    /// Copies values from the memory. If another process writes to them meanwhile, the copy has
+    /// some of the old bytes and some of the new.
     pub(crate) fn load<T: Plain>(&self, offset: usize, to: &mut [T]) {
         let (start, count) = (to.as_mut_ptr().cast(), to.len());
-        // SAFETY: it is the same memory, borrowed exclusively for as long, and `load_uninit` writes nothing but initialised values
-        // there.
+        // SAFETY: it is the same memory, borrowed exclusively for the same time, and `load_uninit`
+        // writes only initialised values to it.
         let to = unsafe { std::slice::from_raw_parts_mut(start, count) };
         self.load_uninit::<T>(offset, to);
     }
 
-    /// As [`load`](Self::load), into places that need not hold values. All of them do afterwards.
+    /// Does what [`load`](Self::load) does, with places that need not be initialised. All of them
+    /// are initialised afterwards.
     fn load_uninit<T: Plain>(&self, offset: usize, to: &mut [MaybeUninit<T>]) {
         let from = self.place::<T>(offset, to.len()).cast::<u8>();
-        // SAFETY: `place` has seen that as many bytes lie there. They stay while the mapping is borrowed, and other accesses to them
-        // are atomic, or those of a holder of a lock, who is alone.
+        // SAFETY: `place` has checked that this many bytes lie there, and they stay mapped while
+        // the mapping is borrowed. Other accesses to them are atomic, or made by the holder of a
+        // lock, who is alone. The destination has this many bytes too, and is borrowed exclusively.
         unsafe { copy_out(from.as_ptr(), to.as_mut_ptr().cast(), size_of_val(to)) };
     }
 
-    /// Writes values there. Who reads meanwhile gets some of the old bytes and some of the new.
+    /// Writes values to the memory. A process that reads them meanwhile gets some of the old bytes
+    /// and some of the new.
     ///
-    /// What is read through the reference cannot change meanwhile: there are no atomics in it.
+    /// The values contain no atomics (`Immutable`), so they cannot change while they are read
+    /// through the reference.
     ///
     /// # Panics
     ///
-    /// When nobody can write to it.
+    /// Panics if the memory is frozen, or if the values do not fit.
     pub(crate) fn store<T: Plain + Immutable>(&self, offset: usize, from: &[T]) {
         assert!(!self.frozen, "it is not frozen");
         let to = self.place::<T>(offset, from.len()).cast::<u8>();
-        // SAFETY: as many bytes are in the slice, initialised since `T` has no padding. For the other side see `load_uninit`.
+        // SAFETY: the slice has this many bytes. They are initialised, since `T` has no padding,
+        // and do not change meanwhile. For the destination see `load_uninit`.
         unsafe { copy_in(from.as_ptr().cast(), to.as_ptr(), size_of_val(from)) };
     }
 
-    /// Writes one value there, which may have atomics in it: nobody else refers to it.
+    /// Writes one value to the memory. It may contain atomics, since nothing else refers to it.
     ///
     /// # Panics
     ///
-    /// When nobody can write to it.
+    /// Panics if the memory is frozen, or if the value does not fit.
     #[allow(clippy::needless_pass_by_value, reason = "it becomes the memory's")]
     pub(crate) fn store_one<T: Plain>(&self, offset: usize, value: T) {
         assert!(!self.frozen, "it is not frozen");
         let to = self.place::<T>(offset, 1).cast::<u8>();
         let from = (&raw const value).cast::<u8>();
-        // SAFETY: as many bytes has the value, which is this function's own. For the rest see `store`.
+        // SAFETY: the value has this many bytes, and belongs to this function alone. For the rest
+        // see `store`.
         unsafe { copy_in(from, to.as_ptr(), size_of::<T>()) };
     }
 
-    /// Copies one value.
+    /// Copies one value from the memory.
     pub(crate) fn load_one<T: Plain>(&self, offset: usize) -> T {
         let mut value = T::new_zeroed();
         self.load(offset, std::slice::from_mut(&mut value));
         value
     }
 
-    /// Appends copies of `count` values.
+    /// Appends copies of `count` values to a vector.
     pub(crate) fn append_to<T: Plain>(&self, offset: usize, count: usize, to: &mut Vec<T>) {
         to.reserve(count);
         let length = to.len();
         self.load_uninit(offset, &mut to.spare_capacity_mut()[..count]);
-        // SAFETY: as many values have just been written there.
+        // SAFETY: there is room for the values, and all of them have just been written there.
         unsafe { to.set_len(length + count) };
     }
 
-    /// Keeps the memory mapped from now on, until it is unpinned as often, though the mapping be dropped.
+    /// Makes the memory stay mapped, even if the mapping is dropped before [`unpin`](Self::unpin)
+    /// has been called as often. It then stays mapped for good.
     pub(super) fn pin(&self) {
         self.pins.fetch_add(1, Ordering::Relaxed);
     }
@@ -226,48 +243,52 @@ impl Mapping {
 ///
 /// # Safety
 ///
-/// Both places have that many bytes. Whatever else accesses the first during the call does so by atomics, and nothing else accesses the
-/// second.
+/// Both places have `bytes` bytes. During the call, everything else that accesses the first place
+/// does so atomically, and nothing else accesses the second place.
 unsafe fn copy_out(from: *mut u8, to: *mut u8, bytes: usize) {
     let mut at = 0;
     while at < bytes {
         let (from, to) = (from.wrapping_add(at), to.wrapping_add(at));
         if bytes - at >= WORD && from.addr().is_multiple_of(WORD) {
-            // SAFETY: eight aligned bytes are left of the first place.
+            // SAFETY: eight aligned bytes are left of the first place, and others access them only
+            // atomically.
             let word = unsafe { AtomicU64::from_ptr(from.cast()) }.load(Ordering::Relaxed);
-            // SAFETY: as many bytes are left of the second place.
+            // SAFETY: eight bytes are left of the second place, and nothing else accesses them.
             unsafe { to.cast::<u64>().write_unaligned(word) };
             at += WORD;
         } else {
-            // SAFETY: a byte is left of the first place.
+            // SAFETY: a byte is left of the first place, and others access it only atomically.
             let byte = unsafe { AtomicU8::from_ptr(from) }.load(Ordering::Relaxed);
-            // SAFETY: a byte is left of the second place.
+            // SAFETY: a byte is left of the second place, and nothing else accesses it.
             unsafe { to.write(byte) };
             at += 1;
         }
     }
 }
 
-/// Copies bytes to where others may read and write meanwhile.
+/// Copies bytes to a place that others may read and write meanwhile.
 ///
 /// # Safety
 ///
-/// Both places have that many bytes. Those of the first are initialised, and nothing writes to them during the call. Whatever else
-/// accesses the second does so by atomics.
+/// Both places have `bytes` bytes. Those of the first place are initialised, and nothing writes to
+/// them during the call. Everything else that accesses the second place during the call does so
+/// atomically.
 unsafe fn copy_in(from: *const u8, to: *mut u8, bytes: usize) {
     let mut at = 0;
     while at < bytes {
         let (from, to) = (from.wrapping_add(at), to.wrapping_add(at));
         if bytes - at >= WORD && to.addr().is_multiple_of(WORD) {
-            // SAFETY: as many bytes are left of the first place.
+            // SAFETY: eight initialised bytes are left of the first place, and nothing writes to
+            // them.
             let word = unsafe { from.cast::<u64>().read_unaligned() };
-            // SAFETY: eight aligned bytes are left of the second place.
+            // SAFETY: eight aligned bytes are left of the second place, and others access them only
+            // atomically.
             unsafe { AtomicU64::from_ptr(to.cast()) }.store(word, Ordering::Relaxed);
             at += WORD;
         } else {
-            // SAFETY: a byte is left of the first place.
+            // SAFETY: an initialised byte is left of the first place, and nothing writes to it.
             let byte = unsafe { from.read() };
-            // SAFETY: a byte is left of the second place.
+            // SAFETY: a byte is left of the second place, and others access it only atomically.
             unsafe { AtomicU8::from_ptr(to) }.store(byte, Ordering::Relaxed);
             at += 1;
         }
@@ -278,10 +299,10 @@ const WRITABLE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
 
 const WORD: usize = size_of::<u64>();
 
-/// The least that a page can be, and so the most that something can be aligned to.
+/// The smallest size of a page, and so the largest alignment of a value in a mapping.
 pub(crate) const PAGE: usize = 4096;
 
-/// From this size on large pages are worth asking for.
+/// From this many bytes on, large pages are worth asking for.
 const HUGE: usize = 2 << 20;
 
 impl AsFd for Mapping {
@@ -295,7 +316,8 @@ impl Drop for Mapping {
         if self.length == 0 || *self.pins.get_mut() > 0 {
             return;
         }
-        // SAFETY: the mapping is ours, and nothing borrows from it any more. It cannot fail for a mapping that exists.
+        // SAFETY: the mapping is ours, and nothing borrows from it any more. The call cannot fail
+        // for a mapping that exists.
         let _ = unsafe { munmap(self.start.cast(), self.length) };
     }
 }
@@ -310,7 +332,7 @@ mod tests {
         sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     };
 
-    /// Without a system call, so that Miri can run it.
+    /// Makes no system call, so that Miri can run it.
     #[test]
     fn bytes_are_copied_at_every_offset() {
         let shared = [const { AtomicU64::new(0) }; 4];
@@ -318,14 +340,14 @@ mod tests {
         let bytes: Vec<u8> = (1..=32).collect();
         for (offset, length) in (0..16).zip((0..=16).rev()) {
             let place = place.wrapping_add(offset);
-            // SAFETY: both have that many bytes from there on, and nothing else uses them.
+            // SAFETY: both have this many bytes from there on, and nothing else uses them.
             unsafe { copy_in(bytes.as_ptr(), place, length) };
             let mut copy = [MaybeUninit::<u8>::uninit(); 32];
             // SAFETY: as above.
             unsafe { copy_out(place, copy.as_mut_ptr().cast(), length) };
             let copy: Vec<u8> = copy[..length]
                 .iter()
-                // SAFETY: as many bytes have just been written.
+                // SAFETY: this many bytes have just been written.
                 .map(|byte| unsafe { byte.assume_init() })
                 .collect();
             assert_eq!(copy, bytes[..length]);

@@ -1,4 +1,5 @@
-//! Memory that has a descriptor and no name: [memfd_create(2)](https://man7.org/linux/man-pages/man2/memfd_create.2.html).
+//! Memory that has a descriptor and no name:
+//! [memfd_create(2)](https://man7.org/linux/man-pages/man2/memfd_create.2.html).
 
 use nix::{
     errno::Errno,
@@ -17,13 +18,14 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-/// Such memory, which grows here only: where a limit on the size of files
-/// ([RLIMIT_FSIZE](https://man7.org/linux/man-pages/man2/getrlimit.2.html)) forbids it, that is the error `EFBIG`, and no signal.
+/// Memory with a descriptor. It grows only through this type: if a limit on the size of files
+/// ([RLIMIT_FSIZE](https://man7.org/linux/man-pages/man2/getrlimit.2.html)) forbids that, the call
+/// fails with `EFBIG`, and the process gets no signal.
 #[derive(Debug)]
 pub(crate) struct Memory(File);
 
 impl Memory {
-    /// Makes it as long as that, with zeros.
+    /// Sets the length in bytes. New bytes are zero.
     pub(crate) fn set_len(&self, length: u64) -> io::Result<()> {
         without_signal(|| self.0.set_len(length))
     }
@@ -63,12 +65,13 @@ impl From<Memory> for File {
     }
 }
 
-/// Makes an empty one, closed on exec.
+/// Creates empty memory, closed on exec.
 pub(crate) fn create() -> io::Result<Memory> {
     create_with(MFdFlags::empty()).map(Memory)
 }
 
-/// Makes one that has this length for good: nobody who gets it can take away what others have mapped.
+/// Creates memory of a fixed length in bytes. It is sealed: no process that receives it can take
+/// away what others have mapped.
 pub(crate) fn create_sealed(length: u64) -> io::Result<File> {
     let memory = Memory(create_with(MFdFlags::MFD_ALLOW_SEALING)?);
     memory.set_len(length)?;
@@ -76,7 +79,8 @@ pub(crate) fn create_sealed(length: u64) -> io::Result<File> {
     Ok(memory.into())
 }
 
-/// Asks for memory that cannot be executed, for good. Kernels before 6.3 do not know that, and refuse what they do not know.
+/// Creates memory that can never be executed. Kernels before 6.3 do not know that flag. They refuse
+/// it, and are not asked again.
 fn create_with(flags: MFdFlags) -> io::Result<File> {
     static IS_KNOWN: AtomicBool = AtomicBool::new(true);
     let flags = flags | MFdFlags::MFD_CLOEXEC;
@@ -92,8 +96,9 @@ fn create_with(flags: MFdFlags) -> io::Result<File> {
 
 const NAME: &std::ffi::CStr = c"procession";
 
-/// Does something that may make a file longer than it may be. The kernel then sends SIGXFSZ to this thread, besides the error: here it is
-/// held back and taken away, unless one was on its way before.
+/// Runs `act`, which may make a file longer than the limit allows. The kernel then not only fails
+/// the call, but also sends SIGXFSZ to this thread. The signal is blocked meanwhile and then
+/// removed, unless one was already pending before.
 fn without_signal<R>(act: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
     let mut signal = SigSet::empty();
     signal.add(Signal::SIGXFSZ);
@@ -111,53 +116,57 @@ fn without_signal<R>(act: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
 
 fn is_pending(signal: Signal) -> bool {
     let mut pending = MaybeUninit::<libc::sigset_t>::zeroed();
-    // SAFETY: the set is ours to write to.
+    // SAFETY: the set is a local variable, valid to write to.
     if unsafe { libc::sigpending(pending.as_mut_ptr()) } != 0 {
         return false;
     }
-    // SAFETY: the call has filled the set in; and a set is a plain C struct, of which any bytes make one.
+    // SAFETY: the set was zeroed, and the call has filled it in. `sigset_t` is a plain C struct,
+    // and any bytes are a valid value of it.
     let pending = unsafe { pending.assume_init() };
-    // SAFETY: the set is valid, and the number that of a signal.
+    // SAFETY: the set is valid, and the number is that of a signal.
     let is_member = unsafe { libc::sigismember(&raw const pending, signal as libc::c_int) };
     is_member == 1
 }
 
-/// Takes away a blocked signal that is pending, without waiting for one.
+/// Removes a blocked signal that is pending. Does not wait for one.
 fn take_pending(signal: &SigSet) {
     let at_once = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     let set: *const libc::sigset_t = signal.as_ref();
-    // SAFETY: the set and the time are valid, and nothing more is to be written. That there is no such signal is no harm.
+    // SAFETY: the set and the time are valid. The null pointer says that nothing is to be written.
+    // If no such signal is pending, the call returns at once, which does no harm.
     unsafe { libc::sigtimedwait(set, ptr::null_mut(), &raw const at_once) };
 }
 
-/// Makes sure that a descriptor is one of these, and not a file or pipe that would keep a reader waiting.
+/// Fails unless a descriptor is memory: reading a pipe, or another kind of file, could block.
 pub(crate) fn check(fd: &OwnedFd) -> io::Result<()> {
     seals(fd)?;
     Ok(())
 }
 
-/// Makes sure that a descriptor is one whose length cannot change, and returns that length.
+/// Fails unless a descriptor is memory whose length cannot change. Returns the file and its length
+/// in bytes.
 pub(crate) fn check_sealed(fd: OwnedFd) -> io::Result<(File, u64)> {
     if !seals(&fd)?.contains(fixed_length()) {
         let what = "the memory is not sealed: its length could change";
         return Err(io::Error::new(io::ErrorKind::InvalidData, what));
     }
     let file = File::from(fd);
-    // Only now, since only now it cannot change any more.
+    // The length is read only now: before the check it could still change.
     let length = file.metadata()?.len();
     Ok((file, length))
 }
 
-/// Forbids everybody, for good, to write to it. Fails with `EBUSY` while somebody could: has it mapped so.
+/// Forbids all writing to the memory, for good. Fails with `EBUSY` while any process has it mapped
+/// for writing.
 pub(crate) fn forbid_writing(file: &File) -> io::Result<()> {
     fcntl(file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_WRITE))?;
     Ok(())
 }
 
-/// Whether nobody can write to it, for good.
+/// Whether all writing to the memory is forbidden, for good.
 pub(crate) fn is_frozen(fd: impl AsFd) -> io::Result<bool> {
     Ok(seals(fd)?.contains(SealFlag::F_SEAL_WRITE))
 }
@@ -166,7 +175,8 @@ fn fixed_length() -> SealFlag {
     SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW
 }
 
-/// Only memory has seals, and only of memory can they be asked.
+/// Returns the seals. Only memory has seals: for any other file the kernel refuses the question.
+/// (Files of tmpfs, which is memory too, have one seal, but never those that fix a length.)
 fn seals(fd: impl AsFd) -> io::Result<SealFlag> {
     let seals = fcntl(fd, FcntlArg::F_GET_SEALS).map_err(|errno| match errno {
         Errno::EINVAL => {

@@ -1,7 +1,8 @@
-//! The system: the only unsafe code, and everything that is Linux and nothing else.
+//! The system layer: the only unsafe code, and everything that is specific to Linux.
 //!
-//! Each file wraps one facility of the kernel or of the C library and knows nothing of what is above it. Descriptors are owned
-//! or borrowed from the first line to the last.
+//! Each file wraps one facility of the kernel or of the C library, and knows nothing of the layers
+//! above it. Descriptors are `OwnedFd` or `BorrowedFd` throughout: a bare number appears only where
+//! the kernel asks for one.
 
 #![allow(
     unsafe_code,

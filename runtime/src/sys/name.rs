@@ -1,14 +1,20 @@
-//! Names for shared memory that die with the process that gave them.
+//! Names for shared memory that vanish with the process that gave them.
 //!
-//! A name is one of the [abstract sockets](https://man7.org/linux/man-pages/man7/unix.7.html), which the kernel takes away when the
-//! process ends, however it does: there is no file to be left behind. Two are bound: the name itself, which nobody else can have
-//! then, and one that says where the memory is: which descriptor of which process. A process that looks for the memory finds the
-//! second in `/proc/net/unix`, and gets the memory by `/proc/<pid>/fd/<number>`, which the kernel allows for processes of the same
-//! user. Nothing is ever sent to the sockets.
+//! A name is one of the [abstract sockets](https://man7.org/linux/man-pages/man7/unix.7.html). The
+//! kernel removes it when the process ends, whatever the reason: no file is left behind. Two
+//! sockets are bound. The first is the name itself, which nobody else can bind then. The second
+//! says where the memory is: which descriptor of which process. A process that looks for the memory
+//! finds the second socket in `/proc/net/unix`. It opens the memory by `/proc/<pid>/fd/<number>`,
+//! which the kernel allows to processes of the same user. Nothing is ever sent to the sockets.
 //!
-//! Anybody can bind any name, in any pid namespace. So what the second socket says is checked: the process must be of this user and
-//! this pid namespace, and must itself have the very socket that the kernel lists under this name, by its inode number; and the
-//! memory must have the inode number that the name says. A process can forge this only for its own descriptors.
+//! Anybody can bind any name, in any PID namespace. So what the second socket says is checked:
+//!
+//! - The process must be of this user and of this PID namespace.
+//! - The process must itself have the very socket that the kernel lists under this name, by its
+//!   inode number.
+//! - The memory must have the inode number that the name says.
+//!
+//! A process can forge this only for its own descriptors.
 
 use super::own;
 use nix::{
@@ -29,35 +35,37 @@ use std::{
     process,
 };
 
-/// A name, ours until it is dropped.
+/// A name, which is ours until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Name {
-    // The order matters: a place that is still to be found must be right.
+    // The fields are dropped in this order, which matters: a place that can still be found must be
+    // right.
     _place: OwnedFd,
     _claim: OwnedFd,
     _memory: OwnedFd,
 }
 
-/// Why no memory was got by a name.
+/// Why the memory of a name was not opened.
 #[derive(Debug)]
 pub(crate) enum Lost {
-    /// Nobody has given it.
+    /// No process has given the name.
     Nobody,
-    /// Somebody has, and the memory may not be opened, or not from this pid namespace.
+    /// A process has given it, but the memory may not be opened, or not from this PID namespace.
     Denied,
     /// It cannot be a name.
     Invalid,
-    /// It cannot be seen which names there are.
+    /// It cannot be seen which names there are, or this process lacks a descriptor or memory.
     Unlisted(io::Error),
 }
 
-/// The longest name, in bytes: with all that is added it has to fit into the address of a socket.
+/// The longest name, in bytes. With everything that is added to it, it must fit into the address of
+/// a socket.
 pub(crate) const LONGEST: usize = 50;
 
-/// The list of all sockets of this network namespace.
+/// The list of all Unix sockets of this network namespace.
 const LIST: &str = "/proc/thread-self/net/unix";
 
-/// Where memory is: what stands after the name, as hexadecimal numbers.
+/// Where the memory is. This stands after the name, as hexadecimal numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
     id: u32,
@@ -66,7 +74,7 @@ struct Place {
     inode: u32,
     /// The descriptor of the socket that says this.
     socket: u32,
-    /// The number of the pid namespace that `id` is of.
+    /// The number of the PID namespace that `id` belongs to.
     namespace: u32,
 }
 
@@ -112,7 +120,7 @@ fn inode(fd: impl AsFd) -> io::Result<u32> {
     Ok(inode)
 }
 
-/// The number of the pid namespace; all ones if it is not known.
+/// Returns the number of the PID namespace. It is all ones if it is not known.
 fn namespace() -> io::Result<u32> {
     own::page()?;
     #[allow(
@@ -128,7 +136,8 @@ fn are_apart(one: u32, other: u32) -> bool {
 }
 
 impl Name {
-    /// Gives memory a name. `EEXIST` if it is taken, `EINVAL` if it is none.
+    /// Gives memory a name. Fails with `EEXIST` if the name is taken, and with `EINVAL` if it
+    /// cannot be a name.
     pub(crate) fn bind(name: &str, memory: BorrowedFd<'_>) -> io::Result<Self> {
         let memory = memory.try_clone_to_owned()?;
         let address = address(name).ok_or(Errno::EINVAL)?;
@@ -165,14 +174,15 @@ fn claim_address(endpoint: &OwnedFd, address: &str) -> io::Result<()> {
     )
 }
 
-/// Gets the memory that has this name.
+/// Opens the memory that has this name.
 pub(crate) fn find(name: &str) -> Result<OwnedFd, Lost> {
     let prefix = format!(" @{}/", address(name).ok_or(Lost::Invalid)?);
     let sockets = || fs::read(LIST).map_err(Lost::Unlisted);
     let mut why = Lost::Nobody;
     for line in lines(&sockets()?, &prefix) {
         let reached = reach(line, &prefix);
-        // If it is still there, then it was when the descriptor was opened. If it is not, there is nothing to be denied.
+        // If the line is still there, it was there when the descriptor was opened. If it is not,
+        // the name is gone, and nothing was denied.
         if !lines(&sockets()?, &prefix).any(|later| later == line) {
             continue;
         }
@@ -185,7 +195,8 @@ pub(crate) fn find(name: &str) -> Result<OwnedFd, Lost> {
     Err(why)
 }
 
-/// Opens what a line leads to, if all is as the line says. Anybody could have bound the name to anything.
+/// Opens what a line leads to, if everything is as the line says. Anybody could have bound the name
+/// to anything.
 fn reach(line: &[u8], prefix: &str) -> Result<OwnedFd, Lost> {
     let line = str::from_utf8(line).map_err(|_| Lost::Nobody)?;
     let (fields, place) = line.split_once(prefix).ok_or(Lost::Nobody)?;
@@ -194,7 +205,7 @@ fn reach(line: &[u8], prefix: &str) -> Result<OwnedFd, Lost> {
     let socket = format!("socket:[{}]", socket.unwrap_or_default());
     let here = namespace().map_err(Lost::Unlisted)?;
     let process = format!("/proc/{}", place.id);
-    // A process that is not there at all, while its socket is, is hidden, or of another namespace.
+    // If a process is not there although its socket is, it is hidden, or of another namespace.
     let owner = fs::metadata(&process).map_err(|_| Lost::Denied)?.uid();
     if are_apart(place.namespace, here) || owner != geteuid().as_raw() {
         return Err(Lost::Denied);
@@ -202,7 +213,7 @@ fn reach(line: &[u8], prefix: &str) -> Result<OwnedFd, Lost> {
     let target = |number: u32| {
         let path = format!("{process}/fd/{number}");
         fs::read_link(path).map_err(|error| match error.kind() {
-            // It is just ending, or giving up the name.
+            // The process is just ending, or giving up the name.
             io::ErrorKind::NotFound => Lost::Nobody,
             _ => Lost::Denied,
         })
@@ -226,13 +237,13 @@ fn reach(line: &[u8], prefix: &str) -> Result<OwnedFd, Lost> {
     }
 }
 
-/// The lines of the list that have this in them.
+/// Returns the lines of the list that contain `what`.
 fn lines<'a>(list: &'a [u8], what: &'a str) -> impl Iterator<Item = &'a [u8]> {
     let lines = list.split(|byte| *byte == b'\n');
     lines.filter(|line| line.windows(what.len()).any(|part| part == what.as_bytes()))
 }
 
-/// The address of a name; none if it cannot be one. Users have theirs apart.
+/// Returns the address of a name, or `None` if it cannot be a name. Each user has separate names.
 fn address(name: &str) -> Option<String> {
     let is_part = |c: char| !(c == '/' || c.is_whitespace() || c.is_control());
     let is_name = !name.is_empty() && name.len() <= LONGEST && name.chars().all(is_part);

@@ -1,4 +1,4 @@
-//! A word to the person at the terminal, from where nothing may be waited for.
+//! A message to the person at the terminal, from code that must not block.
 
 use super::signal;
 use nix::{
@@ -10,10 +10,11 @@ use std::{
     os::fd::{AsFd, BorrowedFd},
 };
 
-/// The longest text that a pipe with any room at all takes without waiting: `PIPE_BUF`.
+/// The longest text that a pipe with any free room takes without blocking: `PIPE_BUF`.
 const LONGEST: usize = 4096;
 
-/// Writes a text to the standard error, if that takes it at once. Neither a lock nor a buffer of std's is used.
+/// Writes a text to standard error if that does not block. Cuts it after [`LONGEST`] bytes. Uses no
+/// lock and no buffer of std's.
 pub(crate) fn say(text: &str) {
     say_to(io::stderr().as_fd(), text);
 }
@@ -25,19 +26,20 @@ fn say_to(place: BorrowedFd<'_>, text: &str) {
     if polled_at_all != Ok(1) || polled[0].revents() != Some(PollFlags::POLLOUT) {
         return;
     }
-    // A terminal may stop a process in the background that writes to it, unless the process blocks the signal for that.
+    // A background process that writes to a terminal may be stopped by SIGTTOU, unless it blocks
+    // that signal.
     let mask = signal::mask();
     if let Ok(mask) = mask {
         let _ = signal::set_mask(mask | 1 << (libc::SIGTTOU - 1));
     }
-    // There is nobody to be told that nobody could be told.
+    // If the write fails, nobody is left to tell.
     let _ = write(place, text.as_bytes());
     if let Ok(mask) = mask {
         let _ = signal::set_mask(mask);
     }
 }
 
-/// The last place up to `index` where the text can be cut.
+/// Returns the last place up to `index` where the text can be cut.
 fn boundary(text: &str, index: usize) -> usize {
     let mut places = (0..=index.min(text.len())).rev();
     places
@@ -57,7 +59,8 @@ mod tests {
     #[test]
     fn nobody_is_waited_for_to_read_it() {
         let (mut reader, mut writer) = io::pipe().unwrap();
-        // In the middle of a character there is no place to cut it.
+        // The last of the bytes would be the first half of a character, so the text is cut before
+        // it.
         say_to(writer.as_fd(), &format!("a{}", "ä".repeat(LONGEST)));
         let mut said = vec![0; LONGEST];
         let count = reader.read(&mut said).unwrap();

@@ -1,5 +1,5 @@
-//! What a process has found out about itself, so that asking again is no system call. A forked copy
-//! begins with nothing of it: the kernel wipes the page (`MADV_WIPEONFORK`).
+//! What a process has found out about itself. It is kept, so that asking again makes no system
+//! call. A forked copy begins with an empty page: the kernel wipes it (`MADV_WIPEONFORK`).
 
 use super::sentinel;
 use nix::{
@@ -24,44 +24,44 @@ use std::{
     },
 };
 
-/// The words of the page. Zero is what has not been found out yet.
+/// The words of the page. A word of zero has not been found out yet.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Own {
     number: AtomicU64,
     namespace: AtomicU64,
-    /// The two words of a `Peer`, the second of which is written first.
+    /// The two words of a `Peer`. The second is written first.
     pub(super) peer: [AtomicU64; 2],
 }
 
 static PAGE: OnceLock<&'static Own> = OnceLock::new();
 
-/// The namespace of a process that cannot tell which one it is in.
+/// The namespace of a process that cannot tell in which one it is.
 const UNKNOWN: u64 = u64::MAX;
 
-/// Returns the page. Fails only the first time, when there is no memory for it.
+/// Returns the page. The first call fails if there is no memory for it.
 pub(super) fn page() -> io::Result<&'static Own> {
     const LENGTH: NonZero<usize> = NonZero::new(4096).expect("it is not zero");
     if let Some(page) = PAGE.get() {
         return Ok(page);
     }
     let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-    // SAFETY: the kernel chooses an address where nothing is.
+    // SAFETY: the kernel chooses an address where nothing is mapped.
     let page = unsafe { mmap_anonymous(None, LENGTH, protection, MapFlags::MAP_PRIVATE) }?;
     // SAFETY: the range is that of the mapping just made.
     unsafe { madvise(page, LENGTH.get(), MmapAdvise::MADV_WIPEONFORK) }?;
     let page: NonNull<Own> = page.cast();
-    // SAFETY: the mapping is longer than that, aligned as a page is, and never unmapped; every bit
-    // pattern is a number.
+    // SAFETY: the mapping is longer than an `Own`, aligned as a page is, and never unmapped. Every
+    // bit pattern is a number.
     let page: &'static Own = unsafe { page.as_ref() };
     Ok(PAGE.get_or_init(|| page))
 }
 
-/// Returns the number of this process: no process that it was forked from has the same.
+/// Returns the number of this process. No process that it was forked from has the same number.
 ///
-/// It is zero before the [page] is there.
+/// The number is zero before the [page] exists.
 pub(crate) fn number() -> u64 {
-    // A forked copy goes on counting where its parent was.
+    // A forked copy continues to count where its parent was.
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let Some(page) = PAGE.get() else { return 0 };
     let known = page.number.load(Ordering::Relaxed);
@@ -75,7 +75,7 @@ pub(crate) fn number() -> u64 {
     set.map_or_else(|other| other, |_| new)
 }
 
-/// Returns the number of this process's pid namespace, or one that says that it is not known.
+/// Returns the number of this process's PID namespace, or [`UNKNOWN`].
 pub(super) fn namespace() -> u64 {
     let Some(page) = PAGE.get() else {
         return UNKNOWN;
@@ -89,22 +89,22 @@ pub(super) fn namespace() -> u64 {
     found
 }
 
-/// Whether these are two pid namespaces, as far as that is known.
+/// Whether these are two different PID namespaces. False if one of them is unknown.
 pub(super) fn are_apart(one: u64, other: u64) -> bool {
     one != other && one != UNKNOWN && other != UNKNOWN
 }
 
-/// An ioctl of pidfds that returns a descriptor of the pid namespace.
+/// An ioctl of pidfds that returns a descriptor of the PID namespace.
 const PIDFD_GET_PID_NAMESPACE: libc::Ioctl = 0xff05;
 
-/// The namespace of a process stays the same for its life: `unshare` and `setns` change that of its
-/// later children.
+/// Finds the number of the PID namespace. A process stays in one PID namespace for its life:
+/// `unshare` and `setns` change only the namespace of its later children.
 fn find_namespace() -> Option<u64> {
-    // The calling thread is there even when the main thread has ended.
+    // The directory of the calling thread exists even when the main thread has ended.
     if let Ok(file) = fs::metadata("/proc/thread-self/ns/pid") {
         return Some(file.ino());
     }
-    // Linux 6.11 tells it without `/proc`.
+    // Linux 6.11 and later tell it without `/proc`.
     let pidfd = sentinel::open_pidfd(process::id()).ok()?;
     // SAFETY: the request takes no argument, and the descriptor is open while it is borrowed.
     let fd = unsafe { libc::ioctl(pidfd.as_raw_fd(), PIDFD_GET_PID_NAMESPACE, 0) };

@@ -1,13 +1,13 @@
-//! Processes as they are named in shared memory, whoever started them, and their end.
+//! Processes as shared memory names them, whoever started them, and their end.
 //!
-//! A process is named by its id, and by something that no later process with the same id has. From
-//! Linux 6.9 on that is the inode number of its pidfd, which needs no `/proc`. Before, it is the time
-//! of its start, which `/proc` tells, if it can be seen there.
+//! A process is named by its id, and by a number that no later process with the same id has. From
+//! Linux 6.9 on, this is the inode number of its pidfd, which needs no `/proc`. On older kernels it
+//! is the time of its start, which `/proc` tells if it shows the process.
 //!
 //! A process has ended only if the kernel says so: its id is free, its pidfd is readable, or the id
-//! belongs to another process now. A process of which nothing can be seen lives.
+//! belongs to another process now. A process of which nothing can be seen counts as alive.
 //!
-//! Ids mean something in one pid namespace only. What is shared across namespaces is refused before
+//! Ids have a meaning in one PID namespace only. What is shared across namespaces is refused before
 //! it comes to this: see [`robust`](super::robust).
 
 use super::{own, sentinel, stat::Stat, wait};
@@ -26,35 +26,36 @@ use std::{
     time::Instant,
 };
 
-/// A process. All zeros are nobody.
+/// A process. All zeros mean no process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Peer {
-    /// The id in the lower half; in the upper, what `unique` is.
+    /// The id in the lower half, and what `unique` is in the upper half.
     place: u64,
     unique: u64,
 }
 
-/// What can be told of a process.
+/// What is known of a process.
 #[derive(Debug)]
 pub(crate) enum Watch {
     /// It has ended.
     Gone,
-    /// This descriptor is readable when it ends.
+    /// It lives. This descriptor becomes readable when it ends.
     Pidfd(OwnedFd),
-    /// It lives, as far as can be seen, but no descriptor can be had that tells of its end.
+    /// It lives, as far as can be seen, but no descriptor that tells of its end can be opened.
     Unseen,
 }
 
-/// There is nothing but the id.
+/// Nothing but the id is known.
 const UNKNOWN: u32 = 0;
 /// The inode number of the pidfd, on Linux 6.9 and later.
 const INODE: u32 = 1;
-/// The time of the start, on a kernel without time namespaces. On others this is the number of the
-/// time namespace in which it was read, which is much higher: times of two of them do not compare.
+/// The time of the start, on a kernel without time namespaces. On other kernels, the number of the
+/// time namespace in which the time was read is used instead of this constant. It is much higher.
+/// Times of two namespaces cannot be compared.
 const START: u32 = 2;
 
 impl Peer {
-    /// Finds out who this process is, so that [`this`](Self::this) knows.
+    /// Finds out who this process is, so that [`this`](Self::this) need not do with the id alone.
     pub(crate) fn learn() -> io::Result<()> {
         let page = own::page()?;
         if page.peer[0].load(Ordering::Acquire) == 0 {
@@ -63,7 +64,7 @@ impl Peer {
         Ok(())
     }
 
-    /// This process. No system call but the first time in each process.
+    /// Returns this process. Makes a system call only the first time in each process.
     pub(crate) fn this() -> Self {
         let Ok(page) = own::page() else {
             return Self::new(process::id(), UNKNOWN, 0);
@@ -74,8 +75,8 @@ impl Peer {
                 let unique = page.peer[1].load(Ordering::Relaxed);
                 return Self { place, unique };
             }
-            // A forked copy that has no descriptor for it does with its id alone: then nobody can tell
-            // it from a later process that gets the id, but that it lives is seen.
+            // A forked copy that has no descriptor left for a pidfd uses its id alone. Others can
+            // then see that it lives, but cannot tell it from a later process that gets the id.
             if find_out(page).is_err() {
                 remember(page, Self::new(process::id(), UNKNOWN, 0));
             }
@@ -89,17 +90,17 @@ impl Peer {
         }
     }
 
-    /// The process of two words in shared memory.
+    /// Returns the process of two words in shared memory.
     pub(crate) fn from_words([place, unique]: [u64; 2]) -> Self {
         Self { place, unique }
     }
 
-    /// The process in two words. The first is never zero.
+    /// Returns the process as two words. The first is never zero.
     pub(crate) fn words(self) -> [u64; 2] {
         [self.place, self.unique]
     }
 
-    /// Looks whether it lives, and how its end is to be told.
+    /// Looks whether the process lives, and how its end will be told.
     pub(crate) fn watch(self) -> Watch {
         #[allow(clippy::cast_possible_truncation, reason = "it is the lower half")]
         let id = self.place as u32;
@@ -108,7 +109,7 @@ impl Peer {
         }
         let pidfd = match sentinel::open_pidfd(id) {
             Ok(pidfd) => pidfd,
-            // Nobody has the id, or a thread has it, which is no process.
+            // No process has the id. (A thread may have it, which is no process.)
             Err(error)
                 if matches!(
                     error.raw_os_error(),
@@ -124,7 +125,8 @@ impl Peer {
         if u64::from(sort) == self.place >> 32 && sort != UNKNOWN && unique != self.unique {
             return Watch::Gone;
         }
-        // It may have ended and not been reaped. (That its main thread has ended is no sign of it.)
+        // It may have ended without being reaped. (That its main thread has ended is no sign of
+        // this.)
         match wait::readable(pidfd.as_fd(), Some(Instant::now())) {
             Ok(true) => Watch::Gone,
             Ok(false) => Watch::Pidfd(pidfd),
@@ -147,7 +149,8 @@ fn find_out(page: &own::Own) -> io::Result<()> {
     Ok(())
 }
 
-/// Two threads that find out at the same time find the same, or the first one's word stands.
+/// Stores what was found out. Two threads that find out at the same time find the same, or the word
+/// that was stored first stands.
 fn remember(page: &own::Own, peer: Peer) {
     let [place, unique] = peer.words();
     let first = &page.peer[1];
@@ -155,7 +158,8 @@ fn remember(page: &own::Own, peer: Peer) {
     let _ = page.peer[0].compare_exchange(0, place, Ordering::Release, Ordering::Relaxed);
 }
 
-/// What no other process with the same id has had or will have: its sort, and the number.
+/// Returns a number that no other process with the same id has had or will have. The sort of that
+/// number comes first.
 fn identify(pidfd: BorrowedFd<'_>) -> (u32, u64) {
     const PIDFS: FsType = FsType(0x5049_4446);
     if fstatfs(pidfd).is_ok_and(|system| system.filesystem_type() == PIDFS) {
@@ -164,16 +168,16 @@ fn identify(pidfd: BorrowedFd<'_>) -> (u32, u64) {
     start_time(pidfd).map_or((UNKNOWN, 0), |start| (time_namespace(), start))
 }
 
-/// When a process started, if that can be seen.
+/// Returns when a process started, if that can be seen.
 ///
-/// Its id may be another one where `/proc` counts: that is of the namespace that mounted it. The
-/// descriptor's own entry there says which.
+/// `/proc` counts ids in the PID namespace that mounted it, where the process may have another id.
+/// The entry of the descriptor in `/proc` tells that id.
 fn start_time(pidfd: BorrowedFd<'_>) -> Option<u64> {
     let path = format!("/proc/thread-self/fdinfo/{}", pidfd.as_raw_fd());
     let info = fs::read_to_string(path).ok()?;
     let mut lines = info.lines();
     let id = lines.find_map(|line| line.strip_prefix("Pid:"))?;
-    // It is -1 for a process that has been reaped.
+    // It is -1 if the process has been reaped, and 0 if `/proc` does not show the process.
     let id = id.trim().parse::<u32>().ok().filter(|id| *id != 0)?;
     Some(Stat::of(id).ok()?.start)
 }
@@ -201,7 +205,7 @@ mod tests {
         time::Instant,
     };
 
-    /// A process named by its start, as older kernels have it.
+    /// A process named by its start, as on older kernels.
     fn by_start(id: u32) -> Peer {
         let pidfd = sentinel::open_pidfd(id).unwrap();
         Peer::new(id, time_namespace(), start_time(pidfd.as_fd()).unwrap())
@@ -237,7 +241,7 @@ mod tests {
     fn process_of_which_only_the_id_is_known_lives() {
         let id = process::id();
         assert!(matches!(Peer::new(id, 0, 0).watch(), Watch::Pidfd(_)));
-        // What was named in another way cannot be compared.
+        // Two names of different sorts cannot be compared.
         let otherwise = if by_descriptor(id).place >> 32 == u64::from(INODE) {
             by_start(id)
         } else {

@@ -1,4 +1,4 @@
-//! What may lie in memory that other processes write to.
+//! Types whose values may lie in memory that other processes write to.
 
 use std::sync::atomic::{
     AtomicI8, AtomicI16, AtomicI32, AtomicI64, AtomicIsize, AtomicU8, AtomicU16, AtomicU32,
@@ -6,11 +6,13 @@ use std::sync::atomic::{
 };
 use zerocopy::{FromBytes, IntoBytes};
 
-/// Plain old data: what can lie in shared memory.
+/// Plain old data: the types whose values can lie in shared memory.
 ///
-/// Every pattern of bits is a value of it, none of its bytes is padding, and nothing in it points to memory of one process. That
-/// is what [`zerocopy::FromBytes`] and [`zerocopy::IntoBytes`] say; this trait is all types that have both, and need not be
-/// implemented. Numbers, arrays of plain data and std's atomics are plain; a struct becomes so by zerocopy's derives, which check it:
+/// Every bit pattern is a valid value of such a type. None of its bytes is padding, and it holds no
+/// pointer into the memory of one process. [`zerocopy::FromBytes`] and [`zerocopy::IntoBytes`] say
+/// this. Every type that has both of them, and is `Send + 'static`, is `Plain`: there is nothing to
+/// implement. Numbers, arrays of plain data and std's atomics are plain. A struct becomes plain
+/// through zerocopy's derives, which check it:
 ///
 /// ```
 /// use procession::sync::Mutex;
@@ -29,11 +31,11 @@ use zerocopy::{FromBytes, IntoBytes};
 /// # Ok::<(), procession::Error>(())
 /// ```
 ///
-/// `bool`, `char`, references and `Option` are not plain: there are patterns of bits that are no value of them, and the memory holds
-/// what another process wrote there.
+/// `bool`, `char`, references and `Option` are not plain: some bit patterns are no valid value of
+/// them, and another process can write any bits to the memory.
 ///
-/// The traits are zerocopy's and not bytemuck's, whose `Pod` asks for `Copy`: atomics, which are what shared memory is most used for,
-/// cannot have it.
+/// The traits are zerocopy's rather than bytemuck's `Pod`, since `Pod` requires `Copy`. Atomics are
+/// the most common content of shared memory, and cannot be `Copy`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot lie in shared memory",
     label = "is not plain old data",
@@ -43,14 +45,15 @@ pub trait Plain: FromBytes + IntoBytes + Send + 'static {}
 
 impl<T: FromBytes + IntoBytes + Send + 'static> Plain for T {}
 
-/// Atomics and nothing else: what several processes may refer to at the same time.
+/// Types that consist of atomics only. Several processes may refer to such a value at the same
+/// time.
 ///
-/// std's atomic numbers have it, and arrays of them.
+/// std's atomic integers are `Atomic`, and so are arrays of them.
 ///
 /// # Safety
 ///
-/// Every byte of the type belongs to an atomic, so that whatever other processes write meanwhile is no data race. A `#[repr(C)]`
-/// struct, all of whose fields are `Atomic`, may implement it:
+/// Every byte of the type must belong to an atomic: then no write of another process is a data
+/// race. A `#[repr(C)]` struct may implement the trait if all of its fields are `Atomic`:
 ///
 /// ```
 /// use procession::shm::{Atomic, Shared};
@@ -102,5 +105,5 @@ atomics!(
     AtomicUsize
 );
 
-// SAFETY: it is as many as there are, and nothing lies between them.
+// SAFETY: an array consists of its elements, and nothing lies between them.
 unsafe impl<T: Atomic, const N: usize> Atomic for [T; N] {}

@@ -1,22 +1,24 @@
-//! Seeing that a generic type is one that is known, and using it as such.
+//! Checks whether a generic type is a known type, and uses its value as such.
 //!
-//! Serde's calls are generic, and know the type of what they are given: [`typeid`] tells it, whatever lifetimes are in it.
+//! Serde's calls are generic over the type of their argument. [`typeid`] identifies that type,
+//! whatever lifetimes it has.
 
 use std::{borrow::Cow, mem::ManuallyDrop, ptr};
 
 /// Returns what a reference points to, if it is a reference to a `K`.
 ///
-/// `R: 'a` says that it lives for `'a`.
+/// `R: 'a` says that the reference lives for `'a`. `K` must be a type without lifetimes.
 pub(crate) fn target<'a, R: 'a, K: ?Sized + 'static>(reference: &R) -> Option<&'a K> {
     if typeid::of::<R>() != typeid::of::<&K>() {
         return None;
     }
-    // SAFETY: the types are the same but for the lifetime of the reference, which is `'a` or longer; nothing else in it has one. A
-    // shared reference may be copied.
+    // SAFETY: the types are the same but for the lifetime of the reference, which is `'a` or
+    // longer; nothing else in it has one. A shared reference may be copied.
     Some(unsafe { std::mem::transmute_copy::<R, &'a K>(reference) })
 }
 
-/// Returns what a reference points to as a `K`, if it is one, or a reference to one.
+/// Returns the value as a `K`, if `T` is `K` or a reference to a `K`. `K` must be a type without
+/// lifetimes.
 pub(crate) fn seen<'a, T: ?Sized, K: ?Sized + 'static>(value: &'a T) -> Option<&'a K> {
     if let Some(seen) = target::<&'a T, K>(&value) {
         return Some(seen);
@@ -25,19 +27,21 @@ pub(crate) fn seen<'a, T: ?Sized, K: ?Sized + 'static>(value: &'a T) -> Option<&
         return None;
     }
     let value: *const T = value;
-    // SAFETY: the types are the same but for the lifetime of the reference, which is `'a` or longer, since `T` lives for `'a`. A shared
-    // reference may be copied.
+    // SAFETY: the types are the same but for the lifetime of the reference, which is `'a` or
+    // longer, since `T` lives for `'a`; nothing else in it has one. A shared reference may be
+    // copied.
     Some(unsafe { value.cast::<&'a K>().read() })
 }
 
-/// Returns what a `Cow` holds, if `T` is such a one, or a reference to one.
+/// Returns what a `Cow` holds, if `T` is such a `Cow` or a reference to one. `B` must be a type
+/// without lifetimes.
 pub(crate) fn seen_cow<'a, T: ?Sized, B>(value: &'a T) -> Option<&'a B>
 where
     B: ?Sized + ToOwned + 'static,
 {
     let mut at = ptr::from_ref(value).cast::<()>();
     if typeid::of::<T>() == typeid::of::<&Cow<'_, B>>() {
-        // SAFETY: the value is a reference, which may be read as the pointer it is.
+        // SAFETY: the value is a reference to a `Cow`, which may be read as a pointer.
         at = unsafe { at.cast::<*const ()>().read() };
     } else if typeid::of::<T>() != typeid::of::<Cow<'_, B>>() {
         return None;
@@ -47,13 +51,15 @@ where
     Some(cow.as_ref())
 }
 
-/// Returns a value as one of the type `T`, if it is one.
+/// Returns a value as a `T`, if that is its type; gives it back otherwise. `K` must be a type
+/// without lifetimes.
 pub(crate) fn same<K: 'static, T>(value: K) -> Result<T, K> {
     if typeid::of::<T>() != typeid::of::<K>() {
         return Err(value);
     }
     let value = ManuallyDrop::new(value);
-    // SAFETY: the types are the same, for a type without lifetimes is the same as no other. The value is forgotten where it was.
+    // SAFETY: the types are the same, since no other type has the id of a type without lifetimes.
+    // The old place forgets the value.
     Ok(unsafe { std::mem::transmute_copy::<ManuallyDrop<K>, T>(&value) })
 }
 

@@ -1,4 +1,5 @@
-//! Whether running the executable again could give this process privileges that it does not have now.
+//! Whether running the executable again could give this process privileges that it does not have
+//! now.
 
 use nix::errno::Errno;
 use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
@@ -6,7 +7,7 @@ use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
 /// Why the executable must not be run again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gain {
-    /// This process was given privileges by its executable: the dynamic loader calls it secure.
+    /// This process got privileges from its executable: it runs in secure-execution mode.
     Secure,
     /// The executable is set-user-ID or set-group-ID.
     SetId,
@@ -14,14 +15,14 @@ pub(crate) enum Gain {
     Capabilities,
 }
 
-/// Returns whether the kernel has started this process in secure-execution mode
+/// Returns whether the kernel started this process in secure-execution mode
 /// ([getauxval(3)](https://man7.org/linux/man-pages/man3/getauxval.3.html)).
 pub(crate) fn is_secure() -> bool {
     // SAFETY: the call takes an integer and reads what the kernel gave this process.
     (unsafe { libc::getauxval(libc::AT_SECURE) }) != 0
 }
 
-/// Returns what privileges an exec of `executable` could bring, if any.
+/// Returns why an exec of `executable` could bring privileges, or `None` if it could not.
 pub(crate) fn gain(executable: &Path) -> io::Result<Option<Gain>> {
     if is_secure() {
         return Ok(Some(Gain::Secure));
@@ -34,7 +35,8 @@ pub(crate) fn gain(executable: &Path) -> io::Result<Option<Gain>> {
 
 fn has_capabilities(executable: &Path) -> io::Result<bool> {
     let path = std::ffi::CString::new(executable.as_os_str().as_encoded_bytes())?;
-    // SAFETY: both strings end with a NUL, and a size of zero asks for the length only, so nothing is written.
+    // SAFETY: both strings end with a NUL. A size of zero asks for the length only, so nothing is
+    // written.
     let length = unsafe {
         libc::getxattr(
             path.as_ptr(),
@@ -45,7 +47,7 @@ fn has_capabilities(executable: &Path) -> io::Result<bool> {
     };
     match Errno::result(length) {
         Ok(_) => Ok(true),
-        // No such attribute, or a file system that has none.
+        // The file has no such attribute, or its file system has no attributes.
         Err(Errno::ENODATA | Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(false),
         Err(errno) => Err(errno.into()),
     }

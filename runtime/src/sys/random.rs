@@ -1,9 +1,10 @@
-//! Randomness from the kernel: [getrandom(2)](https://man7.org/linux/man-pages/man2/getrandom.2.html).
+//! Randomness from the kernel:
+//! [getrandom(2)](https://man7.org/linux/man-pages/man2/getrandom.2.html).
 
 use nix::errno::Errno;
 use std::io;
 
-/// Fills `bytes` with random ones, fit for keys.
+/// Fills `bytes` with random bytes that are fit for keys.
 pub(crate) fn fill(mut bytes: &mut [u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         // SAFETY: the pointer and the length are those of a slice that is ours to write to.

@@ -1,4 +1,5 @@
-//! One descriptor that is readable when one of two is: an [epoll(7)](https://man7.org/linux/man-pages/man7/epoll.7.html).
+//! One descriptor that is readable when one of two others is ready: an
+//! [epoll(7)](https://man7.org/linux/man-pages/man7/epoll.7.html).
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use std::{
@@ -6,16 +7,17 @@ use std::{
     os::fd::{AsFd, BorrowedFd},
 };
 
-/// Readable while something can be read, or nobody holds the other end of something else.
+/// Readable while the first descriptor has something to read, or while nobody holds the other end
+/// of the second one.
 #[derive(Debug)]
 pub(crate) struct Readiness(Epoll);
 
 impl Readiness {
-    /// Watches both for as long as somebody has them open.
+    /// Watches both descriptors, for as long as any process has them open.
     pub(crate) fn new(read: BorrowedFd<'_>, end: BorrowedFd<'_>) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(read, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
-        // The end is told without being asked for.
+        // epoll reports a hang-up without being asked.
         epoll.add(end, EpollEvent::new(EpollFlags::empty(), 1))?;
         Ok(Self(epoll))
     }

@@ -1,18 +1,21 @@
-//! A lock in shared memory that a dead holder gives back: a robust mutex of the C library's,
-//! [pthread_mutexattr_setrobust(3)](https://man7.org/linux/man-pages/man3/pthread_mutexattr_setrobust.3.html).
+//! A lock in shared memory that is freed when its holder dies: a robust mutex of the C library,
+//! [pthread_mutexattr_setrobust(3)][setrobust].
 //!
-//! Each thread keeps a list of those it holds, which the kernel walks when the thread ends, however it does. Locking and unlocking
-//! one that nobody else wants is no system call. The list runs through the mutexes themselves, that is through shared memory: a
-//! process that writes over a mutex while another holds it can make that one write where it should not. Who shares a lock trusts
-//! each other that far, as threads do.
+//! [setrobust]: https://man7.org/linux/man-pages/man3/pthread_mutexattr_setrobust.3.html
 //!
-//! # Pid namespaces
+//! Each thread keeps a list of the robust mutexes that it holds. The kernel walks the list when the
+//! thread ends, whatever the reason. Locking and unlocking a mutex that no other thread wants makes
+//! no system call. The list runs through the mutexes themselves, and so through shared memory. A
+//! process that overwrites a mutex while another process holds it can make that other process write
+//! to a wrong address. Processes that share a lock must trust each other that far, as threads do.
 //!
-//! The word of a mutex holds the id of the thread that has it, and both the C library and the kernel
+//! # PID namespaces
+//!
+//! The word of a mutex holds the id of the thread that has it. Both the C library and the kernel
 //! compare it with an id in the namespace of the thread that asks, or ends. Two threads of two
-//! namespaces can have the same id: one of them would be told that it holds what the other holds, and
-//! its death would free it. So a mutex belongs to the namespace where it was made, and says which one
-//! that is; processes of others are refused.
+//! namespaces can have the same id. Then one of them would be told that it holds what the other
+//! holds, and its death would free it. So a mutex belongs to the namespace where it was created,
+//! and says which one that is. Processes of other namespaces are refused.
 
 use super::{futex, mapping::Mapping, own, weak::symbol};
 use nix::time::ClockId;
@@ -33,33 +36,38 @@ use std::{
 pub(crate) struct Robust {
     mapping: Arc<Mapping>,
     place: NonNull<libc::pthread_mutex_t>,
-    /// The pid namespace it belongs to. It is read once: others can write to the memory.
+    /// The PID namespace that the mutex belongs to. It is read once, since others can write to the
+    /// memory.
     namespace: u64,
 }
 
-// SAFETY: it is a mutex in memory that stays, made to be used by several threads.
+// SAFETY: it is a mutex in memory that stays mapped, made to be used by several threads.
 unsafe impl Send for Robust {}
 // SAFETY: as above.
 unsafe impl Sync for Robust {}
 
-/// How many bytes one takes, and what it is aligned to: more than any C library needs.
+/// The size and the alignment of a mutex with the number of its namespace, in bytes. It is more
+/// than any C library needs.
 pub(crate) const SIZE: usize = 64;
 
-/// Where the number of the namespace lies, after the mutex.
+/// The offset of the number of the namespace, which lies after the mutex.
 const NAMESPACE: usize = SIZE - size_of::<u64>();
 
 const _: () = assert!(size_of::<libc::pthread_mutex_t>() <= NAMESPACE);
 
-/// How long one sleeps for a lock at a time.
+/// The longest time that a waiter sleeps before it looks at the lock again.
 ///
-/// There is one wake-up that a death, or a stop, can take along. Unlocking forgets that there are
-/// waiters and wakes one of them. If that one is stopped, it does not take the lock; if it is killed
-/// after another thread took the lock, it cannot say again that somebody waits. Either way the rest
-/// sleep on while nobody knows of them. So each of those who wait looks again from time to time, which
-/// also says again that it waits.
+/// A wake-up can be lost if its waiter is stopped or dies. Unlocking removes the mark that there
+/// are waiters, and wakes one of them.
+///
+/// - If that waiter is stopped, it does not take the lock.
+/// - If that waiter is killed after another thread took the lock, it cannot set the mark again.
+///
+/// In both cases the other waiters sleep on, and the next unlock does not know of them. So each
+/// waiter looks again from time to time, which also sets the mark again.
 const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 
-/// Which C library's mutexes these are: those of another are of another form.
+/// The C library whose mutexes these are. Those of another library have another layout.
 pub(crate) const LIBRARY: &str = if cfg!(target_env = "musl") {
     "musl"
 } else {
@@ -69,30 +77,32 @@ pub(crate) const LIBRARY: &str = if cfg!(target_env = "musl") {
 /// Why a lock was not taken.
 #[derive(Debug)]
 pub(crate) enum Refused {
-    /// Somebody held it until the deadline, or at the moment.
+    /// Another thread held it until the deadline, or holds it at this moment.
     Busy,
     /// This thread holds it.
     Held,
-    /// The memory does not hold a mutex, or one of another pid namespace.
+    /// The memory holds no mutex, or one of another PID namespace.
     Invalid(io::Error),
 }
 
 /// The lock, held by this thread until it is dropped.
 pub(crate) struct Guard<'a> {
     robust: &'a Robust,
-    /// The process that holds it: a forked copy of it does not.
+    /// The process that holds it. A forked copy of that process does not hold it.
     process: u64,
-    /// Whether the one before died with it, and what it guards may not be whole.
+    /// Whether the previous holder died while it held the lock. What the lock guards may then be
+    /// inconsistent.
     died: Cell<bool>,
-    /// Only the thread that has locked can unlock.
+    /// Only the thread that has locked a mutex can unlock it.
     not_send: PhantomData<*const ()>,
 }
 
-// SAFETY: a reference to it can do nothing but ask.
+// SAFETY: other threads can only ask through a reference. `recovered` changes the guard, but only
+// the thread that took the lock calls it, before it shares the guard.
 unsafe impl Sync for Guard<'_> {}
 
 impl Robust {
-    /// Makes one, unlocked, in memory that nobody else has yet.
+    /// Creates an unlocked mutex, in memory that no other process has yet.
     pub(crate) fn create(mapping: &Arc<Mapping>, offset: usize) -> io::Result<Self> {
         own::page()?;
         let namespace = own::namespace();
@@ -113,14 +123,17 @@ impl Robust {
         let kind = libc::PTHREAD_MUTEX_ERRORCHECK;
         // SAFETY: as above.
         check(unsafe { libc::pthread_mutexattr_settype(attributes, kind) })?;
-        // SAFETY: the place is aligned, large enough, and nobody uses it yet.
+        // SAFETY: the place is aligned and large enough, and nobody uses it yet. The attributes
+        // have been initialised.
         check(unsafe { libc::pthread_mutex_init(robust.as_ptr(), attributes) })?;
-        // SAFETY: as above. It owns nothing that would be lost if it were not called.
+        // SAFETY: as above. The attributes own nothing, so nothing is lost if an error skips this
+        // call.
         check(unsafe { libc::pthread_mutexattr_destroy(attributes) })?;
         Ok(robust)
     }
 
-    /// Uses one that was made there, by a process of the same pid namespace.
+    /// Uses a mutex that was created there. Fails with `Unsupported` if it belongs to another PID
+    /// namespace.
     pub(crate) fn open(mapping: &Arc<Mapping>, offset: usize) -> io::Result<Self> {
         own::page()?;
         let namespace = mapping.get::<AtomicU64>(offset + NAMESPACE);
@@ -133,8 +146,8 @@ impl Robust {
         Ok(robust)
     }
 
-    /// Makes sure that it belongs to the namespace of this process, which may be a forked copy of the
-    /// one that has opened it.
+    /// Fails unless the mutex belongs to the namespace of this process, which may be a forked copy
+    /// of the one that opened it.
     fn check_namespace(&self) -> io::Result<()> {
         if own::are_apart(self.namespace, own::namespace()) {
             let what = "locks and queues are for processes of one pid namespace, and this process is in another";
@@ -143,9 +156,9 @@ impl Robust {
         Ok(())
     }
 
-    /// Takes the lock, and waits for it until the deadline; none is for ever.
+    /// Takes the lock. Blocks until the deadline; without one, blocks for ever.
     pub(crate) fn lock(&self, deadline: Option<Instant>) -> Result<Guard<'_>, Refused> {
-        // What nobody holds is had without a look at the clock.
+        // A lock that nobody holds is taken without a look at the clock.
         let mut result = self.attempt();
         while matches!(result, Err(Refused::Busy)) {
             let again = Instant::now() + LONGEST_SLEEP;
@@ -160,7 +173,7 @@ impl Robust {
     /// Takes the lock if nobody holds it.
     pub(crate) fn try_lock(&self) -> Result<Guard<'_>, Refused> {
         match self.attempt() {
-            // musl tells who holds it only whom it lets wait.
+            // musl tells the holder that it has the lock only in the call that may block.
             Err(Refused::Busy) if LIBRARY == "musl" => self.lock_until(Instant::now()),
             result => result,
         }
@@ -168,7 +181,7 @@ impl Robust {
 
     fn attempt(&self) -> Result<Guard<'_>, Refused> {
         self.check_namespace().map_err(Refused::Invalid)?;
-        // SAFETY: a mutex lies there, for as long as the mapping is borrowed.
+        // SAFETY: a mutex lies there for as long as the mapping is borrowed.
         self.judge(unsafe { libc::pthread_mutex_trylock(self.as_ptr()) })
     }
 
@@ -185,7 +198,8 @@ impl Robust {
             return self.judge(unsafe { clocklock(self.as_ptr(), clock, &raw const at) });
         }
         loop {
-            // The other call knows the clock that can be set only. If it was, it may have returned too early.
+            // This other call uses the clock that can be set. If it was set, the call may have
+            // returned too early.
             let at = futex::moment(ClockId::CLOCK_REALTIME, deadline).map_err(Refused::Invalid)?;
             // SAFETY: as above.
             let result = unsafe { libc::pthread_mutex_timedlock(self.as_ptr(), &raw const at) };
@@ -195,9 +209,10 @@ impl Robust {
         }
     }
 
-    /// The guard of a lock that this thread holds, and whose guard was forgotten; none if it does not hold it.
+    /// Returns the guard of a lock that this thread holds and whose guard was forgotten. Returns
+    /// `None` if this thread does not hold it.
     pub(crate) fn held(&self) -> Option<Guard<'_>> {
-        // The mutex knows, and tells by refusing.
+        // The mutex knows its holder, and refuses it.
         let is_held = matches!(self.try_lock(), Err(Refused::Held));
         is_held.then(|| self.guard(false))
     }
@@ -229,21 +244,23 @@ impl Robust {
 }
 
 impl Guard<'_> {
-    /// Whether this process holds it, and not the one that it is a forked copy of.
+    /// Whether this process holds the lock. A forked copy of the holder does not.
     pub(crate) fn is_ours(&self) -> bool {
         self.process == own::number()
     }
 
-    /// Whether the one who held the lock before died with it. What the lock guards is to be looked after then, before
-    /// [`recovered`](Self::recovered).
+    /// Whether the previous holder died while it held the lock. What the lock guards must then be
+    /// repaired before [`recovered`](Self::recovered) is called.
     pub(crate) fn owner_died(&self) -> bool {
         self.died.get()
     }
 
-    /// Says that what the lock guards is whole again. If this process dies before, the next holder is told of a death again.
+    /// Says that what the lock guards is consistent again. If this process dies before this call,
+    /// the next holder is told of a death again.
     pub(crate) fn recovered(&self) {
         if self.died.replace(false) {
-            // SAFETY: this thread holds the mutex, and got it from one that had died. It cannot fail then.
+            // SAFETY: this thread holds the mutex, and took it over from a holder that died. The
+            // call cannot fail then.
             unsafe { libc::pthread_mutex_consistent(self.robust.as_ptr()) };
         }
     }
@@ -254,10 +271,10 @@ impl Drop for Guard<'_> {
         if !self.is_ours() {
             return;
         }
-        // A mutex that is unlocked before it is declared whole could never be locked again.
+        // A mutex that is unlocked before it is declared consistent could never be locked again.
         self.recovered();
-        // SAFETY: a mutex lies there, for as long as the mapping is borrowed. A thread that does not
-        // hold it is told so, and nothing is done.
+        // SAFETY: a mutex lies there for as long as the mapping is borrowed. A thread that does not
+        // hold it is told so, and nothing is changed.
         if unsafe { libc::pthread_mutex_unlock(self.robust.as_ptr()) } == 0 {
             self.robust.mapping.unpin();
         }
@@ -336,7 +353,7 @@ mod tests {
         let ours = namespace.load(Ordering::Relaxed);
         namespace.store(ours ^ 1, Ordering::Relaxed);
         assert!(Robust::open(&other.mapping, SIZE).is_err());
-        // Those that are open do not look there again.
+        // Mutexes that are already open do not read that word again.
         assert!(matches!(other.try_lock(), Err(Refused::Held)));
         drop(guard);
     }
@@ -346,7 +363,7 @@ mod tests {
         let (one, other) = pair();
         thread::spawn(move || {
             mem::forget(one.lock(None).unwrap());
-            // The memory stays where the thread's list leads.
+            // The memory must stay mapped: the list of the thread leads there.
             drop(one);
         })
         .join()

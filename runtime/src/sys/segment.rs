@@ -1,7 +1,10 @@
-//! Memory for numbers that come as bytes: filled by the kernel where it is, and then the vector it was made for.
+//! Memory for numbers that arrive as bytes. The kernel fills it in place, and it then becomes the
+//! vector that it was made for.
 //!
-//! It is asked for as bytes come, so that a length that was only announced takes none; and in huge pages
-//! ([madvise(2)](https://man7.org/linux/man-pages/man2/madvise.2.html)), since most of what it costs is to be given the pages.
+//! It is allocated as bytes arrive, so a length that was only announced takes no memory. Large
+//! amounts are allocated in huge pages
+//! ([madvise(2)](https://man7.org/linux/man-pages/man2/madvise.2.html)): the kernel's work to
+//! provide the pages is most of the cost.
 
 use super::socket;
 use bytemuck::Pod;
@@ -18,7 +21,7 @@ use std::{
     ptr::NonNull,
 };
 
-/// How many bytes a number has, which is also how it is aligned.
+/// The size of a number in bytes, which is also its alignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Width {
     One,
@@ -31,17 +34,17 @@ pub(crate) enum Width {
 impl Width {
     const ALL: [Self; 5] = [Self::One, Self::Two, Self::Four, Self::Eight, Self::Sixteen];
 
-    /// The width of a number whose logarithm this is.
+    /// Returns the width whose base-2 logarithm this is.
     pub(crate) fn from_log2(log2: u8) -> Option<Self> {
         Self::ALL.get(usize::from(log2)).copied()
     }
 
-    /// The logarithm of the width.
+    /// Returns the base-2 logarithm of the width.
     pub(crate) fn log2(self) -> u8 {
         self as u8
     }
 
-    /// The width of `P`.
+    /// Returns the width of `P`. Panics if no number has such a width.
     pub(crate) const fn of<P: Pod>() -> Self {
         assert!(size_of::<P>() == align_of::<P>());
         match size_of::<P>() {
@@ -55,7 +58,7 @@ impl Width {
     }
 }
 
-/// A vector of numbers of some width, being filled.
+/// A vector of numbers of one width that is being filled.
 #[derive(Debug)]
 pub(crate) struct Segment {
     numbers: Numbers,
@@ -84,14 +87,16 @@ macro_rules! each {
     };
 }
 
-/// How much room is made before a single byte has come. Nothing is touched of what does not come.
+/// How many bytes are allocated before the first one arrives. Pages that no byte reaches are never
+/// touched.
 const FIRST: usize = 64 << 20;
 
-/// How much is read in one call: what has come is taken away while more is coming.
+/// The most bytes that one call reads: these are taken away while more arrive.
 const AT_ONCE: usize = 1 << 20;
 
 impl Segment {
-    /// Room for so many bytes that make numbers of this width; none if they do not.
+    /// Returns an empty segment for `length` bytes of numbers. Returns `None` if the bytes do not
+    /// make whole numbers of this width.
     pub(crate) fn new(width: Width, length: usize) -> Option<Self> {
         let numbers = match width {
             Width::One => Numbers::One(Vec::new()),
@@ -108,7 +113,7 @@ impl Segment {
         })
     }
 
-    /// A copy of numbers that are here.
+    /// Returns a full segment with a copy of these bytes.
     pub(crate) fn copied(width: Width, bytes: &[u8]) -> io::Result<Self> {
         let mut segment = Self::new(width, bytes.len()).ok_or(io::ErrorKind::InvalidInput)?;
         while !segment.is_full() {
@@ -118,28 +123,29 @@ impl Segment {
         Ok(segment)
     }
 
-    /// How many bytes it has when all have come.
+    /// Returns how many bytes the segment has when all have arrived.
     pub(crate) fn length(&self) -> usize {
         self.length
     }
 
-    /// Whether all has come.
+    /// Whether all bytes have arrived.
     pub(crate) fn is_full(&self) -> bool {
         self.filled == self.length
     }
 
-    /// Receives some more; returns how many bytes came, none being the end. Never waits: nothing there is `EAGAIN`.
+    /// Receives some more bytes. Returns how many; zero is the end. Never blocks: fails with
+    /// `EAGAIN` if nothing is there.
     ///
-    /// Descriptors beside the bytes are closed.
+    /// Descriptors that arrive with the bytes are closed.
     pub(crate) fn receive(&mut self, from: BorrowedFd<'_>) -> io::Result<usize> {
         self.fill(|room| socket::try_receive_into(from, room))
     }
 
-    /// Reads some more; returns how many bytes came, none being the end.
+    /// Reads some more bytes. Returns how many; zero is the end.
     pub(crate) fn read(&mut self, from: &File) -> io::Result<usize> {
         self.fill(|room| {
             loop {
-                // SAFETY: the room is ours to write to, and as long as is said.
+                // SAFETY: the room is ours to write to, and has the length that is passed.
                 let read =
                     unsafe { libc::read(from.as_raw_fd(), room.as_mut_ptr().cast(), room.len()) };
                 match Errno::result(read) {
@@ -150,7 +156,8 @@ impl Segment {
         })
     }
 
-    /// Makes room and has it filled by `fill`, which returns how many bytes it has written, from the first on.
+    /// Makes room and calls `fill` to write to it. `fill` returns how many bytes it has written,
+    /// from the first on.
     fn fill(
         &mut self,
         fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> io::Result<usize>,
@@ -167,7 +174,8 @@ impl Segment {
         each!(&self.numbers, numbers => numbers.as_ptr().addr())
     }
 
-    /// Returns the numbers; none if they are of another width, or have not come all.
+    /// Returns the numbers. Returns `None` if they are of another width, or if some have not
+    /// arrived.
     pub(crate) fn into_vec<P: Pod>(self) -> Option<Vec<P>> {
         if !self.is_full() {
             return None;
@@ -176,7 +184,7 @@ impl Segment {
     }
 }
 
-/// Has the bytes after those that are `filled` of `length` written; returns how many were.
+/// Calls `fill` to write bytes after the `filled` ones, up to `length`. Returns how many it wrote.
 fn fill_some<N: Pod>(
     numbers: &mut Vec<N>,
     (filled, length): (usize, usize),
@@ -195,31 +203,35 @@ fn fill_some<N: Pod>(
     let most = room.len().min(length - filled).min(AT_ONCE);
     let count = fill(&mut room[..most])?;
     let whole = (filled + count) / size_of::<N>();
-    // SAFETY: so many numbers have all their bytes, which are within the capacity, and any bytes make a number.
+    // SAFETY: `fill` has written `count` bytes, so this many numbers have all their bytes. They are
+    // within the capacity, and any bytes make a number.
     unsafe { numbers.set_len(whole) };
     Ok(count)
 }
 
-/// Copies as many bytes as there is room for; returns how many.
+/// Copies as many bytes as there is room for. Returns how many.
 fn write(room: &mut [MaybeUninit<u8>], bytes: &[u8]) -> usize {
     let count = room.len().min(bytes.len());
     let to = room.as_mut_ptr().cast::<u8>();
-    // SAFETY: both are as long as that, and what is borrowed exclusively is not the other.
+    // SAFETY: both have `count` bytes, and the exclusively borrowed room does not overlap the
+    // bytes.
     unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, count) };
     count
 }
 
-/// The bytes of numbers that need not be there yet.
+/// Returns the bytes of numbers that need not be initialised.
 fn bytes_of<N: Pod>(numbers: &mut [MaybeUninit<N>]) -> &mut [MaybeUninit<u8>] {
     let (start, length) = (numbers.as_mut_ptr().cast(), size_of_val(numbers));
-    // SAFETY: it is the same memory, borrowed for as long, of which nothing is said but that it is there.
+    // SAFETY: it is the same memory, borrowed for the same time. Nothing is claimed of its bytes
+    // but that they exist.
     unsafe { std::slice::from_raw_parts_mut(start, length) }
 }
 
-/// Asks for huge pages where there is room for them.
+/// Asks for huge pages if the numbers are large enough for them.
 ///
-/// It is whole pages that are asked for, the first and the last included: memory of which a part is treated in another way is not moved
-/// by the kernel when more is needed, but copied by the allocator.
+/// It asks for whole pages, including the first and the last one. If the kernel treated a part of
+/// the memory in another way, it could not move the memory when more is needed, and the allocator
+/// would copy it.
 fn use_huge_pages<N>(numbers: &mut Vec<N>) {
     const WORTH_IT: usize = 4 << 20;
     let length = numbers.capacity() * size_of::<N>();
@@ -234,8 +246,9 @@ fn use_huge_pages<N>(numbers: &mut Vec<N>) {
     let before = start.addr() % page;
     let length = (before + length).next_multiple_of(page);
     if let Some(start) = NonNull::new(start.wrapping_byte_sub(before)) {
-        // SAFETY: the pages are there, since each has some of the numbers, and the advice changes nothing of what is in them. A kernel
-        // without huge pages refuses, and does as it always does.
+        // SAFETY: the pages exist, since each holds some of the numbers, and the advice does not
+        // change what is in them. A kernel without huge pages refuses the advice, which changes
+        // nothing.
         let _ = unsafe { madvise(start, length, MmapAdvise::MADV_HUGEPAGE) };
     }
 }
@@ -319,7 +332,7 @@ mod tests {
         let mut rest = &bytes[..];
         let mut segment = Segment::new(Width::One, bytes.len()).unwrap();
         while !segment.is_full() {
-            // As much as came, which need not be all there is room for.
+            // As many bytes as arrived, which may be fewer than there is room for.
             let count = segment
                 .fill(|room| Ok(write(room, &rest[..rest.len().min(1_000_003)])))
                 .unwrap();

@@ -1,10 +1,13 @@
-//! A descriptor that tells of the end of a process: a pidfd, or where there is none, a pipe.
+//! A descriptor that tells of the end of a process: a pidfd, or a pipe where there are no pidfds.
 //!
-//! [pidfd_open(2)](https://man7.org/linux/man-pages/man2/pidfd_open.2.html) is older than every kernel this crate supports, but
-//! valgrind and some container sandboxes do not know it. There the child holds the write end of a pipe, which its end closes, and
-//! is known by its id: nobody else's process can have the id of a child that has not been reaped, and before it is used, it is
-//! checked that there is such a child. Only a child that closes descriptors it does not own, or hands them on by a bare `fork`, could
-//! not be told apart from one that ended, or that lives.
+//! [pidfd_open(2)](https://man7.org/linux/man-pages/man2/pidfd_open.2.html) is older than every
+//! kernel that this crate supports, but valgrind and some container sandboxes do not know it. There
+//! the child holds the write end of a pipe, which is closed when the child ends. The child is known
+//! by its id: no other process can have the id of a child that has not been reaped, and before the
+//! id is used, it is checked that there is such a child.
+//!
+//! Only two kinds of children mislead the pipe. A child that closes descriptors that it does not
+//! own looks as if it had ended. A child that hands them on by a bare `fork` looks as if it lived.
 
 use super::wait;
 use nix::{errno::Errno, sys::wait::WaitPidFlag};
@@ -19,13 +22,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Tells of the end of a child, and reaps it.
+/// Tells of the end of a child, and reaps the child.
 #[derive(Debug)]
 pub(crate) struct Sentinel {
     id: u32,
     fd: OwnedFd,
     kind: Kind,
-    /// What it used, once it has been reaped here.
+    /// What the process used. It is set once the process has been reaped here.
     usage: OnceLock<Usage>,
 }
 
@@ -34,7 +37,7 @@ pub(crate) struct Sentinel {
 pub(crate) struct Usage {
     /// The most memory that was resident at one time, in bytes.
     pub(crate) peak_memory: u64,
-    /// In user mode and in the kernel.
+    /// The time in user mode and in the kernel.
     pub(crate) cpu_time: Duration,
 }
 
@@ -47,16 +50,18 @@ enum Kind {
 /// What reaping a child found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reaped {
-    /// It still runs, or a debugger has still to let go of it.
+    /// It still runs, or a debugger has not let go of it yet.
     Running,
-    /// It ended so.
+    /// It ended in this way.
     Ended(ExitStatus),
-    /// Somebody else has reaped it, and the kernel does not tell how it ended: a `waitpid(-1)` of the user's, or the kernel, where
-    /// SIGCHLD is ignored.
+    /// Somebody else has reaped it, and the kernel does not tell how it ended: a `waitpid(-1)` of
+    /// the user's, or the kernel if SIGCHLD is ignored.
     Elsewhere,
 }
 
-/// Opens a pidfd of a process that cannot be reaped meanwhile: a child of ours, or our parent.
+/// Opens a pidfd of the process that has this id now. The id of a child of ours that has not been
+/// reaped is surely its own. For any other process, the caller must check afterwards which process
+/// it is.
 pub(crate) fn open_pidfd(pid: u32) -> io::Result<OwnedFd> {
     let flags: libc::c_uint = 0;
     // SAFETY: the call takes two integers and no pointer.
@@ -67,10 +72,10 @@ pub(crate) fn open_pidfd(pid: u32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Sends a signal to the process of a pidfd, if it is there to get it.
+/// Sends a signal to the process of a pidfd. Does nothing if the process is gone.
 pub(crate) fn signal(pidfd: &OwnedFd, number: i32) -> io::Result<()> {
     let (info, flags): (*const libc::siginfo_t, libc::c_uint) = (std::ptr::null(), 0);
-    // SAFETY: a null `siginfo_t` is what the call takes for a signal like that of kill(2).
+    // SAFETY: the call takes a null `siginfo_t` for a signal like that of kill(2).
     unless_gone(Errno::result(unsafe {
         libc::syscall(
             libc::SYS_pidfd_send_signal,
@@ -89,8 +94,8 @@ fn unless_gone<T>(sent: nix::Result<T>) -> io::Result<()> {
     }
 }
 
-/// Sends a signal to a child of ours by its id. Does nothing where no child has that id: somebody else has reaped it, and the id may
-/// be another process's.
+/// Sends a signal to a child of ours by its id. Does nothing if no child has that id: somebody else
+/// has reaped the child, and the id may be another process's.
 fn kill_child(id: u32, number: i32) -> io::Result<()> {
     if look(libc::P_PID, id) == Err(Errno::ECHILD) {
         return Ok(());
@@ -101,10 +106,11 @@ fn kill_child(id: u32, number: i32) -> io::Result<()> {
     }))
 }
 
-/// Asks for the end of a child, without waiting for it and without reaping. It is `ECHILD` where there is no such child.
+/// Asks whether a child has ended, without blocking and without reaping it. Fails with `ECHILD` if
+/// there is no such child.
 fn look(kind: libc::idtype_t, id: u32) -> nix::Result<()> {
     let options = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
-    // SAFETY: a null result is allowed, and nothing is written then.
+    // SAFETY: a null result is allowed, and then nothing is written.
     Errno::result(unsafe { libc::waitid(kind, id, std::ptr::null_mut(), options.bits()) }).map(drop)
 }
 
@@ -122,10 +128,11 @@ struct Info {
 /// `PIDFD_GET_INFO`: `_IOWR(0xff, 11, struct pidfd_info)`.
 const GET_INFO: u32 = 0xc040_ff0b;
 const _: () = assert!(size_of::<Info>() == 0x40);
-/// `PIDFD_INFO_EXIT`: the status, which is there when the process has been reaped.
+/// `PIDFD_INFO_EXIT`: the status, which is there once the process has been reaped.
 const EXIT: u64 = 1 << 3;
 
-/// What the kernel has kept of a process that somebody has reaped. Linux 6.15 and later keep the status.
+/// Returns what the kernel has kept of a process that somebody has reaped. Linux 6.15 and later
+/// keep the status.
 fn info_of_reaped(pidfd: &OwnedFd) -> nix::Result<Option<ExitStatus>> {
     let mut info = Info {
         mask: EXIT,
@@ -139,30 +146,32 @@ fn info_of_reaped(pidfd: &OwnedFd) -> nix::Result<Option<ExitStatus>> {
     Ok(is_known.then(|| ExitStatus::from_raw(info.exit_code)))
 }
 
-/// How long the kernel may take from telling of an end to having reaped, where it does that itself: one moment.
+/// If the kernel reaps by itself, the longest time that it may take from telling of an end to
+/// having reaped.
 const MOMENT: Duration = Duration::from_secs(1);
 
-/// Returns how a process ended that somebody else has reaped, where the kernel knows.
+/// Returns how a process ended that somebody else has reaped, if the kernel knows.
 fn status_of_reaped(pidfd: &OwnedFd) -> Option<ExitStatus> {
     match info_of_reaped(pidfd) {
         Ok(Some(status)) => Some(status),
         Ok(None) => {
-            // The hang-up comes when it has been reaped.
+            // The hang-up comes when the process has been reaped.
             let reaped = [(pidfd.as_fd(), wait::For::End)];
             wait::until_ready(&reaped, wait::deadline(MOMENT)).ok()?;
             info_of_reaped(pidfd).ok()?
         }
-        // Linux before 6.13 knows no such request.
+        // Linux before 6.13 does not know the request.
         Err(_) => None,
     }
 }
 
-/// Whether the process of a pidfd, or of the pipe that stands for one, has ended: all of its threads.
+/// Whether the process of a pidfd, or of the pipe that stands for one, has ended. It has ended when
+/// all of its threads have.
 pub(crate) fn has_ended(fd: BorrowedFd<'_>) -> bool {
     wait::readable(fd, Some(Instant::now())).unwrap_or(false)
 }
 
-/// Whether there are pidfds here.
+/// Whether this process can open pidfds.
 pub(crate) fn has_pidfds() -> bool {
     static HAS: OnceLock<bool> = OnceLock::new();
     *HAS.get_or_init(|| match open_pidfd(process::id()) {
@@ -171,12 +180,12 @@ pub(crate) fn has_pidfds() -> bool {
     })
 }
 
-/// Kills and reaps a child of ours that there is no descriptor for.
+/// Kills and reaps a child of ours that has no descriptor. Blocks until the child has ended.
 pub(crate) fn put_down(id: u32) {
-    // Failing, it leaves the child to its own end.
+    // If the kill fails, the child ends by itself, and this waits for that.
     let _ = kill_child(id, libc::SIGKILL);
     loop {
-        // SAFETY: a null result is allowed, and nothing is written then.
+        // SAFETY: a null result is allowed, and then nothing is written.
         let reaped = unsafe { libc::waitid(libc::P_PID, id, std::ptr::null_mut(), libc::WEXITED) };
         if Errno::result(reaped) != Err(Errno::EINTR) {
             return;
@@ -191,7 +200,8 @@ fn is_stranger(pidfd: &OwnedFd) -> bool {
 }
 
 impl Sentinel {
-    /// The sentinel of a child that has just been made; `pipe` is what [`has_pidfds`] made necessary.
+    /// Returns the sentinel of a child that has just been made. `pipe` is there if [`has_pidfds`]
+    /// says that it is needed.
     pub(crate) fn new(id: u32, pipe: Option<OwnedFd>) -> io::Result<Self> {
         Ok(match pipe {
             Some(fd) => Self {
@@ -201,7 +211,7 @@ impl Sentinel {
                 usage: OnceLock::new(),
             },
             None => match open_pidfd(id) {
-                // Another process has got its id.
+                // Another process has got the id of the child.
                 Ok(fd) if is_stranger(&fd) => Self::of_nobody(id)?,
                 Ok(fd) => Self {
                     id,
@@ -215,7 +225,8 @@ impl Sentinel {
         })
     }
 
-    /// The sentinel of a child that has ended and was reaped by somebody else: a pipe without a writer says that it has ended.
+    /// Returns the sentinel of a child that has ended and was reaped by somebody else. A pipe
+    /// without a writer says that the child has ended.
     fn of_nobody(id: u32) -> io::Result<Self> {
         Ok(Self {
             usage: OnceLock::new(),
@@ -235,35 +246,40 @@ impl Sentinel {
         has_ended(self.fd.as_fd())
     }
 
-    /// Sends a signal to the process, if it is there to get it. It must not be reaped meanwhile from here.
+    /// Sends a signal to the process. Does nothing if the process is gone. The caller must not reap
+    /// it meanwhile.
     pub(crate) fn signal(&self, number: i32) -> io::Result<()> {
         match self.kind {
             Kind::Pidfd => signal(&self.fd, number),
-            // Where somebody else has reaped it, the id may be another process's, even another child's.
+            // If somebody else has reaped it, the id may be that of another process, even of
+            // another child.
             Kind::Pipe if self.has_ended() => Ok(()),
             Kind::Pipe => kill_child(self.id, number),
         }
     }
 
-    /// Reaps the process, which its descriptor says has ended.
+    /// Reaps the process, after its descriptor has told of its end.
     pub(crate) fn reap(&self) -> io::Result<Reaped> {
         let now = match self.kind {
             Kind::Pidfd => WaitPidFlag::WNOHANG,
-            // The pipe closes a moment before the process can be reaped.
+            // The pipe closes a moment before the process can be reaped, so this call waits for
+            // that.
             Kind::Pipe => WaitPidFlag::empty(),
         };
         let (info, usage) = match self.waitid(WaitPidFlag::WEXITED | now) {
             Err(Errno::ECHILD) => return Ok(self.reaped_elsewhere()),
             result => result?,
         };
-        // SAFETY: waitid has succeeded, so it has either filled in the fields of a child or left them zero.
+        // SAFETY: waitid has succeeded, so it has either filled in the fields of a child or left
+        // them zero.
         let pid = unsafe { info.si_pid() };
         // SAFETY: as above.
         let status = unsafe { info.si_status() };
         if pid != 0 {
             let _ = self.usage.set(Usage::new(&usage));
         }
-        // waitid(2) tells the parts of what wait(2) tells in one number, which is the one that std's type is made of.
+        // waitid(2) tells in parts what wait(2) tells in one number. std's type is made of that
+        // number.
         Ok(match (pid, info.si_code) {
             (0, _) => Reaped::Running,
             (_, libc::CLD_EXITED) => Reaped::Ended(ExitStatus::from_raw((status & 0xff) << 8)),
@@ -272,15 +288,16 @@ impl Sentinel {
         })
     }
 
-    /// Whether the process is stopped, as by SIGSTOP.
+    /// Whether the process is stopped, for example by SIGSTOP.
     pub(crate) fn is_stopped(&self) -> bool {
         let now = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        // SAFETY: waitid has succeeded, so it has either filled in the fields of a child or left them zero.
+        // SAFETY: waitid has succeeded, so it has either filled in the fields of a child or left
+        // them zero.
         self.waitid(now)
             .is_ok_and(|(info, _)| unsafe { info.si_pid() } != 0)
     }
 
-    /// What is known of a process that somebody else has reaped.
+    /// Returns what is known of a process that somebody else has reaped.
     fn reaped_elsewhere(&self) -> Reaped {
         let status = match self.kind {
             Kind::Pidfd => status_of_reaped(&self.fd),
@@ -289,7 +306,7 @@ impl Sentinel {
         status.map_or(Reaped::Elsewhere, Reaped::Ended)
     }
 
-    /// Waits until the process can be reaped, and leaves that to the next call.
+    /// Blocks until the process can be reaped, and leaves that to the next call.
     pub(crate) fn await_end(&self) -> io::Result<()> {
         match self.waitid(WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
             Ok(_) | Err(Errno::ECHILD) => Ok(()),
@@ -302,8 +319,9 @@ impl Sentinel {
         self.usage.get().copied()
     }
 
-    // nix's own waitid knows the names of the old signals only, and fails for a process killed by another one. The C library's does
-    // not tell what the process used, as the kernel's does.
+    // nix's own waitid knows the names of the old signals only, and fails for a process that
+    // another signal has killed. The waitid of the C library does not tell what the process used.
+    // The kernel's does.
     fn waitid(&self, options: WaitPidFlag) -> nix::Result<(libc::siginfo_t, libc::rusage)> {
         let (kind, id) = match self.kind {
             Kind::Pidfd => (libc::P_PIDFD, self.fd.as_raw_fd().cast_unsigned()),
@@ -314,7 +332,8 @@ impl Sentinel {
         // SAFETY: `rusage` is a plain C struct, for which all zeros are a valid value.
         let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
         loop {
-            // SAFETY: `info` and `usage` are valid places to write to, and the descriptor is open while it is borrowed.
+            // SAFETY: `info` and `usage` are valid places to write to, and the descriptor is open
+            // while it is borrowed.
             let waited = Errno::result(unsafe {
                 libc::syscall(
                     libc::SYS_waitid,

@@ -23,11 +23,12 @@ pub(crate) fn mask() -> io::Result<Mask> {
         .fold(0, |mask, signal| mask | 1 << (signal - 1)))
 }
 
-/// Has this thread block exactly these signals.
+/// Makes this thread block exactly these signals.
 pub(crate) fn set_mask(mask: Mask) -> io::Result<()> {
     let mut set = empty();
     for signal in SIGNALS.filter(|signal| mask & (1 << (signal - 1)) != 0) {
-        // SAFETY: the set has been initialised, and a signal that may not be in it is refused, not undefined.
+        // SAFETY: the set has been initialised. A signal that may not be in it is refused, which is
+        // not undefined behaviour.
         unsafe { libc::sigaddset(&raw mut set, signal) };
     }
     exchange(libc::SIG_SETMASK, Some(&set)).map(drop)
@@ -53,20 +54,23 @@ fn exchange(how: libc::c_int, set: Option<&libc::sigset_t>) -> io::Result<libc::
     }
 }
 
-/// Ignores SIGPIPE, as std does before `main`, so that writing to a closed pipe is an error and not the end.
+/// Ignores SIGPIPE, as std does before `main`: writing to a closed pipe then fails, and does not
+/// end the process.
 pub(crate) fn ignore_broken_pipes() -> io::Result<()> {
     // SAFETY: ignoring a signal installs no handler that could do anything wrong.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }?;
     Ok(())
 }
 
-/// The signals that are a program's to use: the C library keeps a few for itself, and changes what they do as it needs.
+/// Returns the signals that a program may use. The C library keeps a few for itself, and changes
+/// their actions as it needs.
 pub(crate) fn for_programs() -> Mask {
     let ours = SIGNALS.filter(|signal| *signal <= libc::SIGSYS || *signal >= libc::SIGRTMIN());
     ours.fold(0, |mask, signal| mask | 1 << (signal - 1))
 }
 
-/// Ignores exactly those signals that are in `ignored` and not the others, of those in which it differs from `before`.
+/// Changes the ignored signals from `before` to `ignored`. Signals that are in both, or in neither,
+/// are left alone. A signal that is no longer ignored gets its default action.
 pub(crate) fn change_ignored(before: Mask, ignored: Mask) -> io::Result<()> {
     for number in SIGNALS.filter(|signal| (before ^ ignored) & (1 << (signal - 1)) != 0) {
         let action = if ignored & (1 << (number - 1)) == 0 {
@@ -82,28 +86,29 @@ pub(crate) fn change_ignored(before: Mask, ignored: Mask) -> io::Result<()> {
     Ok(())
 }
 
-/// The mask without the signals that ask a process to end: SIGTERM and SIGINT.
+/// Returns the mask without the signals that ask a process to end: SIGTERM and SIGINT.
 pub(crate) fn without_requests_to_end(mask: Mask) -> Mask {
     mask & !(1 << (libc::SIGTERM - 1) | 1 << (libc::SIGINT - 1))
 }
 
-/// What this process does when the signal comes.
+/// Returns what this process does when the signal arrives.
 fn action(number: libc::c_int) -> io::Result<libc::sigaction> {
     // SAFETY: `struct sigaction` is a plain C struct, for which all zeros are a valid value.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    // SAFETY: without a new action the call changes nothing, and `action` is a valid place to write to.
+    // SAFETY: without a new action the call changes nothing, and `action` is a valid place to write
+    // to.
     Errno::result(unsafe { libc::sigaction(number, std::ptr::null(), &raw mut action) })?;
     Ok(action)
 }
 
-/// Whether the kernel reaps the children of this process when they end: where SIGCHLD is ignored,
-/// or its handler has the flag `SA_NOCLDWAIT`.
+/// Whether the kernel reaps the children of this process when they end. It does if SIGCHLD is
+/// ignored, or if its handler has the flag `SA_NOCLDWAIT`.
 pub(crate) fn discards_children() -> io::Result<bool> {
     let action = action(libc::SIGCHLD)?;
     Ok(action.sa_sigaction == libc::SIG_IGN || action.sa_flags & libc::SA_NOCLDWAIT != 0)
 }
 
-/// Has a signal end this process, if it was ignored.
+/// Gives a signal its default action if it was ignored.
 pub(crate) fn heed(number: libc::c_int) -> io::Result<()> {
     if action(number)?.sa_sigaction == libc::SIG_IGN {
         // SAFETY: the default action is no handler that could do anything wrong.
@@ -114,10 +119,10 @@ pub(crate) fn heed(number: libc::c_int) -> io::Result<()> {
     Ok(())
 }
 
-/// Kills this process if it is not dropped in time, whatever the process blocks or does.
+/// Kills this process if the fuse is not dropped in time, whatever the process blocks or does.
 #[derive(Debug)]
 pub(crate) struct Fuse {
-    /// Deleted when it is dropped.
+    /// Dropping the timer deletes it.
     _timer: Timer,
 }
 
@@ -129,7 +134,7 @@ impl Fuse {
     }
 }
 
-/// Has the kernel kill this process after `duration`, whatever it blocks or does.
+/// Makes the kernel kill this process after `duration`, whatever the process blocks or does.
 pub(crate) fn kill_after(duration: Duration) -> io::Result<()> {
     // Dropping the timer would delete it.
     std::mem::forget(kill_timer(duration)?);
@@ -142,7 +147,7 @@ fn kill_timer(duration: Duration) -> io::Result<Timer> {
         si_value: 0,
     });
     let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, event)?;
-    // A timer of zero is a timer that is off.
+    // A timer that is set to zero is off.
     let duration = duration.max(Duration::from_nanos(1));
     timer.set(
         Expiration::OneShot(duration.into()),
@@ -151,12 +156,12 @@ fn kill_timer(duration: Duration) -> io::Result<Timer> {
     Ok(timer)
 }
 
-/// Returns whether there is a signal of this number.
+/// Returns whether a signal has this number.
 pub(crate) fn exists(signal: i32) -> bool {
     SIGNALS.contains(&signal)
 }
 
-/// Returns what the signal is called.
+/// Returns the name of a signal.
 pub(crate) fn name(number: i32) -> String {
     Signal::try_from(number).map_or_else(
         |_: Errno| {

@@ -1,4 +1,5 @@
-//! A pair of connected sockets, over which bytes and descriptors travel: [unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html).
+//! A pair of connected sockets that carry bytes and descriptors:
+//! [unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html).
 
 use nix::{
     errno::Errno,
@@ -13,10 +14,10 @@ use std::{
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
 };
 
-/// How many descriptors one message can carry: the kernel's `SCM_MAX_FD`.
+/// The most descriptors that one message can carry: the kernel's `SCM_MAX_FD`.
 pub(crate) const MAX_FDS: usize = 253;
 
-/// Makes a pair of connected stream sockets, closed on exec.
+/// Creates a pair of connected stream sockets, closed on exec.
 pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socket::socketpair(
         AddressFamily::Unix,
@@ -26,7 +27,7 @@ pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     )?)
 }
 
-/// Makes a pair of connected sockets whose messages stay whole, closed on exec.
+/// Creates a pair of connected sockets that keep messages whole, closed on exec.
 pub(crate) fn packet_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socket::socketpair(
         AddressFamily::Unix,
@@ -36,7 +37,7 @@ pub(crate) fn packet_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     )?)
 }
 
-/// Ends what is sent from here, so that the other side comes to an end of what it reads.
+/// Ends sending from this side. The other side reads an end after what was sent before.
 pub(crate) fn end_sending(socket: BorrowedFd<'_>) -> io::Result<()> {
     Ok(socket::shutdown(
         socket.as_raw_fd(),
@@ -44,22 +45,24 @@ pub(crate) fn end_sending(socket: BorrowedFd<'_>) -> io::Result<()> {
     )?)
 }
 
-/// Whether there is something to be received, and not only the end.
+/// Whether something can be received, which the end is not.
 pub(crate) fn has_something(socket: BorrowedFd<'_>) -> bool {
     matches!(peek(socket), Ok(true))
 }
 
-/// Looks whether something is to be received, or else it is the end. Never waits: neither is `EAGAIN`.
+/// Returns true if something can be received, and false if the end has come. Never blocks: fails
+/// with `EAGAIN` if neither is there.
 pub(crate) fn peek(socket: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(peek_into(socket, &mut [0])? != 0)
 }
 
-/// How many bytes there is room for while nobody receives: half of what the kernel counts, which includes its own.
+/// Returns how many bytes there is room for while nobody receives. The kernel counts its own bytes
+/// too, so this is half of its number.
 pub(crate) fn room(socket: BorrowedFd<'_>) -> usize {
     getsockopt(&socket, sockopt::SndBuf).unwrap_or(0) / 2
 }
 
-/// Whether the other side has received all that was sent.
+/// Whether the other side has received everything that was sent.
 pub(crate) fn is_read(socket: BorrowedFd<'_>) -> io::Result<bool> {
     let mut unread: libc::c_int = 0;
     // SAFETY: the result is a valid place to write to. For a socket this is `SIOCOUTQ`.
@@ -67,8 +70,8 @@ pub(crate) fn is_read(socket: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(unread == 0)
 }
 
-/// Waits until something is to be received, or it is the end, for as long as that takes: as poll does, in less time. It is `EAGAIN` where
-/// somebody has told the socket that nobody waits for it.
+/// Blocks until something can be received or the end has come, without a deadline. Does what poll
+/// does, in less time. Fails with `EAGAIN` if somebody has made the socket nonblocking.
 pub(crate) fn wait_for_something(socket: BorrowedFd<'_>) -> io::Result<()> {
     loop {
         match socket::recv(socket.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK) {
@@ -78,8 +81,8 @@ pub(crate) fn wait_for_something(socket: BorrowedFd<'_>) -> io::Result<()> {
     }
 }
 
-/// Copies what is to be received next, and leaves it there; returns how many bytes it is, none being the end. Never waits: nothing there
-/// is `EAGAIN`.
+/// Copies the bytes that are to be received next, and leaves them there. Returns how many; zero is
+/// the end. Never blocks: fails with `EAGAIN` if nothing is there.
 pub(crate) fn peek_into(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
     loop {
@@ -90,7 +93,8 @@ pub(crate) fn peek_into(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result
     }
 }
 
-/// Takes no more of what the other side sends: it is told so. What has come already can still be received.
+/// Ends receiving on this side. Whatever the other side sends from now on fails. What has arrived
+/// before can still be received.
 pub(crate) fn end_receiving(socket: BorrowedFd<'_>) -> io::Result<()> {
     Ok(socket::shutdown(
         socket.as_raw_fd(),
@@ -98,14 +102,15 @@ pub(crate) fn end_receiving(socket: BorrowedFd<'_>) -> io::Result<()> {
     )?)
 }
 
-/// The process that made the socket pair, and its user.
+/// The process that created the socket pair, and its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Peer {
     pub(crate) pid: u32,
     pub(crate) uid: u32,
 }
 
-/// Returns who is at the other end, if the descriptor is a connected Unix stream socket at all.
+/// Returns who created the other end, or `None` if the descriptor is no stream socket. If the
+/// kernel knows no peer of a stream socket, the process id is zero.
 pub(crate) fn peer(fd: BorrowedFd<'_>) -> Option<Peer> {
     if getsockopt(&fd, sockopt::SockType).ok()? != SockType::Stream {
         return None;
@@ -117,10 +122,11 @@ pub(crate) fn peer(fd: BorrowedFd<'_>) -> Option<Peer> {
     })
 }
 
-/// Sends some of the bytes, and all of the descriptors beside the first of them; returns how many bytes went.
+/// Sends some of the bytes, and all of the descriptors together with the first byte. Returns how
+/// many bytes were sent.
 ///
-/// Never waits: no room is `EAGAIN`.
-/// A dead peer is `EPIPE` or `ECONNRESET`, never SIGPIPE.
+/// Never blocks: fails with `EAGAIN` if there is no room. If the peer is dead, fails with `EPIPE`
+/// or `ECONNRESET`, without SIGPIPE.
 pub(crate) fn try_send(
     to: BorrowedFd<'_>,
     bytes: &[IoSlice<'_>],
@@ -142,34 +148,35 @@ pub(crate) fn try_send(
     }
 }
 
-/// What was received of a stream.
+/// What was received from a stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Received {
-    /// How many bytes came, none being the end.
+    /// How many bytes arrived; zero is the end.
     pub(crate) bytes: usize,
-    /// Whether a descriptor that was sent beside them did not fit into our table.
+    /// Whether a descriptor that was sent with them did not fit into our table.
     pub(crate) is_short: bool,
 }
 
-/// Receives some bytes into the buffers, and appends the descriptors that came beside them, those that fit into our table. Never waits:
-/// nothing there is `EAGAIN`.
+/// Receives some bytes into the buffers. Appends the descriptors that arrived with them, if they
+/// fit into our table. Never blocks: fails with `EAGAIN` if nothing is there.
 pub(crate) fn try_receive(
     from: BorrowedFd<'_>,
     buffers: &mut [IoSliceMut<'_>],
     fds: &mut Vec<OwnedFd>,
 ) -> io::Result<Received> {
-    // Not nix's own: where the table is full, that one loses the descriptors that did fit.
+    // nix's own function loses the descriptors that did fit, if the table is full.
     let mut control = Control([0; CONTROL]);
     // SAFETY: `msghdr` is a plain C struct, for which all zeros are a valid value.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    // The one has the form of the other.
+    // `IoSliceMut` has the form of `iovec`.
     message.msg_iov = buffers.as_mut_ptr().cast();
     message.msg_iovlen = buffers.len() as _;
     message.msg_control = (&raw mut control.0).cast();
     message.msg_controllen = CONTROL as _;
     let flags = libc::MSG_CMSG_CLOEXEC | libc::MSG_DONTWAIT;
     let bytes = loop {
-        // SAFETY: the message points to buffers and to a control buffer, each with its length, that are ours to write to.
+        // SAFETY: the message points to buffers and to a control buffer, each with its length. All
+        // are ours to write to.
         match Errno::result(unsafe { libc::recvmsg(from.as_raw_fd(), &raw mut message, flags) }) {
             Err(Errno::EINTR) => {}
             result => break result?.cast_unsigned(),
@@ -182,17 +189,17 @@ pub(crate) fn try_receive(
     })
 }
 
-/// Receives some bytes into memory that need not have been written to; returns how many came, none being the end. Never waits:
-/// nothing there is `EAGAIN`.
+/// Receives some bytes into memory that need not be initialised. Returns how many; zero is the end.
+/// Never blocks: fails with `EAGAIN` if nothing is there.
 ///
-/// Descriptors that come beside them are closed.
+/// Descriptors that arrive with the bytes are closed.
 pub(crate) fn try_receive_into(
     from: BorrowedFd<'_>,
     buffer: &mut [MaybeUninit<u8>],
 ) -> io::Result<usize> {
     let (start, length) = (buffer.as_mut_ptr().cast(), buffer.len());
     loop {
-        // SAFETY: the buffer is ours to write to, and as long as is said.
+        // SAFETY: the buffer is ours to write to, and has the length that is passed.
         let received = unsafe { libc::recv(from.as_raw_fd(), start, length, libc::MSG_DONTWAIT) };
         match Errno::result(received) {
             Err(Errno::EINTR) => {}
@@ -201,15 +208,16 @@ pub(crate) fn try_receive_into(
     }
 }
 
-/// Lets more be on its way at once than a socket does by itself, for as much as the system allows.
+/// Enlarges the send buffer, as far as the system allows, so that more bytes can be on their way at
+/// once.
 pub(crate) fn widen(socket: BorrowedFd<'_>) -> io::Result<()> {
     Ok(setsockopt(&socket, sockopt::SndBuf, &WIDE)?)
 }
 
-/// More than this was not measured to help.
+/// In bytes. A larger buffer did not help when it was measured.
 const WIDE: usize = 1 << 20;
 
-/// What the descriptors of one message take in its control buffer.
+/// The size of the descriptors of one message in its control buffer, in bytes.
 const CONTROL: usize = {
     const DESCRIPTORS: libc::c_uint = 253 * 4;
     assert!(DESCRIPTORS as usize == MAX_FDS * size_of::<RawFd>());
@@ -217,13 +225,13 @@ const CONTROL: usize = {
     unsafe { libc::CMSG_SPACE(DESCRIPTORS) as usize }
 };
 
-/// A control buffer, aligned as its headers are.
+/// A control buffer that is aligned as its headers are.
 #[repr(align(8))]
 struct Control([u8; CONTROL]);
 
-/// Takes the descriptors out of a message that has been received, and its control buffer.
+/// Takes the descriptors out of a message that has been received, and out of its control buffer.
 fn take_descriptors(message: &libc::msghdr, control: &Control, fds: &mut Vec<OwnedFd>) {
-    // SAFETY: the kernel has filled in the control buffer, and said how far.
+    // SAFETY: the kernel has filled in the control buffer, and the message says how far.
     let mut next = unsafe { libc::CMSG_FIRSTHDR(message) };
     // SAFETY: the pointer is null or points to a header in the control buffer.
     while let Some(header) = unsafe { next.as_ref() } {
@@ -240,11 +248,12 @@ fn take_descriptors(message: &libc::msghdr, control: &Control, fds: &mut Vec<Own
                 let fd = RawFd::from_ne_bytes(
                     fd.try_into().expect("the chunk is as long as a descriptor"),
                 );
-                // SAFETY: the kernel has just put this descriptor into our table, and nobody else knows of it.
+                // SAFETY: the kernel has just put this descriptor into our table, and nobody else
+                // knows of it.
                 fds.push(unsafe { OwnedFd::from_raw_fd(fd) });
             }
         }
-        // SAFETY: both are of one message.
+        // SAFETY: both are of the same message.
         next = unsafe { libc::CMSG_NXTHDR(message, next) };
     }
 }

@@ -1,6 +1,6 @@
-//! What the kernel lets a process do, and where it belongs: credentials, filters, sandboxes,
-//! namespaces, root directory, session, control group, and what else a process inherits and one
-//! call tells.
+//! What the kernel lets a process do, and where the process belongs: credentials, filters,
+//! sandboxes, namespaces, root directory, session, control group, and whatever else a process
+//! inherits and one call tells.
 
 use super::signal;
 use nix::{
@@ -18,9 +18,10 @@ use std::{
 /// The standing of the calling thread, to be compared with another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Standing {
-    /// What `/proc` says of it: the lines of [`LINES`].
+    /// What `/proc` says of the thread: the lines of [`LINES`].
     status: Vec<u8>,
-    /// What the links of [`NAMESPACES`] lead to: of the first alone where the others cannot have changed unless it has.
+    /// The targets of the links in [`NAMESPACES`]. Only the first is read if the others cannot have
+    /// changed without it.
     namespaces: Vec<OsString>,
     control_groups: Vec<u8>,
     root: Option<Root>,
@@ -30,7 +31,7 @@ pub(crate) struct Standing {
     attributes: [c_long; ATTRIBUTES],
 }
 
-/// The root directory. After a `chroot` it may be the same directory by another mount.
+/// The root directory. After a `chroot` it may be the same directory, reached by another mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Root {
     device: (u32, u32),
@@ -38,12 +39,13 @@ struct Root {
     mount: u64,
 }
 
-/// What is read together with the standing, since it is only told there.
+/// What is read together with the standing, since no other place tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Dispositions {
-    /// The mask for new files. Asking the kernel by `umask` would change it for a moment, for every thread.
+    /// The mask for new files. The call `umask` cannot ask for it without changing it for a moment,
+    /// for every thread.
     pub(crate) umask: u32,
-    /// Which of the signals for programs are ignored.
+    /// Which of the signals that a program may use are ignored.
     pub(crate) ignored: signal::Mask,
 }
 
@@ -65,8 +67,8 @@ const LINES: [&[u8]; 15] = [
     b"SpeculationIndirectBranch:",
 ];
 
-/// The namespaces. All but the user namespace can be changed with `CAP_SYS_ADMIN` only, which a thread without it comes by in another
-/// user namespace.
+/// The namespaces. All but the user namespace can be changed only with `CAP_SYS_ADMIN`. A thread
+/// without it gets it only by entering another user namespace.
 const NAMESPACES: [&str; 8] = [
     "ns/user",
     "ns/cgroup",
@@ -103,7 +105,7 @@ pub(crate) fn read() -> io::Result<(Standing, Dispositions)> {
     let (Some(umask), Some(ignored)) = (umask, ignored) else {
         return Err(io::ErrorKind::InvalidData.into());
     };
-    // A kernel may be without some namespace, and without control groups.
+    // A kernel may lack some namespaces, and may lack control groups.
     let namespaces = &NAMESPACES[..if is_admin { NAMESPACES.len() } else { 1 }];
     let namespace = |name: &&str| readlinkat(&thread, *name).unwrap_or_default();
     let standing = Standing {
@@ -118,19 +120,20 @@ pub(crate) fn read() -> io::Result<(Standing, Dispositions)> {
     Ok((standing, Dispositions { umask, ignored }))
 }
 
-/// Whether children of this process are born into another PID namespace than its own: a helper
-/// would be the first process there, and could make no siblings.
+/// Whether children of this process are born into another PID namespace than its own. A helper
+/// would be the first process there, and could create no siblings.
 pub(crate) fn has_children_elsewhere() -> bool {
     let link = |name| nix::fcntl::readlink(name).unwrap_or_default();
     link("/proc/thread-self/ns/pid") != link("/proc/thread-self/ns/pid_for_children")
 }
 
-/// Whether this thread may look at another process. Once it has entered a sandbox such as a
-/// Landlock domain it may not look at one outside of it, which is the only sign of some: `/proc`
-/// does not tell ([landlock(7)](https://man7.org/linux/man-pages/man7/landlock.7.html)).
+/// Whether this thread may look at another process. A thread that has entered a sandbox such as a
+/// Landlock domain may not look at a process outside of it. This is the only sign of some
+/// sandboxes: `/proc` does not tell
+/// ([landlock(7)](https://man7.org/linux/man-pages/man7/landlock.7.html)).
 pub(crate) fn may_look_at(process: u32) -> bool {
     let (mut list, mut size) = (std::ptr::null::<libc::c_void>(), 0_usize);
-    // This call looks at no more than one address, and takes no file system.
+    // This call looks at one address at most, and needs no file system.
     // SAFETY: both results are valid places to write to.
     let got = unsafe {
         libc::syscall(
@@ -165,15 +168,15 @@ fn root() -> Option<Root> {
     })
 }
 
-/// The label that a security module has given this thread; empty where there is none.
+/// Returns the label that a security module has given this thread. It is empty if there is none.
 fn label(thread: BorrowedFd<'_>) -> Vec<u8> {
-    /// The same on every architecture, from 6.8 on.
+    /// The number is the same on every architecture. The call exists since Linux 6.8.
     const LSM_GET_SELF_ATTR: c_long = 459;
     const LSM_ATTR_CURRENT: libc::c_uint = 100;
     let mut label = [0; 1024];
     let mut size = u32::try_from(label.len()).unwrap_or_default();
-    // SAFETY: both results are valid places to write to, and the first is as long as the second
-    // says.
+    // SAFETY: both results are valid places to write to, and the first has the length that the
+    // second says.
     let got = Errno::result(unsafe {
         libc::syscall(
             LSM_GET_SELF_ATTR,
@@ -197,8 +200,8 @@ type MemoryPolicy = (c_int, [c_ulong; 16]);
 fn memory_policy() -> MemoryPolicy {
     let mut policy: MemoryPolicy = (-1, [0; 16]);
     let address: *const libc::c_void = std::ptr::null();
-    // SAFETY: both results are valid places to write to, and the second is as long as said, in
-    // bits.
+    // SAFETY: both results are valid places to write to, and the second has the length that is
+    // passed, in bits.
     unsafe {
         libc::syscall(
             libc::SYS_get_mempolicy,
@@ -214,8 +217,8 @@ fn memory_policy() -> MemoryPolicy {
 
 const ATTRIBUTES: usize = 10;
 
-/// What else is inherited and told by one call; an error, where the kernel does not know a call, is
-/// the same each time.
+/// Returns what else is inherited and told by one call each. If the kernel does not know a call,
+/// the error is the same each time.
 fn attributes() -> [c_long; ATTRIBUTES] {
     const PR_GET_MDWE: c_int = 66;
     const PR_GET_MEMORY_MERGE: c_int = 68;
@@ -223,19 +226,20 @@ fn attributes() -> [c_long; ATTRIBUTES] {
     const KEY_SPEC_SESSION_KEYRING: c_int = -3;
     const ASK: c_ulong = 0xffff_ffff;
     let state = |option: c_int| {
-        // SAFETY: each of these options takes nothing, tells by the value that it returns and
+        // SAFETY: each of these options takes nothing, answers by the value that it returns, and
         // changes nothing.
         (unsafe { libc::prctl(option, 0_u64, 0_u64, 0_u64, 0_u64) }).into()
     };
-    // musl's functions for these two refuse, and its struct is larger than the kernel's.
+    // musl's functions for the scheduler and its parameter refuse, and its struct is larger than
+    // the kernel's.
     let mut priority: c_int = 0;
     // SAFETY: the result is a valid place to write to; a pid of zero is this thread.
     unsafe { libc::syscall(libc::SYS_sched_getparam, 0, &raw mut priority) };
     [
         // SAFETY: this value asks and changes nothing.
         unsafe { libc::personality(ASK) }.into(),
-        // SAFETY: the call takes integers; without the last, a keyring that is not there is not
-        // made.
+        // SAFETY: the call takes integers. The last is zero, so a keyring that does not exist is
+        // not created.
         unsafe {
             libc::syscall(
                 libc::SYS_keyctl,
@@ -256,7 +260,7 @@ fn attributes() -> [c_long; ATTRIBUTES] {
     ]
 }
 
-/// Reads a file of `/proc`, most often by one call: what it says is made anew for each.
+/// Reads a file of `/proc`, most often by one call: the kernel makes the text anew for each call.
 fn read_file(directory: BorrowedFd<'_>, name: &str) -> io::Result<Vec<u8>> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     let mut file = File::from(openat(directory, name, flags, Mode::empty())?);
@@ -282,7 +286,7 @@ mod tests {
         let (standing, dispositions) = read().unwrap();
         assert_eq!(read().unwrap(), (standing.clone(), dispositions));
         let lines = standing.status.split(|byte| *byte == b'\n').count() - 1;
-        // Old kernels do not count filters, nor tell of both sorts of speculation.
+        // Old kernels do not count filters, and do not tell both kinds of speculation.
         assert!((LINES.len() - 3..=LINES.len()).contains(&lines));
         assert!(standing.root.is_some());
         assert!(dispositions.umask <= 0o777);

@@ -6,15 +6,15 @@ use std::{fs, io};
 /// The fields of the line that this crate uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stat {
-    /// A letter: `Z` where the main thread has ended, though others may still run.
+    /// A letter. `Z` says that the main thread has ended, though other threads may still run.
     pub(crate) state: u8,
     pub(crate) parent: u32,
-    /// In ticks of the clock since boot.
+    /// In clock ticks since boot.
     pub(crate) start: u64,
 }
 
 impl Stat {
-    /// Reads the line of a process, by its id as the mounted `/proc` counts.
+    /// Reads the line of a process. The id is the one that the mounted `/proc` shows.
     pub(crate) fn of(id: u32) -> io::Result<Self> {
         let line = fs::read(format!("/proc/{id}/stat"))?;
         Self::parse(&line).ok_or_else(|| io::ErrorKind::InvalidData.into())
@@ -22,8 +22,9 @@ impl Stat {
 
     /// Takes the fields from a line.
     ///
-    /// The name of the process stands in parentheses. It may hold any bytes, spaces and parentheses
-    /// too, and need not be UTF-8: the kernel cuts it after 15 bytes. Digits and spaces follow it.
+    /// The name of the process stands in parentheses. It may hold any bytes, also spaces and
+    /// parentheses, and need not be UTF-8: the kernel cuts it after 15 bytes. After it there are no
+    /// more parentheses, and only ASCII.
     fn parse(line: &[u8]) -> Option<Self> {
         let name_end = line.iter().rposition(|byte| *byte == b')')?;
         let rest = str::from_utf8(&line[name_end + 1..]).ok()?;

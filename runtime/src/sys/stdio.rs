@@ -11,20 +11,20 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
 };
 
-/// Puts a copy of `fd` in the place of the standard descriptor `number`.
+/// Replaces the standard descriptor `number` by a copy of `fd`.
 pub(crate) fn replace(number: RawFd, fd: BorrowedFd<'_>) -> io::Result<()> {
-    // SAFETY: the call touches no memory. The descriptor it closes is a standard one, which std treats as always there
-    // and never owns.
+    // SAFETY: the call touches no memory. The descriptor that it closes is a standard one, which
+    // std treats as always open and never owns.
     Errno::result(unsafe { libc::dup2(fd.as_raw_fd(), number) })?;
     Ok(())
 }
 
-/// Opens the other end of a pipe, of which the descriptor is the end to read from
+/// Opens the write end of a pipe, given its read end
 /// ([proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_fd.5.html)).
 pub(crate) fn open_to_write(pipe: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    // The process's own directory is empty once its main thread has ended.
+    // `/proc/self` is empty once the main thread has ended.
     let path = format!("/proc/thread-self/fd/{}", pipe.as_raw_fd());
-    // Of something else than a pipe, which a peer may have sent, this could wait.
+    // A peer may have sent something other than a pipe, whose opening could block.
     let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     Ok(open(path.as_str(), flags, Mode::empty())?)
 }
@@ -32,22 +32,22 @@ pub(crate) fn open_to_write(pipe: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 /// Opens the working directory, so that another process can make it its own.
 pub(crate) fn working_directory() -> io::Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    // Where it may not be searched it has no such name, but this link leads to it.
+    // A directory that may not be searched cannot be opened as `.`, but this link leads to it.
     let directory = open(".", flags, Mode::empty());
     Ok(directory.or_else(|_| open("/proc/thread-self/cwd", flags, Mode::empty()))?)
 }
 
-/// Makes a directory the working directory.
+/// Makes a directory the working directory of this process.
 pub(crate) fn set_working_directory(directory: BorrowedFd<'_>) -> io::Result<()> {
     Ok(fchdir(directory)?)
 }
 
-/// Returns the open file of the standard input under another number, closed on exec.
+/// Returns the open file of standard input under another number, closed on exec.
 pub(crate) fn take_stdin() -> io::Result<OwnedFd> {
     duplicate_above_standard(io::stdin().as_fd())
 }
 
-/// Leads the standard input to `/dev/null`.
+/// Connects standard input to `/dev/null`.
 pub(crate) fn replace_input_by_null() -> io::Result<()> {
     replace(libc::STDIN_FILENO, null()?.as_fd())
 }
@@ -65,9 +65,9 @@ pub(crate) fn null() -> io::Result<OwnedFd> {
     Ok(open("/dev/null", flags, Mode::empty())?)
 }
 
-/// Leads all three standard descriptors to `/dev/null`, as those of a process that was given none.
+/// Connects all three standard descriptors to `/dev/null`, for a process that was given no streams.
 pub(crate) fn replace_all_by_null() -> io::Result<()> {
-    // Not closed on exec: where one of them was closed, this may be in its place already.
+    // Not closed on exec: if a standard descriptor was closed, this open may have taken its number.
     let null = open("/dev/null", OFlag::O_RDWR, Mode::empty())?;
     for number in [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO] {
         replace(number, null.as_fd())?;
@@ -76,7 +76,8 @@ pub(crate) fn replace_all_by_null() -> io::Result<()> {
     Ok(())
 }
 
-/// Returns the same open file under a number above the standard ones, which it may have where one of those was closed.
+/// Returns the same open file under a number above the standard ones. It has a standard number if
+/// that descriptor was closed when the file was opened.
 pub(crate) fn above_standard(fd: OwnedFd) -> io::Result<OwnedFd> {
     if fd.as_raw_fd() > libc::STDERR_FILENO {
         return Ok(fd);
@@ -87,14 +88,15 @@ pub(crate) fn above_standard(fd: OwnedFd) -> io::Result<OwnedFd> {
     Ok(copy)
 }
 
-/// Opens `/dev/null` for each standard descriptor that is closed, so that no file opened later takes its number and gets what
-/// is printed.
+/// Opens `/dev/null` for each standard descriptor that is closed. Otherwise a file that is opened
+/// later would take its number and receive what is printed.
 pub(crate) fn fill_gaps() -> io::Result<()> {
     let streams: [&dyn AsFd; 3] = [&io::stdin(), &io::stdout(), &io::stderr()];
     for stream in streams {
         if fcntl(stream.as_fd(), FcntlArg::F_GETFD) == Err(Errno::EBADF) {
-            // It gets the lowest number that is free, which is this one. Not closed on exec: what is run from here needs its
-            // standard descriptors too. It is one of those now, and they are never closed.
+            // The file gets the lowest free number, which is this one. It is not closed on exec,
+            // since a program that is run from here needs its standard descriptors too. It is a
+            // standard descriptor now, and those are never closed.
             let _ = open("/dev/null", OFlag::O_RDWR, Mode::empty())?.into_raw_fd();
         }
     }

@@ -9,8 +9,8 @@ use std::{
     os::fd::{BorrowedFd, OwnedFd},
 };
 
-/// Makes sure that the table has room for `count` more descriptors at this moment, by copies of
-/// `fd`; `EMFILE` if it has not.
+/// Checks that the table has room for `count` more descriptors at this moment: it makes that many
+/// copies of `fd`, and closes them. Fails with `EMFILE` if there is no room.
 pub(crate) fn has_room(fd: BorrowedFd<'_>, count: usize) -> io::Result<()> {
     let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if count as u64 > limit {

@@ -1,11 +1,12 @@
 //! A value in shared memory that is lent out under a lock between processes.
 //!
-//! The lock is not this file's business. What is: that within this process Rust's rules hold whatever
-//! the lock does. A thread that ends without dropping what it was lent (it can leak it) gives back a
-//! lock that dies with it, but what it was lent may still be around.
+//! This file does not implement the lock. It makes sure that Rust's rules for references hold
+//! within this process, whatever the lock does. A thread can leak a guard and then end. The kernel
+//! then frees the lock, which dies with the thread, but the reference that the guard lent may still
+//! be in use.
 //!
-//! A forked copy of the process begins with nothing lent: it can take the lock once its parent has
-//! given it back. The copies of what the parent was lent are of no use there: using one panics.
+//! A forked copy of the process begins with no loans: it can take the lock once its parent has
+//! released it. The copies of the parent's guards are of no use there: using one panics.
 
 use super::{mapping::Mapping, own, plain::Plain};
 use std::{
@@ -18,23 +19,25 @@ use std::{
     },
 };
 
-/// The value of a lock, which lies `offset` bytes into the memory.
+/// The value that a lock guards, in shared memory.
 pub(crate) struct Value<T> {
     mapping: Arc<Mapping>,
     place: NonNull<T>,
     lent: Lent,
 }
 
-// SAFETY: it is a value of `T` in memory that stays, and what is lent of it comes under the rules of `RwLock<T>`.
+// SAFETY: it is a value of `T` in memory that stays mapped, and its loans follow the rules of
+// `RwLock<T>`.
 unsafe impl<T: Plain> Send for Value<T> {}
-// SAFETY: as above; that readers may be several asks for `Sync` where they are made.
+// SAFETY: as above. Several readers at a time need `T: Sync`, which `read` requires.
 unsafe impl<T: Plain> Sync for Value<T> {}
 
-/// What is lent within this process: in the upper half of the word the number of the process, in the
-/// lower how many read. Of a process with another number nothing is lent here.
+/// The loans within this process. The upper half of the word is the number of the process, the
+/// lower half is the number of readers. If the upper half is the number of another process, this
+/// one has lent nothing.
 struct Lent(AtomicU64);
 
-/// In the place of the readers' number: one writes.
+/// Stands in the place of the number of readers: there is one writer.
 const WRITING: u32 = u32::MAX;
 
 /// A loan, which ends when this is dropped.
@@ -43,19 +46,19 @@ struct Loan<'a> {
     process: u32,
 }
 
-/// The value, to be read.
+/// The value, lent for reading.
 pub(crate) struct Reading<'a, T> {
     value: &'a Value<T>,
     loan: Loan<'a>,
 }
 
-/// The value, to be read and written.
+/// The value, lent for reading and writing.
 pub(crate) struct Writing<'a, T> {
     value: &'a Value<T>,
     loan: Loan<'a>,
 }
 
-/// What was lent before has not come back.
+/// An earlier loan has not been given back.
 #[derive(Debug)]
 pub(crate) struct Leaked;
 
@@ -77,7 +80,8 @@ fn word(process: u32, readers: u32) -> u64 {
 }
 
 impl Lent {
-    /// Makes a loan if `more` allows it: it makes the new number of readers from the old one.
+    /// Makes a loan if `more` allows it. `more` gets the number of readers, and returns the new
+    /// number or `None`.
     fn lend(&self, more: impl Fn(u32) -> Option<u32>) -> Result<Loan<'_>, Leaked> {
         let process = this_process();
         let update = |before| {
@@ -96,7 +100,8 @@ impl Lent {
 }
 
 impl Loan<'_> {
-    /// Makes sure that the loan was made to this process, and not to one that it is a copy of.
+    /// Panics unless this is the process that the loan was made to. A forked copy of that process
+    /// is another process.
     #[track_caller]
     fn check(&self) {
         assert!(
@@ -119,7 +124,7 @@ impl Drop for Loan<'_> {
             };
             Some(word(of, left))
         };
-        // The closure never refuses.
+        // The closure never refuses, so this cannot fail.
         let _ = self
             .lent
             .0
@@ -128,7 +133,7 @@ impl Drop for Loan<'_> {
 }
 
 impl<T: Plain> Value<T> {
-    /// Uses the value that lies there.
+    /// Uses the value that lies `offset` bytes into the memory.
     pub(crate) fn open(mapping: &Arc<Mapping>, offset: usize) -> Self {
         Self {
             mapping: Arc::clone(mapping),
@@ -137,15 +142,15 @@ impl<T: Plain> Value<T> {
         }
     }
 
-    /// Puts a value there, in memory that nobody else has yet.
+    /// Writes a value `offset` bytes into the memory, which no other process has yet.
     pub(crate) fn create(mapping: &Arc<Mapping>, offset: usize, value: T) -> Self {
         let this = Self::open(mapping, offset);
-        // SAFETY: the place is aligned, in the mapping, and nothing refers to it yet.
+        // SAFETY: the place is aligned and in the mapping, and nothing refers to it yet.
         unsafe { this.place.write(value) };
         this
     }
 
-    /// Lends it to one who holds the lock together with others.
+    /// Lends the value to a holder that shares the lock with others.
     pub(crate) fn read(&self) -> Result<Reading<'_, T>, Leaked>
     where
         T: Sync,
@@ -155,7 +160,7 @@ impl<T: Plain> Value<T> {
         Ok(Reading { value: self, loan })
     }
 
-    /// Lends it to the one who holds the lock alone.
+    /// Lends the value to a holder that has the lock alone.
     pub(crate) fn write(&self) -> Result<Writing<'_, T>, Leaked> {
         let loan = self
             .lent
@@ -163,7 +168,7 @@ impl<T: Plain> Value<T> {
         Ok(Writing { value: self, loan })
     }
 
-    /// The memory it lies in.
+    /// Returns the memory that the value lies in.
     pub(crate) fn mapping(&self) -> &Mapping {
         &self.mapping
     }
@@ -174,8 +179,9 @@ impl<T> Deref for Reading<'_, T> {
 
     fn deref(&self) -> &T {
         self.loan.check();
-        // SAFETY: a value lies there, since every pattern of bits is one, and this process writes to it only under `Writing`, which
-        // there is none of now. Other processes that have the lock keep to it as this one does.
+        // SAFETY: a valid value lies there, since every bit pattern is one. This process writes to
+        // it only under a `Writing`, and there is none now. Other processes that have the lock
+        // follow the same rules.
         unsafe { self.value.place.as_ref() }
     }
 }
@@ -194,7 +200,7 @@ impl<T> DerefMut for Writing<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         self.loan.check();
         let mut place = self.value.place;
-        // SAFETY: as for `Reading`, and nothing else in this process refers to it.
+        // SAFETY: as for `Reading`, and nothing else in this process refers to the value.
         unsafe { place.as_mut() }
     }
 }

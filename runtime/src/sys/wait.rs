@@ -16,17 +16,18 @@ use std::{
 /// What a descriptor is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum For {
-    /// Something to read, or an end. A pidfd is readable when its process has ended.
+    /// Something to read, or an end. A pidfd becomes readable when its process ends.
     Reading,
     /// Room to write, or an end.
     Writing,
-    /// That nobody holds the other end any more.
+    /// The hang-up: nobody holds the other end any more.
     End,
 }
 
-/// Waits until one of the descriptors is ready or the deadline has passed; no deadline is for ever.
+/// Waits until one of the descriptors is ready or the deadline has passed. Without a deadline,
+/// blocks for ever.
 ///
-/// Returns which ones are ready: none after the deadline.
+/// Returns for each descriptor whether it is ready: false for all after the deadline.
 pub(crate) fn until_ready(
     fds: &[(BorrowedFd<'_>, For)],
     deadline: Option<Instant>,
@@ -37,7 +38,7 @@ pub(crate) fn until_ready(
             let flags = match what {
                 For::Reading => PollFlags::POLLIN,
                 For::Writing => PollFlags::POLLOUT,
-                // That is told without being asked for.
+                // poll(2) reports a hang-up without being asked.
                 For::End => PollFlags::empty(),
             };
             PollFd::new(*fd, flags)
@@ -50,18 +51,20 @@ pub(crate) fn until_ready(
         match ppoll(&mut polled, left, None) {
             Ok(_) => return Ok(polled.iter().map(|fd| fd.any().unwrap_or(true)).collect()),
             Err(Errno::EINTR) => {}
-            // More than this process may have by now, which it may have opened before its limit was lowered.
+            // These are more descriptors than this process may have now: it may have opened them
+            // before its limit was lowered.
             Err(Errno::EINVAL) => return select(fds, deadline),
             Err(errno) => return Err(errno.into()),
         }
     }
 }
 
-/// As [`until_ready`], for any number of descriptors, but not for [`For::End`]: the limit of a process is nothing to
-/// [select(2)](https://man7.org/linux/man-pages/man2/select.2.html).
+/// Does what [`until_ready`] does, for any number of descriptors: the limit of a process does not
+/// matter to [select(2)](https://man7.org/linux/man-pages/man2/select.2.html). Fails with `EINVAL`
+/// if a descriptor is waited for with [`For::End`].
 fn select(fds: &[(BorrowedFd<'_>, For)], deadline: Option<Instant>) -> io::Result<Vec<bool>> {
     const BITS: usize = u64::BITS as usize;
-    // They are not negative.
+    // The numbers are not negative.
     let number = |fd: &BorrowedFd<'_>| fd.as_raw_fd().cast_unsigned() as usize;
     let end = fds.iter().map(|(fd, _)| number(fd) + 1).max().unwrap_or(0);
     if fds.iter().any(|(_, what)| *what == For::End) {
@@ -80,9 +83,10 @@ fn select(fds: &[(BorrowedFd<'_>, For)], deadline: Option<Instant>) -> io::Resul
             .as_mut()
             .map_or(std::ptr::null_mut(), std::ptr::from_mut);
         let [reading, writing] = &mut sets;
-        // Not the C library's function, whose sets have 1024 places.
-        // SAFETY: both sets have a place for each descriptor below `end`, and are ours to write to. The time has the form of the
-        // kernel's. It is a copy of ours, which the kernel may change. The two null pointers say that nothing more is given.
+        // The C library's function cannot be used: its sets have only 1024 places.
+        // SAFETY: both sets have a place for each descriptor below `end`, and are ours to write to.
+        // The time has the form of the kernel's. It is a copy of ours, which the kernel may change.
+        // The two null pointers say that nothing more is given.
         let ready = Errno::result(unsafe {
             libc::syscall(
                 libc::SYS_pselect6,
@@ -109,13 +113,14 @@ fn select(fds: &[(BorrowedFd<'_>, For)], deadline: Option<Instant>) -> io::Resul
     }
 }
 
-/// Waits for one descriptor to be readable; returns whether it is.
+/// Waits until one descriptor is readable. Returns false after the deadline.
 pub(crate) fn readable(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Result<bool> {
     Ok(until_ready(&[(fd, For::Reading)], deadline)? == [true])
 }
 
-/// Waits for a socket to have something to read, or an end, without going to sleep, for as long as `patience` and where there is
-/// another CPU for what is waited for; returns whether it has.
+/// Spins (waits without sleeping) until a socket has something to read, or an end, or until
+/// `patience` is over. Returns whether the socket has something. Does not spin if this thread has
+/// only one CPU, since the process that is waited for needs it.
 pub(crate) fn spin(socket: BorrowedFd<'_>, patience: Duration) -> bool {
     !limits::has_one_cpu() && look_often(patience, || is_readable(socket))
 }
@@ -125,11 +130,11 @@ fn is_readable(socket: BorrowedFd<'_>) -> bool {
     !socket::peek(socket).is_err_and(nothing)
 }
 
-/// Waits for a condition without going to sleep, for as long as `patience`; returns whether it holds.
+/// Spins until a condition holds or `patience` is over. Returns whether the condition holds.
 fn look_often(patience: Duration, condition: impl Fn() -> bool) -> bool {
     let begun = Instant::now();
     while begun.elapsed() < patience {
-        // The clock is looked at now and then only.
+        // Reading the clock costs time, so it is read only after every few checks.
         for _ in 0..4 {
             if condition() {
                 return true;
@@ -140,8 +145,8 @@ fn look_often(patience: Duration, condition: impl Fn() -> bool) -> bool {
     false
 }
 
-/// Whether it pays to wait without going to sleep, by what came of it lately: each time that it did not, it is left out twice as
-/// often before it is tried again.
+/// Decides from recent results whether spinning pays. After each miss in a row, spinning is left
+/// out for twice as many waits before it is tried again.
 #[derive(Debug, Default)]
 pub(crate) struct Patience {
     misses: AtomicU32,
@@ -149,24 +154,24 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// About as long as going to sleep and being woken takes.
+    /// About as long as it takes to go to sleep and be woken.
     const LENGTH: Duration = Duration::from_micros(50);
-    /// How often it can be in vain before it is not left out for longer still.
+    /// After this many misses in a row, spinning is not left out for longer still.
     const MOST_MISSES: u32 = 8;
 
-    /// Waits for a socket to have something to read, or an end, if that pays; returns whether it has.
+    /// Spins until a socket has something to read, or an end, if that pays. Returns whether it has.
     pub(crate) fn spin(&self, socket: BorrowedFd<'_>) -> bool {
         self.wait(|| is_readable(socket))
     }
 
-    /// Waits for a condition, if that pays; returns whether it holds.
+    /// Spins until a condition holds, if that pays. Returns whether it holds.
     pub(crate) fn wait(&self, condition: impl Fn() -> bool) -> bool {
         let misses = self.misses.load(Relaxed);
         if self.left_out.fetch_add(1, Relaxed) + 1 < 1 << misses {
             return condition();
         }
         self.left_out.store(0, Relaxed);
-        // Where it was not in vain the last time, there is another CPU.
+        // If the last spin was a success, there is another CPU.
         let can_pay = misses == 0 || !limits::has_one_cpu();
         let holds = can_pay && look_often(Self::LENGTH, condition);
         let misses = if holds {
@@ -179,7 +184,7 @@ impl Patience {
     }
 }
 
-/// The moment after `duration`, or none if that is further than the clock reaches: for ever.
+/// Returns the moment after `duration`, or `None` if the clock does not reach that far: for ever.
 pub(crate) fn deadline(duration: Duration) -> Option<Instant> {
     Instant::now().checked_add(duration)
 }

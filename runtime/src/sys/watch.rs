@@ -1,4 +1,4 @@
-//! Many descriptors, of which those that are ready are found without a look at the others:
+//! Many descriptors, of which the ready ones are found without a look at the others:
 //! [epoll(7)](https://man7.org/linux/man-pages/man7/epoll.7.html).
 
 use nix::{
@@ -10,10 +10,11 @@ use std::{
     os::fd::{AsFd, BorrowedFd},
 };
 
-/// How many are told of at once.
+/// The most keys that one call returns.
 const AT_ONCE: usize = 64;
 
-/// Descriptors that are watched for something to read, or an end. Each has a key. It is itself readable while one of them is ready.
+/// Descriptors that are watched for something to read, or for an end. Each has a key. The `Watch`
+/// is itself readable while one of them is ready.
 #[derive(Debug)]
 pub(crate) struct Watch(Epoll);
 
@@ -22,30 +23,31 @@ impl Watch {
         Ok(Self(Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?))
     }
 
-    /// Adds a descriptor, which makes this one readable as long as it is ready.
+    /// Adds a descriptor. The `Watch` is readable as long as this descriptor is ready.
     #[cfg(feature = "net")]
     pub(crate) fn add(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
         Ok(self.0.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, 0))?)
     }
 
-    /// Adds a descriptor, which is told of once.
+    /// Adds a descriptor that is reported once.
     pub(crate) fn add_once(&self, fd: BorrowedFd<'_>, key: u64) -> io::Result<()> {
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT;
         Ok(self.0.add(fd, EpollEvent::new(flags, key))?)
     }
 
-    /// Removes a descriptor. Closing it does not remove it where a copy of this process holds it as well.
+    /// Removes a descriptor. Closing it does not remove it if a forked copy of this process also
+    /// holds it.
     pub(crate) fn remove(&self, fd: BorrowedFd<'_>) {
-        // One that is not there need not be removed.
+        // A descriptor that was not added need not be removed.
         let _ = self.0.delete(fd);
     }
 
-    /// Waits until some are ready, as long as that takes, and returns their keys.
+    /// Blocks until descriptors are ready, without a deadline, and returns their keys.
     pub(crate) fn wait(&self) -> io::Result<Vec<u64>> {
         self.look(EpollTimeout::NONE)
     }
 
-    /// Returns the keys of some that are ready, without waiting: of none if none are.
+    /// Returns the keys of descriptors that are ready, without blocking. There may be none.
     pub(crate) fn ready(&self) -> io::Result<Vec<u64>> {
         self.look(EpollTimeout::ZERO)
     }

@@ -1,12 +1,14 @@
-//! Functions that a C library may be without, or a build.
+//! Functions that may be missing from a C library, or from a build.
 
-/// The address of a symbol that may be missing, as a function of this type. Rust has weak references on nightly only, hence the
-/// assembly: a weak symbol that nobody defines has a zero in the global offset table.
+/// Returns the address of a symbol that may be missing, as an `Option` of a function of this type.
+/// Rust has weak references on nightly only. Hence the assembly: a weak symbol that nothing defines
+/// has a zero in the global offset table.
 macro_rules! symbol {
     ($name:literal as $function:ty) => {{
         let address: usize;
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the instruction reads one entry of the global offset table, which the linker makes for it.
+        // SAFETY: the instruction reads one entry of the global offset table, which the linker
+        // makes for it.
         unsafe {
             std::arch::asm!(
                 concat!(".weak ", $name),
@@ -26,7 +28,8 @@ macro_rules! symbol {
                 options(pure, readonly, nostack, preserves_flags),
             );
         }
-        // SAFETY: a symbol of this name is a C function of this type, and none is a null pointer, which is `None`.
+        // SAFETY: a symbol of this name is a C function of this type. A missing one is a null
+        // pointer, which is `None`.
         unsafe { std::mem::transmute::<usize, Option<$function>>(address) }
     }};
 }
