@@ -2,10 +2,10 @@
 //!
 //! A [`queue`] has any number of senders and receivers, in any processes, and stores messages until
 //! they are received. A [`pipe`] connects two processes: each holds one end, a [`Connection`].
-//! [`one_way`] makes a pipe in which only one end sends. A message can be any value that can be an
-//! argument: see [`Transfer`](crate::Transfer). The ends can be sent to other processes too.
-//! [`wait`] waits for many of them at once, together with processes and sockets. [`Tasks`] tells
-//! when all work that was handed out is done.
+//! [`one_way`] makes a pipe in which only one end sends. A message can be any value whose type is
+//! [`Transfer`](crate::Transfer). A file or socket in a message is wrapped in [`Fd`](crate::Fd).
+//! The ends can be sent to other processes too. [`wait`] waits for many of them at once, together
+//! with processes and sockets. [`Tasks`] tells when all work that was handed out is done.
 //!
 //! Queues and pipes have no name and no file, so they leave nothing behind. Each exists as long as
 //! some process holds an end of it.

@@ -21,8 +21,8 @@ use std::{
 /// - [`send_bytes`](Self::send_bytes) and [`recv_bytes`](Self::recv_bytes) exchange bytes with any
 ///   peer, for example with Python's methods of the same names.
 /// - [`send`](Self::send) and [`recv`](Self::recv) exchange values with a peer that uses the same
-///   version of this crate. Every value that can [travel](Transfer) can be sent. If both sides are
-///   on one machine, this includes files and sockets.
+///   version of this crate. The type of a value must be [`Transfer`]. If both sides are on one
+///   machine, a value can hold files and sockets, wrapped in [`Fd`].
 ///
 /// If a part of a message has arrived, the connection keeps it until the rest arrives: no timeout
 /// and no [`poll`](Self::poll) loses data. The connection never reads past the current message, so
@@ -260,12 +260,12 @@ impl Stream {
         self.framed.fill(wait::deadline(timeout)).unwrap_or(true)
     }
 
-    /// Sends a value that can [travel](Transfer). Blocks while the peer has no room for it.
+    /// Sends a value whose type is [`Transfer`]. Blocks while the peer has no room for it.
     ///
     /// A `str`, a slice and a `Path` arrive as the type that owns them, for example `String`.
     ///
-    /// Files and sockets in a value can be sent only over a Unix socket, and at most 253 in one
-    /// message.
+    /// Files and sockets, wrapped in [`Fd`], can be sent only over a Unix socket, and at most 253
+    /// in one message.
     ///
     /// # Errors
     ///

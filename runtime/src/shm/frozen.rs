@@ -20,9 +20,9 @@ use zerocopy::Immutable;
 /// Values in shared memory that no process can write to.
 /// [`SharedSlice::freeze`](super::SharedSlice::freeze) returns it.
 ///
-/// It derefs to a slice. A clone is another handle to the same memory. A handle that is sent to
-/// another process gives it a handle to the same memory: nothing is copied, whatever the size. The
-/// kernel refuses all writes (`F_SEAL_WRITE`). Received memory that does not have this seal is
+/// It dereferences to a slice. A clone is another handle to the same memory. A handle that is sent
+/// to another process gives it a handle to the same memory: nothing is copied, whatever the size.
+/// The kernel refuses all writes (`F_SEAL_WRITE`). Received memory that does not have this seal is
 /// refused.
 ///
 /// # Examples
