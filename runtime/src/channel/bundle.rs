@@ -1,8 +1,10 @@
-//! Bundles: any number of descriptors, in the place of a few.
+//! Bundles: sockets that hold descriptors, for messages with more descriptors than one packet can
+//! carry.
 //!
-//! A packet carries so many descriptors and no more, and a message of several packets could arrive in part. So where they are more,
-//! they are put into sockets that nobody else has, and the other ends of those go in the packet. What is in a socket that is itself on
-//! its way stays there until somebody takes it out, or the kernel sees that nobody can any more.
+//! The kernel limits the descriptors of one packet (`SCM_MAX_FD`). Several packets for one message
+//! could arrive in part. So if a message has more descriptors, they are put into new sockets, and
+//! the other ends of these sockets go in the packet. The kernel keeps what is in such a socket
+//! until a receiver takes it out, or until no process can reach the socket any more.
 
 use crate::sys::socket::{self, MAX_FDS};
 use nix::errno::Errno;
@@ -11,10 +13,10 @@ use std::{
     os::fd::{AsFd, OwnedFd},
 };
 
-/// How many descriptors go without a bundle.
+/// The most descriptors that a packet carries without bundles.
 pub(super) const MOST: usize = MAX_FDS;
 
-/// Ties descriptors into bundles, no more than go with one packet.
+/// Ties descriptors into bundles. Fails with `E2BIG` if one packet cannot carry all bundles.
 pub(super) fn tie(fds: &[OwnedFd]) -> io::Result<Vec<OwnedFd>> {
     tie_by(MAX_FDS, fds)
 }
@@ -26,7 +28,7 @@ fn tie_by(count: usize, fds: &[OwnedFd]) -> io::Result<Vec<OwnedFd>> {
         if let Some(end) = &open {
             match send(end, packet) {
                 Ok(()) => continue,
-                // It is full.
+                // This bundle is full: start another one.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
@@ -36,7 +38,7 @@ fn tie_by(count: usize, fds: &[OwnedFd]) -> io::Result<Vec<OwnedFd>> {
         }
         let (end, bundle) = socket::packet_pair()?;
         send(&end, packet).map_err(|error| match error.kind() {
-            // A socket that has no room for anything.
+            // Even an empty socket has no room: a new bundle would not help.
             io::ErrorKind::WouldBlock => Errno::ENOBUFS.into(),
             _ => error,
         })?;
@@ -44,7 +46,8 @@ fn tie_by(count: usize, fds: &[OwnedFd]) -> io::Result<Vec<OwnedFd>> {
         open = Some(end);
     }
     if let Some(end) = open {
-        // Closing is not enough: a copy of this process, which another thread may be making, has it open for a moment.
+        // Closing is not enough: if another thread forks at this moment, the child holds a copy of
+        // this end for a while.
         socket::end_sending(end.as_fd())?;
     }
     if bundles.len() > MOST {
@@ -58,7 +61,7 @@ fn send(end: &OwnedFd, fds: &[OwnedFd]) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns the descriptors that are in bundles.
+/// Returns the descriptors in the bundles.
 pub(super) fn untie(bundles: Vec<OwnedFd>) -> io::Result<Vec<OwnedFd>> {
     let mut fds = Vec::new();
     for bundle in bundles {
@@ -67,7 +70,7 @@ pub(super) fn untie(bundles: Vec<OwnedFd>) -> io::Result<Vec<OwnedFd>> {
             let mut buffer = [IoSliceMut::new(&mut byte)];
             let received = socket::try_receive(bundle.as_fd(), &mut buffer, &mut fds);
             let received = received.map_err(|error| match error.raw_os_error() {
-                // Whoever has tied it keeps its end, or it is none.
+                // The sender still holds the other end, or the descriptor is not a bundle.
                 Some(libc::EAGAIN | libc::ENOTSOCK) => io::ErrorKind::InvalidData.into(),
                 _ => error,
             })?;
@@ -102,7 +105,7 @@ mod tests {
     fn what_is_tied_comes_out_in_order() {
         let files = ["/dev/null", "/dev/zero"].map(|name| File::open(name).unwrap());
         let devices = files.each_ref().map(|file| file.metadata().unwrap().rdev());
-        // More packets than one socket has room for.
+        // The last case has more packets than one socket has room for.
         for (count, packet) in [(0, 253), (1, 253), (600, 253), (800, 1)] {
             let places = || (0..count).map(|place| place / 3 % 2);
             let fds: Vec<_> = places()

@@ -1,7 +1,9 @@
-//! What goes beside the messages of a queue: their descriptors, and the news that nobody is left at the other side.
+//! The sockets of a queue: they carry the descriptors of messages, and tell each side when the
+//! other side is gone.
 //!
-//! It is a pair of sockets. All senders hold one end, and all receivers the other, so that the kernel says to each side when the last
-//! of the others is gone, however it went. A handle that is itself on its way counts as one who holds it.
+//! A carrier is one end of a socket pair. All senders hold one end, and all receivers hold the
+//! other. So the kernel tells each side when the last handle of the other side is closed, also if
+//! its process was killed. A handle that is still inside a message counts as held.
 
 use crate::sys::{
     socket,
@@ -14,30 +16,31 @@ use std::{
     time::Instant,
 };
 
-/// One end of it.
+/// One end of the socket pair of a queue.
 #[derive(Debug)]
 pub(super) struct Carrier(OwnedFd);
 
 impl Carrier {
-    /// Makes both ends: that of the senders, and that of the receivers.
+    /// Makes both ends: the end of the senders and the end of the receivers.
     pub(super) fn pair() -> io::Result<(Self, Self)> {
         let (senders, receivers) = socket::packet_pair()?;
         Ok((Self(senders), Self(receivers)))
     }
 
-    /// Shares the end that another process has.
+    /// Shares an end that another process holds.
     pub(super) fn open(fd: OwnedFd) -> Self {
         Self(fd)
     }
 
-    /// Sends the packet of this number, whole or not at all. No room for it is `EAGAIN`.
+    /// Sends packet number `packet`, whole or not at all. Fails with `EAGAIN` if the socket has no
+    /// room.
     pub(super) fn send(&self, packet: u64, fds: &[OwnedFd]) -> io::Result<()> {
         socket::try_send(self.as_fd(), &[IoSlice::new(&packet.to_le_bytes())], fds)?;
         Ok(())
     }
 
-    /// Receives the packet of this number; none if somebody has taken it and died. Packets of messages that were never sent are
-    /// dropped on the way.
+    /// Receives packet number `packet`. Returns `None` if a receiver took it and died. Drops the
+    /// packets before it: they belong to messages that were never sent.
     pub(super) fn receive(&self, packet: u64) -> io::Result<Option<Vec<OwnedFd>>> {
         loop {
             let mut number = [0; size_of::<u64>()];
@@ -62,7 +65,7 @@ impl Carrier {
         }
     }
 
-    /// Drops every packet there is.
+    /// Drops all packets in the socket.
     pub(super) fn drain(&self) {
         let mut number = [0; size_of::<u64>()];
         let mut buffer = [IoSliceMut::new(&mut number)];
@@ -70,7 +73,7 @@ impl Carrier {
         while take().is_ok_and(|received| received.bytes > 0) {}
     }
 
-    /// Whether nobody is left at the other side.
+    /// Whether no handle of the other side is open.
     pub(super) fn is_alone(&self) -> io::Result<bool> {
         let ended = wait::until_ready(&[(self.as_fd(), For::End)], Some(Instant::now()))?;
         Ok(ended == [true])

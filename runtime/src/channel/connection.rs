@@ -1,4 +1,4 @@
-//! The pipe: two ends, over which values travel.
+//! Pipes: two connected ends that send values to each other.
 
 use super::{
     Iter, RecvError, RecvTimeoutError, SendError, TryRecvError,
@@ -25,25 +25,30 @@ use std::{
 
 /// One end of a pipe: sends values of type `S`, and receives values of type `R`.
 ///
-/// Made by [`pipe`] and [`one_way`]. An end is for one process: it is sent to another as an argument, a result, or in a message, at any
-/// depth. Threads of one process may share it: one can send while another receives, and what two send does not mix.
+/// [`pipe`] and [`one_way`] make one. One process uses an end: send it to another process as an
+/// argument, a result or in a message, and keep no copy. Threads of one process may share it: one
+/// thread can send while another receives, and messages of two threads do not mix.
 ///
-/// What is sent waits in the pipe, which has room for some 200 KB; then [`send`](Self::send) waits until the other side receives. So
-/// two sides that both send much, and receive nothing meanwhile, wait for each other.
+/// The pipe stores what is sent, up to about 200 KB. When it is full, [`send`](Self::send) blocks
+/// until the other end receives. So if both ends send much and neither receives, both block
+/// forever.
 ///
-/// # When the other side is gone
+/// # When the other end is closed
 ///
-/// An end is gone when it has been dropped in every process that has it, and it is dropped in a process that ends, however it does.
-/// Then sending is [`Disconnected`](SendError::Disconnected). Receiving gives what was sent before, and then
-/// [`RecvError::Disconnected`]; or [`RecvError::Truncated`] if the other side ended in the middle of a message, as a process that is
-/// killed may.
+/// An end is closed when it has been dropped in every process that has it. The kernel also drops it
+/// when a process ends, however it ends. Then sending to it fails with
+/// [`Disconnected`](SendError::Disconnected). Receiving returns what was sent before, and then
+/// [`RecvError::Disconnected`]. If the other end was closed in the middle of a message, for example
+/// because its process was killed, receiving returns [`RecvError::Truncated`].
 ///
-/// A process started by [`StartMethod::Fork`](crate::StartMethod::Fork) is a copy of its parent, the parent's ends included, and keeps
-/// them for as long as it runs. By other methods a process has what it was given.
+/// A process started by [`StartMethod::Fork`](crate::StartMethod::Fork) is a copy of its parent. It
+/// has copies of the parent's ends too, and keeps them open as long as it runs. A process started
+/// by another method has only the ends that it was given.
 ///
 /// # Drop
 ///
-/// Dropping an end closes it. What has been sent can still be received. What was received in part is lost.
+/// Dropping an end closes it. The other end can still receive what was sent before. A message that
+/// this end has received in part is lost.
 ///
 /// # Examples
 ///
@@ -55,7 +60,7 @@ use std::{
 ///
 /// #[process]
 /// fn measure(connection: Connection<usize, String>) {
-///     // Until the other side is gone.
+///     // Until the other end is closed.
 ///     while let Ok(text) = connection.recv() {
 ///         connection.send(text.len()).unwrap();
 ///     }
@@ -75,19 +80,21 @@ pub struct Connection<S, R> {
     socket: OwnedFd,
     /// Held from the first byte of a message to the last.
     sending: Mutex<()>,
-    /// Held for moments only: whoever waits lets the others look.
+    /// Held for moments only: a thread that waits releases it, so that other threads can poll.
     receiving: Mutex<Receiving>,
     patience: Patience,
     messages: PhantomData<fn(S) -> R>,
 }
 
-/// Makes a pipe, over which each side sends and receives. Returns its two ends.
+/// Makes a pipe in which both ends send and receive, and returns its two ends.
 ///
-/// What one sends the other receives, so their types are each other's turned round.
+/// The type that one end sends is the type that the other end receives.
 ///
 /// # Errors
 ///
-/// When the system has no descriptors or no memory to give.
+/// Fails with [`ErrorKind::TooManyFiles`](crate::ErrorKind::TooManyFiles) or
+/// [`ErrorKind::OutOfMemory`](crate::ErrorKind::OutOfMemory) if the system has no descriptor or no
+/// memory left.
 ///
 /// # Examples
 ///
@@ -108,12 +115,13 @@ pub fn pipe<A, B>() -> Result<(Connection<A, B>, Connection<B, A>)> {
 
 /// Makes a pipe in one direction. Returns the end that sends and the end that receives.
 ///
-/// No value of type [`Infallible`] exists, so that nothing can be sent the other way: it does not compile. A connection with nothing to
-/// receive is [ready](super::wait) when the other side is gone.
+/// The type of the other direction is [`Infallible`], which has no values: nothing can be sent in
+/// that direction, and code that receives there does not compile. For [`wait`](super::wait), the
+/// sending end is ready when the receiving end is closed.
 ///
 /// # Errors
 ///
-/// As for [`pipe`].
+/// The same as [`pipe`].
 ///
 /// # Examples
 ///
@@ -148,15 +156,17 @@ impl<S, R> Connection<S, R> {
         }
     }
 
-    /// Sends a value. Waits while the pipe is full, for as long as the other side is there and does not receive.
+    /// Sends a value. Blocks while the pipe is full and the other end is open but does not receive.
     ///
-    /// Numbers and text in bulk move [as the bytes they are](Transfer#speed), of any size.
+    /// Large slices of numbers and large texts move [as raw bytes](Transfer#speed), whatever their
+    /// size.
     ///
     /// # Errors
     ///
-    /// [`Disconnected`](SendError::Disconnected) when the other side is gone; the value may have been on its way then.
-    /// [`Failed`](SendError::Failed) when the value cannot be encoded, or the system refuses. If that is in the middle of the message,
-    /// the other side gets [`RecvError::Truncated`], and nothing more can be sent.
+    /// Returns [`SendError::Disconnected`] if the other end is closed. A part of the value may have
+    /// been sent before. Returns [`SendError::Failed`] if the value cannot be encoded or the system
+    /// refuses. If this happens in the middle of the message, the other end gets
+    /// [`RecvError::Truncated`], and this end can send nothing more.
     ///
     /// # Examples
     ///
@@ -186,13 +196,15 @@ impl<S, R> Connection<S, R> {
         })
     }
 
-    /// Sends bytes, which the other side receives with [`recv_bytes`](Self::recv_bytes) or
-    /// [`recv_bytes_into`](Self::recv_bytes_into). They are a message of their own kind, and can be sent in either direction, whatever
-    /// the types of the values are.
+    /// Sends bytes. The other end receives them with [`recv_bytes`](Self::recv_bytes) or
+    /// [`recv_bytes_into`](Self::recv_bytes_into).
+    ///
+    /// Bytes are a kind of message of their own. They can be sent in both directions, whatever the
+    /// types of the values are.
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send).
+    /// The same as [`send`](Self::send).
     ///
     /// # Examples
     ///
@@ -220,21 +232,26 @@ impl<S, R> Connection<S, R> {
                 return SendError::Disconnected(());
             }
             if in_part {
-                // It can only fail where the other side has ended, which is what it is for.
+                // This fails only if the other end is closed, and then there is no receiver to
+                // tell.
                 let _ = socket::end_sending(self.socket.as_fd());
             }
             SendError::Failed((), Error::os("a message cannot be sent", cause))
         })
     }
 
-    /// Receives a value, and waits for it for as long as the other side is there.
+    /// Receives a value. Blocks until there is one, or until the other end is closed.
     ///
     /// # Errors
     ///
-    /// [`Disconnected`](RecvError::Disconnected) when the other side is gone and nothing is left to receive,
-    /// [`Truncated`](RecvError::Truncated) when it ended in the middle of a message, and [`Failed`](RecvError::Failed) when a message
-    /// came that cannot be decoded as an `R`, is no value but bytes, or has descriptors for which there is no room: that one is lost, and
-    /// the next can be received. Where what comes is no message at all, nothing more can be received.
+    /// - Returns [`RecvError::Disconnected`] if the other end is closed and nothing is left to
+    ///   receive.
+    /// - Returns [`RecvError::Truncated`] if the other end was closed in the middle of a message.
+    /// - Returns [`RecvError::Failed`] if the message cannot be decoded as an `R`, is a message of
+    ///   bytes, or has descriptors and this process has no room for them (`EMFILE`). That message
+    ///   is lost, and the next one can be received.
+    /// - Returns [`RecvError::Failed`] also if the received data is not a message. Then nothing
+    ///   more can be received.
     ///
     /// # Examples
     ///
@@ -255,11 +272,12 @@ impl<S, R> Connection<S, R> {
         self.receive().and_then(receiving::value)
     }
 
-    /// Receives a value if the whole of one is there.
+    /// Receives a value if a whole one has arrived. Does not block.
     ///
     /// # Errors
     ///
-    /// [`Empty`](TryRecvError::Empty) when there is none; the others as for [`recv`](Self::recv).
+    /// Returns [`TryRecvError::Empty`] if no whole value has arrived. The other errors are those of
+    /// [`recv`](Self::recv).
     ///
     /// # Examples
     ///
@@ -280,11 +298,13 @@ impl<S, R> Connection<S, R> {
         Ok(receiving::value(frame.ok_or(TryRecvError::Empty)?)?)
     }
 
-    /// Receives a value, and waits for it no longer than that. What has come of one by then is kept for the next call.
+    /// Receives a value. Blocks until there is one, but no longer than `timeout`. If only a part of
+    /// a value arrives before the timeout, the connection keeps this part for the next call.
     ///
     /// # Errors
     ///
-    /// [`Timeout`](RecvTimeoutError::Timeout) when there was none; the others as for [`recv`](Self::recv).
+    /// Returns [`RecvTimeoutError::Timeout`] if no whole value arrives before the timeout. The
+    /// other errors are those of [`recv`](Self::recv).
     ///
     /// # Examples
     ///
@@ -305,14 +325,16 @@ impl<S, R> Connection<S, R> {
         Ok(receiving::value(frame.ok_or(RecvTimeoutError::Timeout)?)?)
     }
 
-    /// Waits until receiving will not have to wait: until the whole of a message is there, or the other side has ended. Returns whether
-    /// it is so; without a timeout it waits for as long as that takes.
+    /// Waits until receiving does not block: until a whole message has arrived, or the other end is
+    /// closed. Returns whether this is so.
     ///
-    /// Of the message it leaves the last byte in the pipe, so that the descriptor stays readable.
+    /// Blocks without limit if there is no timeout.
+    ///
+    /// The last byte of the message stays in the pipe, so that the descriptor stays readable.
     ///
     /// # Errors
     ///
-    /// When the system refuses to wait.
+    /// Fails if the system refuses to wait, for example because it has no memory left.
     ///
     /// # Examples
     ///
@@ -334,18 +356,19 @@ impl<S, R> Connection<S, R> {
             if progress == Progress::Reached {
                 return Ok(true);
             }
-            // A time that is further than the clock reaches is none.
+            // `Some(None)` is a timeout that the clock cannot represent: no deadline.
             if !self.wait(progress, deadline.flatten())? {
                 return Ok(false);
             }
         }
     }
 
-    /// Receives bytes, and waits for them for as long as the other side is there.
+    /// Receives bytes. Blocks until there are some, or until the other end is closed.
     ///
     /// # Errors
     ///
-    /// As for [`recv`](Self::recv): [`Failed`](RecvError::Failed) also when a value came, which is lost then.
+    /// The same as [`recv`](Self::recv). Also returns [`RecvError::Failed`] if a value arrives,
+    /// which is lost then.
     ///
     /// # Examples
     ///
@@ -367,13 +390,15 @@ impl<S, R> Connection<S, R> {
         self.receive().and_then(receiving::bytes)
     }
 
-    /// Receives bytes into `buffer`, and waits for them for as long as the other side is there. Returns how many they are.
+    /// Receives bytes into `buffer`, and returns how many bytes they are. Blocks until there are
+    /// some, or until the other end is closed.
     ///
     /// # Errors
     ///
-    /// As for [`recv_bytes`](Self::recv_bytes). When they are more than the buffer has room for, [`Failed`](RecvError::Failed) with
-    /// [`ErrorKind::BufferTooShort`](crate::ErrorKind::BufferTooShort): they are still there then, and can be received with a longer one, or by
-    /// [`recv_bytes`](Self::recv_bytes).
+    /// The same as [`recv_bytes`](Self::recv_bytes). If the message is longer than the buffer,
+    /// returns [`RecvError::Failed`] with
+    /// [`ErrorKind::BufferTooShort`](crate::ErrorKind::BufferTooShort). The message is not lost:
+    /// receive it with a longer buffer, or with [`recv_bytes`](Self::recv_bytes).
     ///
     /// # Examples
     ///
@@ -387,7 +412,10 @@ impl<S, R> Connection<S, R> {
     /// left.send_bytes(b"four")?;
     /// let mut buffer = [0; 8];
     /// let failed = right.recv_bytes_into(&mut buffer[..3]).unwrap_err();
-    /// assert!(matches!(failed, RecvError::Failed(error) if error.kind() == ErrorKind::BufferTooShort));
+    /// assert!(matches!(
+    ///     failed,
+    ///     RecvError::Failed(error) if error.kind() == ErrorKind::BufferTooShort,
+    /// ));
     /// assert_eq!(right.recv_bytes_into(&mut buffer)?, 4);
     /// assert_eq!(&buffer[..4], b"four");
     /// # Ok::<(), procession::Error>(())
@@ -402,7 +430,8 @@ impl<S, R> Connection<S, R> {
         Ok(bytes.len())
     }
 
-    /// Iterates over the values that come, and waits for each, until the other side is gone. Any other error is an item.
+    /// Returns an iterator over the values that arrive. It blocks until the next value, and ends
+    /// when the other end is closed. Any other error is an item.
     ///
     /// # Examples
     ///
@@ -424,14 +453,15 @@ impl<S, R> Connection<S, R> {
 
     fn receive(&self) -> Result<Frame, RecvError> {
         loop {
-            // Without a deadline there is always one.
+            // Without a deadline this returns a message or an error.
             if let Some(frame) = self.receive_until(None, None)? {
                 return Ok(frame);
             }
         }
     }
 
-    /// Receives a message; none when there was none by then. One of more bytes than `most` is left where it is.
+    /// Receives a message. Returns `None` if there is none before the deadline. Leaves a message of
+    /// bytes that is longer than `most` in the pipe, and fails.
     fn receive_until(
         &self,
         deadline: Option<Instant>,
@@ -453,7 +483,7 @@ impl<S, R> Connection<S, R> {
         }
     }
 
-    /// Waits for more to come; returns false if none is there by the deadline.
+    /// Waits for more data. Returns false if nothing arrives before the deadline.
     fn wait(&self, progress: Progress, deadline: Option<Instant>) -> Result<bool> {
         let is_up = || deadline.is_some_and(|deadline| deadline <= Instant::now());
         if is_up() {
@@ -471,13 +501,14 @@ impl<S, R> Connection<S, R> {
     }
 }
 
-/// Nothing that panics happens under these locks.
+/// Ignores poisoning: no code that holds these locks panics.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// For [`wait`](super::wait), or to be watched with others by epoll. It is readable when there is something of a message, or the other
-/// side has ended. Reading or writing by it spoils the messages.
+/// Lends the descriptor to [`wait`](super::wait), or to epoll together with other descriptors. The
+/// descriptor is readable if a part of a message has arrived, or if the other end is closed. Do not
+/// read from it or write to it: that damages the messages.
 impl<S, R> AsFd for Connection<S, R> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
@@ -497,7 +528,8 @@ const NAME: &str = "Connection";
 impl<S, R> Serialize for Connection<S, R> {
     /// # Errors
     ///
-    /// When a message was received in part, or is being sent by another thread: the rest would be lost.
+    /// Fails if a message was received in part, or if another thread is sending one: the rest would
+    /// be lost.
     fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
         let sending = self.sending.try_lock();
         let receiving = self.receiving.try_lock();

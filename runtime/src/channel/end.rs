@@ -1,4 +1,4 @@
-//! One end of a queue: how messages get into the ring and out of it, and what is waited for.
+//! One end of a queue: sends messages to the ring, receives them from it, and waits.
 
 use super::{carrier::Carrier, parcel::Parcel, ring::Ring};
 use crate::{
@@ -19,21 +19,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What the handles of one end have in one process.
+/// The state of one end. A handle and its clones in one process share it.
 #[derive(Debug)]
 pub(super) struct End<S> {
     pub(super) ring: Arc<Ring>,
     carrier: Carrier,
     patience: Patience,
     made: Instant,
-    /// How many nanoseconds after that somebody was last seen at the other side.
+    /// When the other side was last known to have an open handle, in nanoseconds after `made`.
     seen: AtomicU64,
     side: S,
 }
 
-/// What an end has on its side alone.
+/// The state that only one of the two sides has.
 pub(super) trait Side: Sized {
-    /// Makes it.
+    /// Makes the state of this side.
     fn new(ring: &Ring, carrier: &Carrier) -> io::Result<Self>;
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Sending;
 /// The side of the receivers.
 #[derive(Debug)]
 pub(super) struct Receiving {
-    /// Readable when the bell for receivers rings, or all senders are gone.
+    /// Readable while the bell for receivers rings, or if no sender is left.
     readiness: Readiness,
 }
 
@@ -56,17 +56,18 @@ impl Side for Sending {
 
 impl Side for Receiving {
     fn new(ring: &Ring, carrier: &Carrier) -> io::Result<Self> {
-        // Made here, where it can fail, and not when it is asked for.
+        // Made here, because `as_fd` cannot fail.
         let readiness = Readiness::new(ring.arrival(), carrier.as_fd())?;
         Ok(Self { readiness })
     }
 }
 
-/// How long an attempt that does not wait for others waits for their locks, which they hold for moments.
+/// How long an attempt that must not block waits for a lock. Others hold a lock for moments only,
+/// unless they are stopped.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// How long a look at the other side is good for. A message that is sent within it, after the last receiver went, is lost like those that
-/// were sent before.
+/// How long one liveness check of the receivers stays valid. A message that is sent within this
+/// time after the last receiver is gone is lost, like the messages before it.
 const FRESH: Duration = Duration::from_micros(20);
 
 /// Why a message was not sent.
@@ -83,20 +84,21 @@ pub(super) enum Unreceived {
     Failed(Error),
 }
 
-/// What a sender waits for, after so many messages were received.
+/// What a sender waits for. The number is how many messages had been received when it found no
+/// room.
 enum Blocked {
-    /// That another is received.
+    /// Until another message is received.
     Ring(u64),
-    /// The same, or room for descriptors.
+    /// Until another message is received, or the carrier has room for descriptors.
     Carrier(u64),
 }
 
-/// What came of an attempt to receive.
+/// The result of an attempt to receive.
 enum Attempt {
     Received(Parcel),
     /// There is no message.
     Nothing,
-    /// Somebody else received all the while: there may be messages.
+    /// Another thread or process held the receivers' lock the whole time, so there may be messages.
     Busy,
 }
 
@@ -108,7 +110,8 @@ impl<S: Side> End<S> {
             carrier,
             patience: Patience::default(),
             made: Instant::now(),
-            // Nobody has looked yet.
+            // Far from any time that `made.elapsed()` gives: the receivers have not been checked
+            // yet.
             seen: AtomicU64::new(u64::MAX / 2),
         })
     }
@@ -128,7 +131,7 @@ impl<S: Side> End<S> {
     }
 }
 
-/// The descriptors of a handle: the memory, the two bells, and the carrier.
+/// The descriptors of a handle: the memory, the bells for arrival and for room, and the carrier.
 pub(super) type Parts = [Fd<OwnedFd>; 4];
 
 impl End<Sending> {
@@ -153,7 +156,8 @@ impl End<Sending> {
         }
     }
 
-    /// Whether all receivers are gone. Of those that were there a moment ago nobody is asked.
+    /// Whether all receivers are gone. If a check finds a receiver, the next one waits for
+    /// [`FRESH`].
     fn nobody_receives(&self) -> io::Result<bool> {
         let now = u64::try_from(self.made.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let fresh = u64::try_from(FRESH.as_nanos()).unwrap_or(u64::MAX);
@@ -167,7 +171,7 @@ impl End<Sending> {
         Ok(is_alone)
     }
 
-    /// Sends a message if there is room; returns what is in the way if there is none.
+    /// Sends a message if there is room. Otherwise returns what is missing.
     fn attempt_send(
         &self,
         parcel: &Parcel,
@@ -246,12 +250,14 @@ impl End<Receiving> {
             if !is_over && !is_late {
                 continue;
             }
-            // What was sent before the last sender went, and before the deadline, is received.
+            // A message may have been sent after the first attempt, but before the last sender went
+            // or before the deadline. It must still be received.
             match self.attempt_receive(deadline)? {
                 Attempt::Received(parcel) => return Ok(parcel),
                 Attempt::Nothing if is_over => return Err(Unreceived::Disconnected),
                 Attempt::Nothing => {
-                    // The bell rings before a message is there: then it has come meanwhile.
+                    // A sender rings before its message is in the queue: the message may have
+                    // arrived meanwhile.
                     if self.tidy().map_err(failed)?
                         && let Attempt::Received(parcel) = self.attempt_receive(deadline)?
                     {
@@ -276,7 +282,7 @@ impl End<Receiving> {
                 return Ok(Attempt::Nothing);
             };
             let bytes = match receiving.copy(&entry) {
-                // There may be memory another time.
+                // The message stays in the queue: there may be memory later.
                 Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
                     return Err(failed(error));
                 }
@@ -290,10 +296,13 @@ impl End<Receiving> {
             }
             receiving.finish();
             if self.ring.is_watched() && self.ring.is_empty() {
-                // Who sends now is about to ring. And a stopped one is not waited for with a message in hand.
+                // The deadline is now, so this does not wait for the lock. If a sender holds it, it
+                // will ring anyway. And if that sender is stopped, the message that was just taken
+                // must not be delayed.
                 self.silence(Instant::now());
             }
-            // Without its descriptors somebody had it in hand, and died.
+            // If the descriptors are missing, another receiver took them and died: the message is
+            // lost with that receiver. Receive the next one.
             if let Some(fds) = fds.map_err(failed)? {
                 let bytes = bytes.map_err(failed)?;
                 let form = entry.form;
@@ -302,7 +311,8 @@ impl End<Receiving> {
         }
     }
 
-    /// Waits until there may be a message; returns whether that is so, rather than that nobody can send one any more.
+    /// Waits until there may be a message, or no sender is left. Returns false only if no sender is
+    /// left and the bell is silent.
     fn wait_for_arrival(&self, deadline: Option<Instant>) -> io::Result<bool> {
         if self.patience.wait(|| !self.ring.is_empty()) {
             return Ok(true);
@@ -326,15 +336,16 @@ impl End<Receiving> {
         Ok(ready != [false, true])
     }
 
-    /// Removes what one who died while it sent may have left in a queue that is empty; returns whether one who lives has sent a message
-    /// meanwhile.
+    /// Cleans an empty queue after a sender that died while it sent: drops stray packets and
+    /// silences the bell. Returns whether a message has arrived meanwhile.
     fn tidy(&self) -> io::Result<bool> {
         let is_rung = || wait::readable(self.ring.arrival(), Some(Instant::now()));
         let is_untidy = self.ring.may_have_strays() || self.ring.is_watched() && is_rung()?;
         if !is_untidy {
             return Ok(false);
         }
-        // Its holder, if it is stopped, keeps what it is about to send, and everybody from looking more often than this.
+        // If the holder of the lock is stopped, the bell cannot be silenced. Then this wait slows
+        // down a caller that looks again as long as the bell rings.
         let Some(sending) = self.ring.send(Some(Instant::now() + MOMENT))? else {
             return Ok(false);
         };
@@ -346,15 +357,17 @@ impl End<Receiving> {
         Ok(!self.ring.is_empty())
     }
 
-    /// Silences the bell that somebody watches, if there is no message any more, and the lock is to be had.
+    /// Silences the watched bell if the queue is empty. Does nothing if the lock is not free before
+    /// the deadline.
     fn silence(&self, deadline: Instant) {
-        // If it fails somebody looks once too often.
+        // If this fails, a watcher looks once too often.
         if let Ok(Some(sending)) = self.ring.send(Some(deadline)) {
             let _ = sending.silence_if_empty();
         }
     }
 
-    /// What is readable when there is a message, or nobody is left to send one.
+    /// A descriptor that is readable while there is a message, or if no sender is left. From the
+    /// first call on, senders ring for every message.
     pub(super) fn readiness(&self) -> BorrowedFd<'_> {
         if !self.ring.is_watched() {
             let sending = self.ring.send(Some(Instant::now() + MOMENT));
@@ -380,7 +393,8 @@ fn is_past(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|deadline| deadline <= Instant::now())
 }
 
-/// A deadline for a lock that others hold for moments only, unless they are stopped.
+/// Returns a deadline for taking a lock: at least [`MOMENT`] from now. Others hold the locks for
+/// moments only, unless they are stopped.
 fn at_least_a_moment(deadline: Option<Instant>) -> Option<Instant> {
     deadline.map(|deadline| deadline.max(Instant::now() + MOMENT))
 }

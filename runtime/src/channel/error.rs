@@ -1,11 +1,13 @@
-//! Why a message was not sent, or none received.
+//! Errors of sending and receiving.
 
 use crate::error::{Error, ErrorKind};
 use std::{error, fmt, io};
 
-/// Why a message was not sent. The message comes back.
+/// Error of [`Sender::send`](super::Sender::send) and
+/// [`Connection::send`](super::Connection::send). It returns the message.
 ///
-/// Converts into [`Error`] and [`io::Error`], so that one `?` serves for all, and the message is dropped.
+/// It converts into [`Error`] and [`io::Error`], so `?` works with all errors of this module. The
+/// conversion drops the message.
 ///
 /// # Examples
 ///
@@ -17,13 +19,13 @@ use std::{error, fmt, io};
 /// assert_eq!(error.into_inner(), "a message");
 /// ```
 pub enum SendError<T> {
-    /// There is nobody left who could receive it.
+    /// No receiver is left.
     Disconnected(T),
-    /// It could not be encoded, or the system refused.
+    /// The message could not be encoded, or the system refused to send it.
     Failed(T, Error),
 }
 
-/// Why a message was not sent at once. The message comes back.
+/// Error of [`Sender::try_send`](super::Sender::try_send). It returns the message.
 ///
 /// # Examples
 ///
@@ -35,15 +37,15 @@ pub enum SendError<T> {
 /// assert_eq!(error.into_inner(), "a message");
 /// ```
 pub enum TrySendError<T> {
-    /// There is no room for it now.
+    /// The queue has no room for the message now.
     Full(T),
-    /// There is nobody left who could receive it.
+    /// No receiver is left.
     Disconnected(T),
-    /// It could not be encoded, or the system refused.
+    /// The message could not be encoded, or the system refused to send it.
     Failed(T, Error),
 }
 
-/// Why a message was not sent in its time. The message comes back.
+/// Error of [`Sender::send_timeout`](super::Sender::send_timeout). It returns the message.
 ///
 /// # Examples
 ///
@@ -55,15 +57,16 @@ pub enum TrySendError<T> {
 /// assert_eq!(error.into_inner(), "a message");
 /// ```
 pub enum SendTimeoutError<T> {
-    /// There was no room for it in all of the time.
+    /// The queue had no room for the message before the timeout.
     Timeout(T),
-    /// There is nobody left who could receive it.
+    /// No receiver is left.
     Disconnected(T),
-    /// It could not be encoded, or the system refused.
+    /// The message could not be encoded, or the system refused to send it.
     Failed(T, Error),
 }
 
-/// Why no message was received.
+/// Error of [`Receiver::recv`](super::Receiver::recv) and
+/// [`Connection::recv`](super::Connection::recv).
 ///
 /// # Examples
 ///
@@ -76,15 +79,17 @@ pub enum SendTimeoutError<T> {
 /// ```
 #[derive(Debug)]
 pub enum RecvError {
-    /// There is nobody left who could send one, and all that was sent has been received.
+    /// No sender is left, and all messages have been received.
     Disconnected,
-    /// The other side ended in the middle of a message. Only at a [`Connection`](super::Connection).
+    /// The sender ended in the middle of a message. Only a [`Connection`](super::Connection)
+    /// returns this.
     Truncated,
-    /// One came and could not be decoded, or the system refused.
+    /// A message arrived but could not be decoded, or the system refused to receive it.
     Failed(Error),
 }
 
-/// Why no message was received at once.
+/// Error of [`Receiver::try_recv`](super::Receiver::try_recv) and
+/// [`Connection::try_recv`](super::Connection::try_recv).
 ///
 /// # Examples
 ///
@@ -96,17 +101,19 @@ pub enum RecvError {
 /// ```
 #[derive(Debug)]
 pub enum TryRecvError {
-    /// There is none now, or not the whole of one.
+    /// There is no message now, or only a part of one.
     Empty,
-    /// There is nobody left who could send one, and all that was sent has been received.
+    /// No sender is left, and all messages have been received.
     Disconnected,
-    /// The other side ended in the middle of a message. Only at a [`Connection`](super::Connection).
+    /// The sender ended in the middle of a message. Only a [`Connection`](super::Connection)
+    /// returns this.
     Truncated,
-    /// One came and could not be decoded, or the system refused.
+    /// A message arrived but could not be decoded, or the system refused to receive it.
     Failed(Error),
 }
 
-/// Why no message was received in its time.
+/// Error of [`Receiver::recv_timeout`](super::Receiver::recv_timeout) and
+/// [`Connection::recv_timeout`](super::Connection::recv_timeout).
 ///
 /// # Examples
 ///
@@ -120,21 +127,22 @@ pub enum TryRecvError {
 /// ```
 #[derive(Debug)]
 pub enum RecvTimeoutError {
-    /// None came in all of the time, or not the whole of one.
+    /// No message arrived before the timeout, or only a part of one.
     Timeout,
-    /// There is nobody left who could send one, and all that was sent has been received.
+    /// No sender is left, and all messages have been received.
     Disconnected,
-    /// The other side ended in the middle of a message. Only at a [`Connection`](super::Connection).
+    /// The sender ended in the middle of a message. Only a [`Connection`](super::Connection)
+    /// returns this.
     Truncated,
-    /// One came and could not be decoded, or the system refused.
+    /// A message arrived but could not be decoded, or the system refused to receive it.
     Failed(Error),
 }
 
 const GONE: &str = "the other side is gone";
 const TRUNCATED: &str = "the other side ended in the middle of a message";
 
-/// What each error of sending is for others. The first variant in brackets is the one that the others of its kind have not, with its
-/// message and the kind that it has as an I/O error.
+/// Implements the methods and traits of the errors of sending. In brackets: the variant that only
+/// this error has, with its message and its kind as an I/O error.
 macro_rules! sending {
     ($($name:ident [$($not_now:ident $message:literal $kind:ident)?];)*) => { $(
         impl<T> $name<T> {
@@ -147,7 +155,7 @@ macro_rules! sending {
             }
         }
 
-        /// Without the message, which need not have a form to be shown in.
+        /// Omits the message, because its type need not implement `Debug`.
         impl<T> fmt::Debug for $name<T> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
@@ -179,7 +187,7 @@ macro_rules! sending {
             }
         }
 
-        /// The message is dropped.
+        /// Drops the message.
         impl<T> From<$name<T>> for Error {
             fn from(error: $name<T>) -> Self {
                 match error {
@@ -190,7 +198,7 @@ macro_rules! sending {
             }
         }
 
-        /// The message is dropped.
+        /// Drops the message.
         impl<T> From<$name<T>> for io::Error {
             fn from(error: $name<T>) -> Self {
                 let kind = match &error {
@@ -210,7 +218,7 @@ sending! {
     SendTimeoutError [Timeout "there was no room for it in all of the time" TimedOut];
 }
 
-/// The same for the errors of receiving.
+/// Implements the traits of the errors of receiving, as above.
 macro_rules! receiving {
     ($($name:ident [$($not_now:ident $message:literal $kind:ident)?];)*) => { $(
         impl fmt::Display for $name {
@@ -263,7 +271,7 @@ receiving! {
     RecvTimeoutError [Timeout "no message came in all of the time" TimedOut];
 }
 
-/// The I/O error of this kind, or of the error's own.
+/// Makes an I/O error of this kind. Without one, the error itself decides the kind.
 fn with_kind(kind: Option<io::ErrorKind>, error: Error) -> io::Error {
     match kind {
         Some(kind) => io::Error::new(kind, error),

@@ -1,10 +1,12 @@
-//! Iterating over what comes.
+//! An iterator over the values that arrive at a connection.
 
 use super::{Connection, RecvError};
 use crate::Transfer;
 use std::{fmt, iter::FusedIterator};
 
-/// Iterates over the values that come to a [`Connection`]: what [`Connection::iter`] returns.
+/// An iterator over the values that arrive at a [`Connection`]. [`Connection::iter`] returns it.
+///
+/// It blocks until the next value arrives, and ends when the other end is closed.
 ///
 /// # Examples
 ///

@@ -1,11 +1,14 @@
 //! Messages between processes.
 //!
-//! A [`queue`] has any number of senders and receivers, in any processes, and holds messages for them. A [`pipe`] joins two processes, each
-//! of which has one end, a [`Connection`]; [`one_way`] makes one in which one side only sends. What can be sent is what can be an
-//! argument: see [`Transfer`](crate::Transfer). The ends can be sent themselves. [`wait`] waits for many of them at once, and for processes
-//! and sockets as well. [`Tasks`] tells when all that was handed out is done.
+//! A [`queue`] has any number of senders and receivers, in any processes, and stores messages until
+//! they are received. A [`pipe`] connects two processes: each holds one end, a [`Connection`].
+//! [`one_way`] makes a pipe in which only one end sends. A message can be any value whose type is
+//! [`Transfer`](crate::Transfer). A file or socket in a message is wrapped in [`Fd`](crate::Fd).
+//! The ends can be sent to other processes too. [`wait`] waits for many of them at once, together
+//! with processes and sockets. [`Tasks`] tells when all work that was handed out is done.
 //!
-//! No name and no file stands for any of these, and none is left of them: they are there for as long as somebody has an end.
+//! Queues and pipes have no name and no file, so they leave nothing behind. Each exists as long as
+//! some process holds an end of it.
 
 #[macro_use]
 mod step;

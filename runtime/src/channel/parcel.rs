@@ -1,4 +1,4 @@
-//! A message of a queue, as it is carried.
+//! A message of a queue in encoded form.
 
 use super::{bundle, ring::Form};
 use crate::{
@@ -17,7 +17,8 @@ use std::{
     os::fd::OwnedFd,
 };
 
-/// Bytes, and descriptors. It borrows nothing, and can wait.
+/// An encoded message: its bytes and its descriptors. It owns all its data, so it can wait until
+/// there is room.
 #[derive(Debug)]
 pub(super) struct Parcel {
     pub(super) bytes: Vec<u8>,
@@ -25,21 +26,24 @@ pub(super) struct Parcel {
     pub(super) form: Form,
 }
 
-/// How long an encoded message is in most cases, at the most.
+/// Most encoded messages have no more bytes than this.
 const USUAL: usize = 256;
 
-/// What is in a memory of its own: the bytes of a message, and then what goes beside it.
+/// Describes a spilled message. Its memory file holds the bytes of the message, and then the large
+/// parts that are sent beside them.
 #[derive(Debug, Serialize, Deserialize)]
 struct Summary {
     length: u64,
-    /// The logarithm of how wide the units are, and how many bytes.
+    /// For each large part: the binary logarithm of its unit's width in bytes, and its length in
+    /// bytes.
     beside: Vec<(u8, u64)>,
 }
 
 impl Parcel {
-    /// Encodes a message; one of more than `longest` bytes, or with something large in it, into a memory of its own.
+    /// Encodes a message. A message of more than `longest` bytes, or with large parts, is written
+    /// into a memory file of its own.
     pub(super) fn pack<T: Transfer>(message: &T, longest: usize) -> Result<Self> {
-        // Most are short: one piece of memory does for them.
+        // Most messages are short: this capacity avoids a second allocation.
         let mut outgoing = Outgoing::from(Vec::with_capacity(USUAL));
         outgoing.put("a message", message)?;
         if outgoing.has_nothing_large() && outgoing.bytes.len() <= longest {
@@ -66,7 +70,8 @@ impl Parcel {
         Self::tied(bytes, fds, true)
     }
 
-    /// A message whose descriptors go with one packet, however many they are.
+    /// Makes a parcel whose descriptors fit into one packet: if they are too many, it ties them
+    /// into bundles.
     fn tied(bytes: Vec<u8>, fds: Vec<OwnedFd>, spilled: bool) -> Result<Self> {
         let bundled = fds.len() > bundle::MOST;
         let form = Form { spilled, bundled };
@@ -82,7 +87,7 @@ impl Parcel {
         Ok(Self { bytes, fds, form })
     }
 
-    /// Makes it one that can be decoded.
+    /// Unpacks the parcel into a message that can be decoded.
     pub(super) fn open(self) -> Result<Incoming> {
         let Self {
             bytes,
@@ -106,7 +111,8 @@ impl Parcel {
 const WHAT: &str = "a message cannot be received";
 const LARGE: &str = "a large message cannot be read";
 
-/// The error of a message that cannot be received: what came is wrong, or the system refused.
+/// The error of a message that cannot be received: the received data is wrong, or the system
+/// refused.
 pub(super) fn unreadable(what: &'static str, source: io::Error) -> Error {
     match source.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
@@ -125,8 +131,9 @@ fn write(message: &Outgoing<'_>) -> io::Result<File> {
     Ok(file.into())
 }
 
-/// Reads what another process has written. It need not have told the truth: nothing is read but such memory, which never keeps a reader
-/// waiting, and a length is believed as far as bytes come.
+/// Reads a memory file that another process has written. The file may be anything and the summary
+/// may be wrong. So only a memory file is read, which never blocks, and room for a length is made
+/// only as bytes are read.
 fn read(file: OwnedFd, summary: &Summary) -> io::Result<(Vec<u8>, Vec<Arrived>)> {
     memfd::check(&file)?;
     let mut file = File::from(file);

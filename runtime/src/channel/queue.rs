@@ -23,23 +23,34 @@ use std::{
 
 /// Makes a queue that holds up to `capacity` messages, and returns its two ends.
 ///
-/// Both ends can be cloned, and sent to other processes as arguments, results or messages. The messages of one sender are received
-/// in the order in which it sent them; each is received once.
+/// Both ends can be cloned, and sent to other processes as arguments, results or messages. Messages
+/// of one sender are received in the order in which it sent them. Each message is received once.
 ///
-/// The messages are in memory that the processes share, and sending or receiving one is no system call unless somebody sleeps or
-/// descriptors go with it. A message of more than a quarter of that memory (256 bytes for each of the `capacity`, but 64 KiB to 16 MiB)
-/// goes through a memory of its own. A queue in which all of it is taken is full, though it may hold fewer messages.
+/// The messages are in memory that the processes share. Sending and receiving need no system call,
+/// except to wake a waiter, to wait, to move descriptors, and to check from time to time whether a
+/// receiver is left. The memory has 256 bytes for each message of the capacity, but at least 64 KiB
+/// and at most 16 MiB, rounded up to a power of two. A message of more than a quarter of this
+/// memory goes through a memory of its own. The queue is also full when its memory is full, even if
+/// it holds fewer messages than its capacity.
 ///
-/// A message can have any number of descriptors.
+/// A message can have more descriptors than one socket message can carry (253).
 ///
-/// A process that is killed takes along the message that it was sending or receiving, and no other; nobody waits for it, and nobody
-/// else gets an error. A process that is stopped in the middle keeps the others waiting as long as it is stopped, but not longer than
-/// their timeouts, and an attempt that does not wait not longer than a fraction of a second. Those who share a queue trust each other
-/// with its memory: what they write there can be wrong, but does no harm beyond wrong messages, errors and waits.
+/// If a process is killed, the message that it was sending or receiving may be lost, and no other.
+/// Nobody waits for the killed process, and nobody else gets an error.
+///
+/// If a process is stopped in the middle of an operation, the others wait until it continues. With
+/// a timeout, they wait a fraction of a second longer than the timeout at most.
+/// [`try_send`](Sender::try_send) and [`try_recv`](Receiver::try_recv) wait a fraction of a second
+/// at most.
+///
+/// Processes that share a queue trust each other with its memory. A process can write wrong data
+/// there. This causes wrong messages, errors and delays, but nothing worse.
 ///
 /// # Errors
 ///
-/// When `capacity` is zero or more than 2²⁴; when the system has no memory or no descriptors to give.
+/// Fails with [`ErrorKind::Setting`] if `capacity` is zero or more than 2²⁴, and with
+/// [`ErrorKind::TooManyFiles`] or [`ErrorKind::OutOfMemory`] if the system has no descriptor or no
+/// memory left.
 ///
 /// # Examples
 ///
@@ -60,11 +71,11 @@ use std::{
 ///     square::spawn(jobs_there.clone(), &results_there)?,
 ///     square::spawn(jobs_there, &results_there)?,
 /// ];
-/// drop(results_there); // for who has a sender might send
+/// drop(results_there); // as long as we hold a sender, `results` does not end
 /// for n in 1..=10 {
 ///     jobs.send(n)?;
 /// }
-/// drop(jobs); // which ends the work
+/// drop(jobs); // ends the work
 /// assert_eq!(results.iter().sum::<Result<u64, _>>()?, 385);
 /// for worker in workers {
 ///     worker.join()?;
@@ -94,10 +105,11 @@ pub fn queue<T>(capacity: usize) -> Result<(Sender<T>, Receiver<T>)> {
     ))
 }
 
-/// The end of a [`queue`] where messages are put in.
+/// The sending end of a [`queue`].
 ///
-/// When the last one is dropped, or the last process that has one has ended, receivers get what is left and then
-/// [`Disconnected`](RecvError::Disconnected).
+/// A clone is another handle to the same end. When no process holds a sender any more, receivers
+/// get the remaining messages and then [`Disconnected`](RecvError::Disconnected). A process that
+/// ends drops its handles, however it ends.
 ///
 /// # Examples
 ///
@@ -114,15 +126,18 @@ pub fn queue<T>(capacity: usize) -> Result<(Sender<T>, Receiver<T>)> {
 /// ```
 pub struct Sender<T>(Arc<End<Sending>>, PhantomData<fn(T)>);
 
-/// The end of a [`queue`] where messages are taken out.
+/// The receiving end of a [`queue`].
 ///
-/// When the last one is dropped, or the last process that has one has ended, senders get [`Disconnected`](SendError::Disconnected), and
-/// what is in the queue is lost.
+/// A clone is another handle to the same end: each message goes to one of the receivers. When no
+/// process holds a receiver any more, senders get [`Disconnected`](SendError::Disconnected), and
+/// the messages in the queue are lost. A process that ends drops its handles, however it ends.
 ///
-/// Its [`AsFd`] is readable while there is a message, or nobody is left to send one, so that it can be waited for together with others:
-/// see [`wait`](super::wait). That makes sending a little dearer from then on. It can be readable, and nothing is there: another
-/// receiver was faster, or a process that sent or received was killed in the middle. So receive by [`try_recv`](Self::try_recv) then.
-/// An attempt that finds nothing makes it unreadable again.
+/// Its [`AsFd`] is readable while the queue has a message or has no sender left, so it can be
+/// waited for together with other descriptors: see [`wait`](super::wait). The first use of `as_fd`
+/// makes sending a little slower from then on. The descriptor can be readable although the queue is
+/// empty: another receiver was faster, or a process was killed while it sent or received. So
+/// receive with [`try_recv`](Self::try_recv) then. If `try_recv` finds no message, the descriptor
+/// is no longer readable.
 ///
 /// # Examples
 ///
@@ -142,18 +157,19 @@ pub struct Receiver<T>(Arc<End<Receiving>>, PhantomData<fn() -> T>);
 
 #[cfg(test)]
 impl<T> Sender<T> {
-    /// Whether somebody wants to be woken by a message, and by room.
+    /// Whether a receiver waits for a message, and whether a sender waits for room.
     pub(super) fn is_waited_for(&self) -> (bool, bool) {
         self.0.ring.is_waited_for()
     }
 }
 
 impl<T> Sender<T> {
-    /// Sends a message, and waits for room for it as long as that takes.
+    /// Sends a message. Blocks until the queue has room for it.
     ///
     /// # Errors
     ///
-    /// When nobody is left to receive it, or when it cannot be encoded: with the message.
+    /// Returns [`SendError::Disconnected`] if no receiver is left, and [`SendError::Failed`] if the
+    /// message cannot be encoded or the system refuses. Both return the message.
     #[doc(alias = "put")]
     pub fn send(&self, message: T) -> Result<(), SendError<T>>
     where
@@ -161,16 +177,18 @@ impl<T> Sender<T> {
     {
         self.0.send(&message, None).map_err(|unsent| match unsent {
             Unsent::Failed(error) => SendError::Failed(message, error),
-            // Without a deadline there is room in the end.
+            // `Full` cannot happen without a deadline.
             Unsent::Full | Unsent::Disconnected => SendError::Disconnected(message),
         })
     }
 
-    /// Sends a message if there is room for it, without waiting.
+    /// Sends a message if the queue has room for it. Does not block.
     ///
     /// # Errors
     ///
-    /// When there is no room, when nobody is left to receive it, or when it cannot be encoded: with the message.
+    /// Returns [`TrySendError::Full`] if the queue has no room, [`TrySendError::Disconnected`] if
+    /// no receiver is left, and [`TrySendError::Failed`] if the message cannot be encoded or the
+    /// system refuses. All return the message.
     #[doc(alias = "put_nowait")]
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>>
     where
@@ -185,11 +203,13 @@ impl<T> Sender<T> {
             })
     }
 
-    /// Sends a message, and waits for room for it no longer than `timeout`.
+    /// Sends a message. Blocks until the queue has room for it, but no longer than `timeout`.
     ///
     /// # Errors
     ///
-    /// When there was no room in time, when nobody is left to receive it, or when it cannot be encoded: with the message.
+    /// Returns [`SendTimeoutError::Timeout`] if the queue has no room before the timeout,
+    /// [`SendTimeoutError::Disconnected`] if no receiver is left, and [`SendTimeoutError::Failed`]
+    /// if the message cannot be encoded or the system refuses. All return the message.
     pub fn send_timeout(&self, message: T, timeout: Duration) -> Result<(), SendTimeoutError<T>>
     where
         T: Transfer,
@@ -205,11 +225,13 @@ impl<T> Sender<T> {
 }
 
 impl<T> Receiver<T> {
-    /// Receives the next message, and waits for it as long as that takes.
+    /// Receives the next message. Blocks until there is one.
     ///
     /// # Errors
     ///
-    /// When the queue is empty and nobody is left to send. When the message cannot be decoded; it is gone then.
+    /// Returns [`RecvError::Disconnected`] if the queue is empty and no sender is left, and
+    /// [`RecvError::Failed`] if the message cannot be decoded or the system refuses. A message that
+    /// cannot be decoded is lost.
     #[doc(alias = "get")]
     pub fn recv(&self) -> Result<T, RecvError>
     where
@@ -221,11 +243,13 @@ impl<T> Receiver<T> {
         })
     }
 
-    /// Receives the next message if there is one, without waiting.
+    /// Receives the next message if there is one. Does not block.
     ///
     /// # Errors
     ///
-    /// When there is none, when nobody is left to send one, or when it cannot be decoded; it is gone then.
+    /// Returns [`TryRecvError::Empty`] if there is no message, [`TryRecvError::Disconnected`] if
+    /// there is also no sender left, and [`TryRecvError::Failed`] if the message cannot be decoded
+    /// or the system refuses. A message that cannot be decoded is lost.
     #[doc(alias = "get_nowait")]
     pub fn try_recv(&self) -> Result<T, TryRecvError>
     where
@@ -239,11 +263,14 @@ impl<T> Receiver<T> {
         })
     }
 
-    /// Receives the next message, and waits for it no longer than `timeout`.
+    /// Receives the next message. Blocks until there is one, but no longer than `timeout`.
     ///
     /// # Errors
     ///
-    /// When there was none in time, when nobody is left to send one, or when it cannot be decoded; it is gone then.
+    /// Returns [`RecvTimeoutError::Timeout`] if no message arrives before the timeout,
+    /// [`RecvTimeoutError::Disconnected`] if the queue is empty and no sender is left, and
+    /// [`RecvTimeoutError::Failed`] if the message cannot be decoded or the system refuses. A
+    /// message that cannot be decoded is lost.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError>
     where
         T: Transfer,
@@ -257,9 +284,11 @@ impl<T> Receiver<T> {
             })
     }
 
-    /// Returns an iterator over the messages, which waits for each, and ends when the queue is empty and nobody is left to send.
+    /// Returns an iterator over the messages. It blocks until the next message, and ends when the
+    /// queue is empty and no sender is left.
     ///
-    /// Any other error is an item: a message that cannot be decoded is told and the next one follows.
+    /// Any other error is an item. The iterator continues after it, for example with the message
+    /// after one that cannot be decoded.
     pub fn iter(&self) -> impl Iterator<Item = Result<T, RecvError>>
     where
         T: Transfer,
@@ -267,7 +296,8 @@ impl<T> Receiver<T> {
         std::iter::from_fn(|| item(self.recv()))
     }
 
-    /// Returns an iterator over the messages that are there, which waits for none. Errors are items, as those of [`iter`](Self::iter).
+    /// Returns an iterator over the messages that are in the queue now. It does not block. Errors
+    /// are items, as for [`iter`](Self::iter).
     pub fn try_iter(&self) -> impl Iterator<Item = Result<T, RecvError>>
     where
         T: Transfer,
@@ -292,15 +322,16 @@ impl<T> Receiver<T> {
 }
 
 impl<T> AsFd for Receiver<T> {
-    /// Returns a descriptor that is readable while there is a message, or nobody is left to send one.
+    /// Returns a descriptor that is readable while the queue has a message or has no sender left.
     ///
-    /// It is there from the beginning, so that this cannot fail.
+    /// The descriptor exists from the beginning, so this cannot fail.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.readiness()
     }
 }
 
-/// An iterator over the messages of a [`Receiver`], which waits for each, and ends when the queue is empty and nobody is left to send.
+/// An iterator over the messages of a [`Receiver`]. It blocks until the next message, and ends when
+/// the queue is empty and no sender is left.
 ///
 /// Any other error is an item.
 #[derive(Debug)]
@@ -323,7 +354,7 @@ impl<T: Transfer> IntoIterator for Receiver<T> {
     }
 }
 
-/// What was received, as an item of an iterator.
+/// Makes an iterator's item from the result of receiving.
 fn item<T>(received: Result<T, RecvError>) -> Option<Result<T, RecvError>> {
     match received {
         Err(RecvError::Disconnected) => None,
@@ -331,25 +362,25 @@ fn item<T>(received: Result<T, RecvError>) -> Option<Result<T, RecvError>> {
     }
 }
 
-/// What is the same for both ends.
+/// Implements what both ends have in common.
 macro_rules! handle {
     ($handle:ident, $name:literal) => {
         impl<T> $handle<T> {
-            /// Returns how many messages are in the queue, at the moment.
+            /// Returns how many messages are in the queue at this moment.
             #[must_use]
             #[doc(alias = "qsize")]
             pub fn len(&self) -> usize {
                 self.0.len()
             }
 
-            /// Returns whether there is no message in the queue, at the moment.
+            /// Returns whether the queue is empty at this moment.
             #[must_use]
             #[doc(alias = "empty")]
             pub fn is_empty(&self) -> bool {
                 self.len() == 0
             }
 
-            /// Returns how many messages there is room for.
+            /// Returns how many messages the queue can hold at most.
             #[must_use]
             pub fn capacity(&self) -> usize {
                 self.0.ring.capacity()

@@ -1,4 +1,4 @@
-//! What comes to an end of a pipe, on its way to be a value or bytes.
+//! The receiving half of a connection: collects a message and turns it into a value or bytes.
 
 use super::RecvError;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 };
 use std::{io, os::fd::BorrowedFd};
 
-/// What has come of the next message.
+/// The part of the next message that has arrived.
 #[derive(Debug)]
 pub(super) struct Receiving {
     inbox: Inbox,
@@ -19,9 +19,9 @@ pub(super) struct Receiving {
 #[derive(Debug)]
 enum State {
     Sound,
-    /// What comes has no meaning any more, of which nobody has been told yet.
+    /// The stream is damaged, and the caller has not been told yet.
     Broken(Error),
-    /// Somebody has.
+    /// The stream is damaged or closed, and the caller has been told.
     Over,
 }
 
@@ -31,7 +31,7 @@ pub(super) mod kind {
     pub(in super::super) const BYTES: u8 = 2;
 }
 
-/// What is sent after bytes, so that there is something of a message that has none.
+/// Sent after a message of bytes, so that an empty message has a byte too.
 pub(super) const TRAILER: [u8; 1] = [0];
 
 impl Receiving {
@@ -42,12 +42,14 @@ impl Receiving {
         }
     }
 
-    /// Whether nothing has come of it yet.
+    /// Whether no part of the next message has arrived.
     pub(super) fn is_empty(&self) -> bool {
         self.inbox.is_empty()
     }
 
-    /// Takes in what there is of a message, unless it turns out to be of more bytes than `most`.
+    /// Takes in what has arrived of the next message. If it is a message of bytes, and has more
+    /// than `most`, fails and leaves the rest of it in the socket, so that it can be received
+    /// later.
     pub(super) fn take_in(
         &mut self,
         socket: BorrowedFd<'_>,
@@ -83,7 +85,9 @@ impl Receiving {
         }
     }
 
-    /// Takes in what there is of a message but its last byte. It is reached when receiving has something to tell at once.
+    /// Takes in what has arrived of the next message, except its last byte. Returns `Reached` if
+    /// receiving would not block: a whole message has arrived, or an error or the end of the
+    /// stream.
     pub(super) fn look(&mut self, socket: BorrowedFd<'_>) -> Progress {
         if !matches!(self.state, State::Sound) {
             return Progress::Reached;
@@ -105,10 +109,11 @@ impl Receiving {
             if error.kind() == io::ErrorKind::UnexpectedEof {
                 return RecvError::Truncated;
             }
-            // Where the next message begins cannot be known. What has come of this one is given up, and the sender is told.
+            // The start of the next message is unknown. Drop what has arrived of this one, and tell
+            // the sender.
             self.inbox = Inbox::of_frames_with_bytes();
             self.state = State::Over;
-            // Where it fails, the other side has ended.
+            // This fails only if the other end is closed, and then there is no sender to tell.
             let _ = socket::end_receiving(socket);
             RecvError::Failed(unreadable(error))
         })
@@ -128,7 +133,7 @@ fn unreadable(error: io::Error) -> Error {
     }
 }
 
-/// The value in a message.
+/// Decodes the value in a message.
 pub(super) fn value<R: Transfer>(frame: Frame) -> Result<R, RecvError> {
     if frame.kind != kind::VALUE {
         return Err(unexpected("a value", frame.kind));
@@ -140,7 +145,7 @@ pub(super) fn value<R: Transfer>(frame: Frame) -> Result<R, RecvError> {
     value.map_err(RecvError::Failed)
 }
 
-/// The bytes that are a message.
+/// Returns the content of a message of bytes.
 pub(super) fn bytes(frame: Frame) -> Result<Vec<u8>, RecvError> {
     if frame.kind != kind::BYTES {
         return Err(unexpected("bytes", frame.kind));

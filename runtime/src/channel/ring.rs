@@ -1,49 +1,67 @@
-//! The memory of a queue: messages one behind the other in a ring, and a table that says where each of them is.
+//! The memory of a queue: messages, one after the other, in a ring, and a table with the position
+//! of each.
 //!
-//! # What makes a message sent, and what makes it received
+//! # When a message is sent, and when it is received
 //!
-//! There are two locks, both robust: the kernel gives them on when their holder dies. The holder of the senders' lock writes a
-//! message into free room and its entry into the table. Both are nobody's yet. One store then makes it sent: `SENT` grows by one. The
-//! holder of the receivers' lock copies the first message that is sent and not received. One store then makes it received:
-//! `RECEIVED` grows by one.
+//! There are two robust locks: if the holder of a lock dies, the kernel gives the lock to the next
+//! process. The holder of the senders' lock writes a message into free room, and its entry into the
+//! table. Both belong to no message yet. Then one store makes the message sent: `SENT` grows by
+//! one. The holder of the receivers' lock copies the first message that is sent but not received.
+//! Then one store makes the message received: `RECEIVED` grows by one.
 //!
-//! Nothing else says where a message is, or what is free. The messages are those from `RECEIVED` to `SENT`, and the memory that they
-//! take begins where the entry of the first says and ends where that of the last says. So there is no second store that a death
-//! could separate from the first, and a process that is killed with a lock leaves one of these:
+//! Nothing else says where messages are, or which room is free. The messages have the numbers from
+//! `RECEIVED` (included) to `SENT` (excluded). Their bytes begin where the entry of the first
+//! message says, and end where the entry of the last message says. So there is no second store that
+//! a death could separate from the first one. If a process is killed while it holds a lock, there
+//! are four cases:
 //!
-//! - Sender, before the store of `SENT`: what it wrote is in free room and in a free place of the table. The next sender writes over
-//!   it.
-//! - Sender, after it: the message is sent, and whole, since whoever sees the store sees what was stored before.
-//! - Receiver, before the store of `RECEIVED`: the message is still there, whole, and no sender has written over it. The next
-//!   receiver gets it. The one that died had handed it to nobody.
-//! - Receiver, after it: the message is gone with the process that had it in hand. It is the only one that is lost.
+//! 1. A sender, before the store of `SENT`: the bytes are in free room, and the entry is in a free
+//!    place of the table. The next sender writes over them.
+//! 2. A sender, after the store of `SENT`: the message is sent and complete, because a process that
+//!    sees this store sees all stores before it.
+//! 3. A receiver, before the store of `RECEIVED`: the message is still there and complete, because
+//!    no sender has written over it. The next receiver gets it. The dead receiver had not returned
+//!    it to its caller.
+//! 4. A receiver, after the store of `RECEIVED`: the message is lost with the process that had
+//!    taken it. No other message is lost.
 //!
-//! The other words are copies, each made by the holder of the same lock. `SEEN_RECEIVED` and `SEEN_SENT` are what one side last saw
-//! of the other: an old value shows too little room, or too few messages, and then the other side's word is read.
+//! Two more words are copies, each made by the holder of the same lock. `SEEN_RECEIVED` is what the
+//! senders last read of `RECEIVED`, and `SEEN_SENT` is what the receivers last read of `SENT`. An
+//! old value shows too little room or too few messages. Then the word of the other side is read.
 //!
-//! # What goes beside a message
+//! # Descriptors
 //!
-//! Descriptors go through a socket. A sender sends them before the store of `SENT`, so that they are there when the message is. If
-//! it dies in between they are stray: no message has their number, since no number is given twice. A receiver takes them out
-//! before the store of `RECEIVED`. If it dies in between the message is there without them: the next receiver passes it over, as one
-//! that is lost with the process that had it in hand. Strays are dropped by a receiver that meets them, or that finds the
-//! queue empty. It must not be left to chance that one does, because descriptors can be what somebody waits for the end of: a
-//! sender rings before it sends any.
+//! Descriptors go through a socket, in one packet for each message that has some. A sender sends
+//! the packet before the store of `SENT`, so that the packet is there when the message is. If the
+//! sender dies in between, the packet is stray: no message has its number, because no number is
+//! used twice. A receiver takes the packet out before the store of `RECEIVED`. If the receiver dies
+//! in between, the message is there without its packet. The next receiver skips this message: it is
+//! lost with the receiver that had taken its packet.
 //!
-//! # Why nobody sleeps while there is something for it
+//! A receiver drops stray packets when it meets them, or when it finds the queue empty. This must
+//! happen soon, because another process may wait until all copies of a descriptor are closed. So a
+//! sender rings the bell before it sends a packet: a receiver wakes up and looks.
 //!
-//! A receiver that finds nothing takes the senders' lock, looks again, and only then says that it wants to be woken and silences
-//! the bell. A sender rings under that lock, before it makes its message sent. If it is killed in between it has rung for nothing:
-//! those who wake look, and before they sleep again they wait for that lock, which the kernel gives on. In the same way a
-//! sender that finds no room takes the receivers' lock before it sleeps. There is room for any message or for none, so that all
-//! who wait for room wait for the same thing.
+//! # Why no process sleeps while there is something for it
 //!
-//! The order of the stores matters there too. `WANTED` is set before the bell is silenced: others may sleep on the same bell, have
-//! been woken, and not have looked yet; they sleep on when they find it silent, and are then only woken by a sender that
-//! sees `WANTED`. `RUNG` says that the bell certainly rings: it is cleared before the bell is, and set after it was rung.
+//! A receiver that finds no message takes the senders' lock, looks again, and only then sets
+//! `WANTED` and silences the bell. A sender rings under this lock, before the store of `SENT`. If
+//! the sender is killed in between, it has rung for nothing. The receivers that wake up look for a
+//! message. Before they sleep again they wait for the senders' lock, which the kernel takes from a
+//! dead holder. In the same way, a sender that finds no room takes the receivers' lock before it
+//! sleeps. There is either room for a message of any length or no room at all, so all waiting
+//! senders wait for the same event.
 //!
-//! A bell that was rung for nothing can be seen from outside, by whoever watches the descriptor of a receiver. It is silenced
-//! by the next attempt to receive that finds the queue empty.
+//! The order of the stores matters here too:
+//!
+//! - `WANTED` is set before the bell is silenced. Another process may sleep on the same bell: it
+//!   was woken, but has not looked yet. If it finds the bell silent, it sleeps on. From then on
+//!   only a sender that sees `WANTED` wakes it.
+//! - `RUNG` says that the bell certainly rings. It is cleared before the bell is silenced, and set
+//!   after the bell was rung.
+//!
+//! A process that watches the descriptor of a receiver sees a bell that was rung for nothing. The
+//! next attempt to receive that finds the queue empty silences it.
 
 use crate::sys::{
     bell::Bell,
@@ -61,57 +79,60 @@ use std::{
     time::Instant,
 };
 
-/// A queue's memory, and its two bells.
+/// The memory of a queue, and its two bells.
 #[derive(Debug)]
 pub(super) struct Ring {
     mapping: Arc<Mapping>,
     senders: Robust,
     receivers: Robust,
-    /// Rung for receivers.
+    /// Rung for receivers: a message arrives.
     arrival: Bell,
-    /// Rung for senders.
+    /// Rung for senders: there is more room.
     room: Bell,
     capacity: u64,
-    /// How many bytes there are for messages.
+    /// How many bytes the ring has for messages.
     size: u64,
 }
 
-/// Where a message is, and what came beside it.
+/// The table entry of a message: its position, its packet and its form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// The first of its bytes, counted from where the ring began when the queue was last empty.
+    /// Position of the first byte. Positions start again at 0 when a message is written to an empty
+    /// queue, and do not wrap at the end of the ring: see [`Ring::byte_at`].
     start: u64,
     length: u64,
-    /// The number of the packet with its descriptors; zero if it has none.
+    /// The number of the packet with its descriptors. Zero if it has none.
     pub(super) packet: u64,
     pub(super) form: Form,
 }
 
-/// How the bytes and the descriptors of a message are to be read.
+/// How the bytes and the descriptors of a message are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Form {
-    /// Whether the bytes are a summary of what is in a memory of its own, the last of the descriptors.
+    /// Whether the message is in a memory file of its own. Then the bytes are a summary of that
+    /// file, and the file is the last descriptor.
     pub(super) spilled: bool,
     /// Whether the descriptors are bundles of descriptors.
     pub(super) bundled: bool,
 }
 
-/// Words of one place each, far enough apart that senders and receivers do not disturb each other.
+/// The offsets of the words in the memory. Words of senders and words of receivers are on different
+/// cache lines.
 mod word {
     use super::robust;
 
     pub(super) const SENDERS: usize = 0;
     pub(super) const RECEIVERS: usize = robust::SIZE;
     pub(super) const SENT: usize = 2 * robust::SIZE;
-    /// The number of the last packet.
+    /// The number of the last packet that was announced.
     pub(super) const PACKETS: usize = SENT + 8;
-    /// What senders have last seen of `RECEIVED`.
+    /// What senders last read of `RECEIVED`.
     pub(super) const SEEN_RECEIVED: usize = SENT + 16;
     pub(super) const ARRIVAL: usize = SENT + 64;
     pub(super) const RECEIVED: usize = SENT + 128;
-    /// What receivers have last seen of `SENT`.
+    /// What receivers last read of `SENT`.
     pub(super) const SEEN_SENT: usize = RECEIVED + 8;
-    /// The number of the last packet that was taken out.
+    /// The number of the last packet that was taken out of the socket.
     pub(super) const PACKETS_TAKEN: usize = RECEIVED + 16;
     pub(super) const ROOM: usize = SENT + 192;
     pub(super) const CAPACITY: usize = SENT + 256;
@@ -119,28 +140,33 @@ mod word {
     pub(super) const TABLE: usize = CAPACITY + 64;
 }
 
-/// The words of a bell. Whether somebody sleeps, to be woken once; whether the bell certainly rings; whether it is to ring whenever
-/// there is a message, since somebody watches it from outside.
+// The words of a bell, as offsets from `ARRIVAL` or `ROOM`.
+
+/// Whether a process sleeps, and must be woken once.
 const WANTED: usize = 0;
+/// Whether the bell certainly rings.
 const RUNG: usize = 8;
+/// Whether the bell must ring for every message, because a process watches it from outside.
 const WATCHED: usize = 16;
 
-/// Start, length, packet, and form.
+/// The size of an entry: start, length, packet and form, each one word.
 const ENTRY: usize = 32;
 
-/// The most messages that a queue can be made for.
+/// The largest capacity of a queue.
 pub(super) const MOST: usize = 1 << 24;
 
-/// How many bytes there are for messages, without the room for one more.
+/// How many bytes may be taken before the queue is full. The ring has a quarter more, for one more
+/// message.
 fn usual_size(capacity: usize) -> usize {
     let wanted = capacity.saturating_mul(256);
     wanted.clamp(64 << 10, 16 << 20).next_power_of_two()
 }
 
-/// There is room for a message of any length as long as no more than four fifths are taken.
+/// There is room for another message, of any length up to one fifth of the ring, while at most four
+/// fifths are taken.
 const FIFTHS: u64 = 5;
 
-/// Messages begin where words do.
+/// Messages begin at multiples of a word.
 const WORD: u64 = 8;
 
 fn length(capacity: u64, size: u64) -> Option<usize> {
@@ -150,7 +176,7 @@ fn length(capacity: u64, size: u64) -> Option<usize> {
 }
 
 impl Ring {
-    /// Makes one that is empty.
+    /// Makes an empty queue.
     pub(super) fn create(capacity: usize) -> io::Result<Self> {
         let size = usual_size(capacity) / 4 * 5;
         let (capacity, size) = (capacity as u64, size as u64);
@@ -170,7 +196,7 @@ impl Ring {
         Ok(ring)
     }
 
-    /// Shares what another process has made.
+    /// Opens a queue that another process has made.
     pub(super) fn open(memory: OwnedFd, arrival: OwnedFd, room: OwnedFd) -> io::Result<Self> {
         let mapping = Arc::new(Mapping::open(memory, word::TABLE)?);
         let word = |at| mapping.get::<AtomicU64>(at).load(Ordering::Relaxed);
@@ -193,7 +219,7 @@ impl Ring {
         })
     }
 
-    /// The descriptors by which it is shared, in the order in which [`open`](Self::open) takes them.
+    /// The descriptors that share the queue, in the order in which [`open`](Self::open) takes them.
     pub(super) fn parts(&self) -> [BorrowedFd<'_>; 3] {
         [
             self.mapping.as_fd(),
@@ -206,9 +232,9 @@ impl Ring {
         usize::try_from(self.capacity).unwrap_or(usize::MAX)
     }
 
-    /// How many messages have been sent and not been received.
+    /// How many messages have been sent but not received.
     pub(super) fn len(&self) -> u64 {
-        // First the word that never passes the other, so that the difference is never negative.
+        // `RECEIVED` never passes `SENT`. Read it first, so that the difference is not negative.
         let received = self.received();
         self.sent().wrapping_sub(received).min(self.capacity)
     }
@@ -226,47 +252,51 @@ impl Ring {
         self.word(word::RECEIVED).load(Ordering::Acquire)
     }
 
-    /// How long a message can be that is kept here and not in a memory of its own.
+    /// The longest message, in bytes, that goes into the ring. A longer one goes into a memory file
+    /// of its own.
     pub(super) fn longest(&self) -> usize {
         usize::try_from(self.size / FIFTHS).unwrap_or(usize::MAX)
     }
 
-    /// Readable when it has been rung for receivers.
+    /// Readable while the bell for receivers rings.
     pub(super) fn arrival(&self) -> BorrowedFd<'_> {
         self.arrival.as_fd()
     }
 
-    /// Readable when it has been rung for senders.
+    /// Readable while the bell for senders rings.
     pub(super) fn room(&self) -> BorrowedFd<'_> {
         self.room.as_fd()
     }
 
-    /// Takes the lock of the senders; returns none if somebody else has it until the deadline.
+    /// Takes the senders' lock. Returns `None` if another thread holds it until the deadline.
     pub(super) fn send(&self, deadline: Option<Instant>) -> io::Result<Option<Sending<'_>>> {
         let guard = lock(&self.senders, deadline)?;
         Ok(guard.map(|guard| Sending { ring: self, guard }))
     }
 
-    /// Takes the lock of the receivers; returns none if somebody else has it until the deadline.
+    /// Takes the receivers' lock. Returns `None` if another thread holds it until the deadline.
     pub(super) fn receive(&self, deadline: Option<Instant>) -> io::Result<Option<Receiving<'_>>> {
         let guard = lock(&self.receivers, deadline)?;
         Ok(guard.map(|guard| Receiving { ring: self, guard }))
     }
 
-    /// Whether somebody watches the bell for receivers from outside, and not only when it sleeps.
+    /// Whether a process may watch the bell for receivers without sleeping in a receiving call.
+    /// Then the bell rings for every message.
     pub(super) fn is_watched(&self) -> bool {
         self.load(word::ARRIVAL + WATCHED) != 0
     }
 
-    /// Whether there may be packets of messages that were never sent, if the queue is empty.
+    /// Whether the socket may hold stray packets, if the queue is empty.
     pub(super) fn may_have_strays(&self) -> bool {
         self.load(word::PACKETS) != self.load(word::PACKETS_TAKEN)
     }
 
-    /// Does what [`Sending::watch`] does, for one that cannot take the lock, since its holder is stopped.
+    /// Does what [`Sending::watch`] does, but without the lock. For use if the holder of the lock
+    /// is stopped.
     pub(super) fn watch_without_lock(&self) {
-        // It may ring for nothing, and no message is missed. (That a death between these would have one missed takes somebody else who
-        // silences the bell in between, and would have to have the lock.)
+        // This may ring for nothing, but no message is missed. A message could be missed only if
+        // this process died between these steps, and another process silenced the bell in between.
+        // To silence it, that process would need the lock, which the stopped process holds.
         let _ = self.arrival.ring();
         self.store(word::ARRIVAL + WATCHED, 1);
         let _ = self.arrival.ring();
@@ -288,11 +318,11 @@ impl Ring {
 
     fn store(&self, at: usize, value: u64) {
         step!();
-        // Each is seen by whoever sees what was stored after it.
+        // Release: a process that sees this store sees all stores before it.
         self.word(at).store(value, Ordering::Release);
     }
 
-    /// Rings a bell if somebody wants that.
+    /// Rings a bell if a process sleeps on it or watches it.
     fn ring(&self, bell: &Bell, words: usize) {
         let wanted = self.load(words + WANTED) != 0;
         if wanted || self.load(words + WATCHED) != 0 {
@@ -306,13 +336,15 @@ impl Ring {
     fn ring_unasked(&self, bell: &Bell, words: usize) {
         if self.load(words + RUNG) == 0 {
             step!();
-            // It cannot fail for an eventfd.
+            // Writing to an eventfd that does not block cannot fail: `EAGAIN` means that it rings
+            // already.
             let _ = bell.ring();
             self.store(words + RUNG, 1);
         }
     }
 
-    /// Silences a bell.
+    /// Silences a bell. Clears `RUNG` first: a stale 0 costs one extra ring, but a stale 1 would
+    /// lose a wake-up.
     fn silence(&self, bell: &Bell, words: usize) -> io::Result<()> {
         self.store(words + RUNG, 0);
         step!();
@@ -348,7 +380,7 @@ impl Ring {
         word::TABLE + place * ENTRY
     }
 
-    /// Where this byte of the queue is, and how many follow before the ring begins again.
+    /// The offset of this byte in the memory, and how many bytes follow before the ring wraps.
     fn byte_at(&self, byte: u64) -> (usize, usize) {
         let within = byte % self.size;
         let data = word::TABLE + self.capacity() * ENTRY;
@@ -358,24 +390,24 @@ impl Ring {
 }
 
 impl Entry {
-    /// Where the next message begins.
+    /// The position where the next message begins.
     fn end(&self) -> u64 {
         let length = self.length.checked_next_multiple_of(WORD);
         self.start.wrapping_add(length.unwrap_or(u64::MAX))
     }
 }
 
-/// The right to send: the lock of the senders.
+/// The right to send: holds the senders' lock.
 pub(super) struct Sending<'a> {
     ring: &'a Ring,
     guard: robust::Guard<'a>,
 }
 
-/// Room for one message, at this byte of the queue.
+/// Room for one message, at this position.
 pub(super) struct Room(u64);
 
 impl Sending<'_> {
-    /// Finds room for a message; returns none if there is none.
+    /// Finds room for a message. Returns `None` if the queue is full.
     pub(super) fn room(&self) -> Option<Room> {
         self.room_by_last_look().or_else(|| {
             self.ring.store(word::SEEN_RECEIVED, self.ring.received());
@@ -393,29 +425,31 @@ impl Sending<'_> {
         if waiting >= ring.capacity {
             return None;
         }
-        // Neither of the two entries can have been written over: both are of messages that were not received at the last look.
+        // No sender has written over these two entries: at the last look both messages were not
+        // received yet.
         let end = ring.entry(sent.wrapping_sub(1)).end();
         let taken = end.wrapping_sub(ring.entry(received).start);
         (taken <= ring.size - ring.size / FIFTHS).then_some(Room(end))
     }
 
-    /// Announces a packet: returns a number that no packet has had.
+    /// Announces a packet and returns its number, which no other packet has.
     pub(super) fn announce_packet(&self) -> u64 {
         let ring = self.ring;
-        // Who sleeps has to look after it, if this process dies before the message is sent.
+        // Ring first: if this process dies before its message is sent, a receiver must look for the
+        // packet and drop it.
         ring.ring(&ring.arrival, word::ARRIVAL);
         let packet = ring.load(word::PACKETS).wrapping_add(1).max(1);
         ring.store(word::PACKETS, packet);
         packet
     }
 
-    /// Says that no packet is left in the socket.
+    /// Records that the socket has no packets left.
     pub(super) fn all_packets_taken(&self) {
         let packets = self.ring.load(word::PACKETS);
         self.ring.store(word::PACKETS_TAKEN, packets);
     }
 
-    /// Sends a message, which is no longer than the [longest](Ring::longest).
+    /// Sends a message, which must not be longer than [`Ring::longest`].
     pub(super) fn publish(self, Room(start): Room, bytes: &[u8], packet: u64, form: Form) {
         let ring = self.ring;
         let (at, straight) = ring.byte_at(start);
@@ -441,7 +475,7 @@ impl Sending<'_> {
         step!();
     }
 
-    /// Prepares to sleep until a message comes; returns whether there is none.
+    /// Prepares to sleep until a message arrives. Returns false if there is a message already.
     pub(super) fn prepare_for_arrival(&self) -> io::Result<bool> {
         if !self.ring.is_empty() {
             return Ok(false);
@@ -451,37 +485,39 @@ impl Sending<'_> {
         Ok(true)
     }
 
-    /// Silences the bell if somebody watches it and there is no message.
+    /// Silences the bell if it is watched and the queue is empty.
     pub(super) fn silence_if_empty(&self) -> io::Result<()> {
-        // If nobody watches it, it is silent for those alone who say that they sleep.
+        // A bell that is not watched is silenced by the receivers that sleep on it.
         if self.ring.is_watched() && self.ring.is_empty() {
             self.ring.silence(&self.ring.arrival, word::ARRIVAL)?;
         }
         Ok(())
     }
 
-    /// Has the bell ring whenever there is a message, from now on.
+    /// From now on, the bell rings whenever there is a message.
     pub(super) fn watch(&self) -> io::Result<()> {
         let ring = self.ring;
-        // Once it is watched it must ring if there is a message, also if this process dies here.
+        // Ring first: once `WATCHED` is set, the bell must ring if there is a message, even if this
+        // process dies here.
         ring.ring_unasked(&ring.arrival, word::ARRIVAL);
         ring.store(word::ARRIVAL + WATCHED, 1);
         self.silence_if_empty()
     }
 }
 
-/// The right to receive: the lock of the receivers.
+/// The right to receive: holds the receivers' lock.
 pub(super) struct Receiving<'a> {
     ring: &'a Ring,
     guard: robust::Guard<'a>,
 }
 
 impl Receiving<'_> {
-    /// Returns the next message; none if there is none.
+    /// Returns the entry of the next message, or `None` if there is no message.
     pub(super) fn next(&self) -> io::Result<Option<Entry>> {
         let ring = self.ring;
         let received = ring.load(word::RECEIVED);
-        // What others have sent by then is seen whole, since they stored it before.
+        // Acquire: pairs with the store of `SEEN_SENT` by an earlier receiver, which had read
+        // `SENT`. So all messages up to this number are visible completely.
         let mut sent = ring.word(word::SEEN_SENT).load(Ordering::Acquire);
         if sent == received {
             sent = ring.sent();
@@ -491,7 +527,8 @@ impl Receiving<'_> {
             0 => return Ok(None),
             waiting if waiting <= ring.capacity => {}
             _ => {
-                // Somebody has written over it. All that is there is given up, and what is sent after that arrives.
+                // Another process has damaged the words. Give up all messages that are there.
+                // Messages that are sent later arrive.
                 ring.store(word::SEEN_SENT, ring.sent());
                 ring.store(word::RECEIVED, ring.load(word::SEEN_SENT));
                 return Err(damaged());
@@ -518,7 +555,7 @@ impl Receiving<'_> {
         Ok(bytes)
     }
 
-    /// Says that this packet and those before it have been taken out.
+    /// Records that this packet, and all packets before it, have been taken out.
     pub(super) fn packet_taken(&self, packet: u64) {
         self.ring.store(word::PACKETS_TAKEN, packet);
     }
@@ -534,7 +571,8 @@ impl Receiving<'_> {
         step!();
     }
 
-    /// Prepares to sleep until there is more room; returns whether no message was received since so many were.
+    /// Prepares to sleep until there is more room. Returns false if more than `received` messages
+    /// have been received, so that there may be room.
     pub(super) fn prepare_for_room(&self, received: u64) -> io::Result<bool> {
         let ring = self.ring;
         if ring.received() != received {
@@ -548,14 +586,15 @@ impl Receiving<'_> {
 
 fn lock(lock: &Robust, deadline: Option<Instant>) -> io::Result<Option<robust::Guard<'_>>> {
     match lock.lock(deadline) {
-        // What one who died with it has left is whole at every moment.
+        // The memory is consistent at every moment, so a death of the holder needs no repair.
         Ok(guard) => {
             guard.recovered();
             step!();
             Ok(Some(guard))
         }
         Err(Refused::Busy) => Ok(None),
-        // A handler of a signal, in the middle of one of these.
+        // This thread holds the lock already: this is a signal handler that interrupted a queue
+        // operation.
         Err(Refused::Held) => Err(Errno::EDEADLK.into()),
         Err(Refused::Invalid(error)) => Err(error),
     }

@@ -1,5 +1,5 @@
-//! Points at which the tests of this folder stop or kill a process: one before each change that others can see. Ordinary builds have
-//! none of them.
+//! Points at which the tests of this folder stop or kill a process. There is one before each change
+//! that other processes can see. They exist in test builds only.
 
 /// A point at which a test can stop or kill this process.
 macro_rules! step {
@@ -17,17 +17,18 @@ mod armed {
     use nix::sys::signal::{Signal, raise};
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-    /// How many points are left until the one where this process gets the signal; zero if it gets none.
+    /// How many points are left until this process raises the signal. Zero means that it raises
+    /// none.
     static LEFT: AtomicU64 = AtomicU64::new(0);
     static SIGNAL: AtomicU64 = AtomicU64::new(0);
 
-    /// Has this process send the signal to itself at the point of this number, counted from one.
+    /// Makes this process raise the signal when it reaches point number `point`, counted from one.
     pub(in crate::channel) fn arm(point: u64, signal: Signal) {
         SIGNAL.store(u64::from((signal as i32).unsigned_abs()), Relaxed);
         LEFT.store(point, Relaxed);
     }
 
-    /// Whether the point has not been reached; it will not be any more.
+    /// Cancels the signal. Returns whether it was still pending.
     pub(in crate::channel) fn disarm() -> bool {
         LEFT.swap(0, Relaxed) > 0
     }

@@ -1,4 +1,4 @@
-//! Whether everything that was handed out has been done.
+//! Tasks: tell whether all work that was handed out is done.
 
 use crate::{
     Fd,
@@ -17,14 +17,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Tells when everything that was handed out has been done: what Python's `JoinableQueue` has beside a queue.
+/// Tells when all work that was handed out is done, like Python's `JoinableQueue`.
 ///
-/// A [`Task`] goes with each piece of work, in the same message for instance, and is dropped when that is done. A process that is killed
-/// drops what it has, too, so that nobody waits for it. The kernel counts: a task is a descriptor, the write end of a
-/// [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html) whose read end is here. So where the pieces are many and small, one task
-/// for many of them costs less.
+/// [`start`](Self::start) makes a [`Task`] for a piece of work, which is usually sent together with
+/// it. The work is done when its task is dropped. If a process ends, even by a signal, its tasks
+/// are dropped too, so nobody waits for them forever. The kernel counts the tasks: each is a
+/// descriptor, the write end of a [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html), and
+/// the `Tasks` hold the read end. If there are many small pieces of work, one task for several of
+/// them costs less.
 ///
-/// A clone is a handle to the same, and so is what another process gets to which one is sent.
+/// A clone is another handle to the same tasks. A copy that is sent to another process is one too.
 ///
 /// # Examples
 ///
@@ -46,7 +48,7 @@ use std::{
 /// for job in 0..10 {
 ///     sender.send((job, tasks.start()?))?;
 /// }
-/// tasks.join()?; // all of them are done
+/// tasks.join()?; // now all jobs are done
 /// assert!(tasks.are_done());
 /// drop(sender);
 /// worker.join()?;
@@ -59,58 +61,64 @@ pub struct Tasks {
     pipe: Arc<OwnedFd>,
 }
 
-/// A piece of work that is not done yet. Dropping it says that it is, and so does the end of its process.
+/// A piece of work that is not done yet.
+///
+/// The work is done when the task is dropped, or when the process that holds it ends.
 #[derive(Debug)]
 #[must_use = "dropping it says that the work is done"]
 pub struct Task {
-    /// Held open, and nothing else.
+    /// Only held open, never written to.
     pipe: OwnedFd,
 }
 
 impl Tasks {
-    /// Makes one of which nothing has been handed out.
+    /// Makes a counter with no tasks.
     ///
     /// # Errors
     ///
-    /// When the system has no descriptors to give.
+    /// Fails with [`ErrorKind::TooManyFiles`](crate::ErrorKind::TooManyFiles) if the system has no
+    /// descriptor left.
     pub fn new() -> Result<Self> {
-        // The write end goes at once: each task has one of its own.
+        // The write end is closed at once: each task opens one of its own.
         let (reader, _) = io::pipe().map_err(|source| Error::os("no pipe for tasks", source))?;
         Ok(Self {
             pipe: Arc::new(reader.into()),
         })
     }
 
-    /// Hands out a piece of work.
+    /// Makes a task for a piece of work.
     ///
     /// # Errors
     ///
-    /// When the system has no descriptor to give, or `/proc` is not mounted.
+    /// Fails with [`ErrorKind::TooManyFiles`](crate::ErrorKind::TooManyFiles) if the system has no
+    /// descriptor left, and with [`ErrorKind::Os`](crate::ErrorKind::Os) if `/proc` is not mounted.
     pub fn start(&self) -> Result<Task> {
         let pipe = stdio::open_to_write(self.pipe.as_fd());
         let pipe = pipe.map_err(|source| Error::os("no task can be handed out", source))?;
         Ok(Task { pipe })
     }
 
-    /// Waits until everything is done that has been handed out by then, for as long as that takes.
+    /// Waits until all tasks are done. Blocks without limit.
+    ///
+    /// A task that is started before the last one is done is waited for too.
     ///
     /// # Errors
     ///
-    /// When the system refuses to wait.
+    /// Fails if the system refuses to wait, for example because it has no memory left.
     pub fn join(&self) -> Result<()> {
         self.join_until(None).map(drop)
     }
 
-    /// Waits until everything is done, but no longer than `timeout`; returns whether it is.
+    /// Waits until all tasks are done, but no longer than `timeout`. Returns whether they are done.
     ///
     /// # Errors
     ///
-    /// When the system refuses to wait.
+    /// Fails if the system refuses to wait, for example because it has no memory left.
     pub fn join_timeout(&self, timeout: Duration) -> Result<bool> {
         self.join_until(wait::deadline(timeout))
     }
 
-    /// Returns whether everything is done, at the moment.
+    /// Returns whether all tasks are done at this moment.
     #[must_use]
     pub fn are_done(&self) -> bool {
         self.join_until(Some(Instant::now())).unwrap_or(false)
@@ -124,7 +132,7 @@ impl Tasks {
 }
 
 impl Task {
-    /// Says that it is done.
+    /// Marks the work as done. The same as dropping the task.
     #[doc(alias = "task_done")]
     pub fn done(self) {
         drop(self.pipe);
@@ -132,7 +140,7 @@ impl Task {
 }
 
 impl AsFd for Tasks {
-    /// Returns a descriptor of which `POLLHUP` tells that everything is done.
+    /// Returns a descriptor that gets `POLLHUP` when all tasks are done.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.pipe.as_fd()
     }

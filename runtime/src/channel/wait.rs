@@ -1,4 +1,4 @@
-//! Waiting for many things at once.
+//! Waiting for many handles at once.
 
 use crate::{
     error::{Error, Result},
@@ -6,26 +6,34 @@ use crate::{
 };
 use std::{os::fd::AsFd, time::Duration};
 
-/// Waits until at least one of these is ready, and returns the places of all that are. Without a timeout it waits for as long as that
-/// takes; after one, the list is empty.
+/// Waits until at least one of the handles is ready, and returns the indices of all handles that
+/// are ready.
 ///
-/// What is ready, is so until something is done about it: a call that comes after returns it again. Ready is
+/// Blocks without limit if there is no timeout. If the timeout passes first, returns an empty list.
+/// If the list of handles is empty and there is no timeout, returns at once, because nothing can
+/// become ready.
 ///
-/// - a [`Connection`](super::Connection) to which something of a message has come, or whose other side is gone. Receiving may have to
-///   wait for the rest, where the sender is slow, or the message large: [`poll`](super::Connection::poll) or
-///   [`try_recv`](super::Connection::try_recv) tell;
-/// - a [`Receiver`](super::Receiver) of a queue in which there is a message, or whose senders are gone. (Or in which there was one: receive
-///   by [`try_recv`](super::Receiver::try_recv) then, since others may be faster.)
-/// - an [`Event`](crate::sync::Event) that is set, and [`Tasks`](super::Tasks) that are done;
-/// - a [`Child`](crate::Child) or [`Handle`](crate::Handle) whose process has ended;
-/// - a socket, a pipe or anything else with a descriptor that has something to read, is at its end, or has an error; for a socket that
-///   listens, something to accept. ([poll(2)](https://man7.org/linux/man-pages/man2/poll.2.html) has the details.)
+/// A handle stays ready until the program acts on it: the next call returns it again. A handle is
+/// ready in these cases:
 ///
-/// Nothing can happen to an empty list: without a timeout it returns at once.
+/// - A [`Connection`](super::Connection): a part of a message has arrived, or the other end is
+///   closed. Receiving may still block until the rest arrives, if the sender is slow or the message
+///   large. To avoid this, use [`poll`](super::Connection::poll) or
+///   [`try_recv`](super::Connection::try_recv).
+/// - A [`Receiver`](super::Receiver): its queue has a message or has no sender left. It can be
+///   ready although the queue is empty, because another receiver was faster. Receive with
+///   [`try_recv`](super::Receiver::try_recv) then.
+/// - An [`Event`](crate::sync::Event): it is set.
+/// - [`Tasks`](super::Tasks): all of them are done.
+/// - A [`Child`](crate::Child) or [`Handle`](crate::Handle): the process has ended.
+/// - A socket, a pipe or any other descriptor: it has something to read, is at its end, or has an
+///   error. A listening socket has a connection to accept. See
+///   [poll(2)](https://man7.org/linux/man-pages/man2/poll.2.html).
 ///
 /// # Errors
 ///
-/// When they are more than this process may have descriptors (`RLIMIT_NOFILE`), or the system has no memory.
+/// Fails with [`ErrorKind::OutOfMemory`](crate::ErrorKind::OutOfMemory) if the system has no memory
+/// left.
 ///
 /// # Examples
 ///

@@ -1,4 +1,4 @@
-//! Where a listener listens.
+//! Addresses of listeners.
 
 use super::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
@@ -14,16 +14,19 @@ use std::{
     str::FromStr,
 };
 
-/// Where a [`Listener`](super::Listener) listens and a [`Client`](super::Client) finds it.
+/// The address where a [`Listener`](super::Listener) listens, and to which a
+/// [`Client`](super::Client) connects.
 ///
-/// Whatever names a place converts into one: a [`SocketAddr`], an IP address with a port, a [`Path`]. It can be sent to other
-/// processes. As text it is
+/// A [`SocketAddr`], an IP address with a port, and a [`Path`] convert into an address. An address
+/// can be sent to other processes. The text of an address has one of these forms:
 ///
-/// - an IP address and a port: `127.0.0.1:6000`, `[::1]:6000`;
-/// - `@` and a name in the kernel's table of abstract names, which a leading NUL stands for as well: `@name`;
-/// - a path with a `/` in it: `/run/name.sock`, `./name.sock`.
+/// - An IP address and a port: `127.0.0.1:6000`, `[::1]:6000`.
+/// - `@` and a name in the kernel's table of abstract names: `@name`. Parsing accepts a NUL instead
+///   of the `@`.
+/// - A path that contains a `/`: `/run/name.sock`, `./name.sock`.
 ///
-/// Host names are not looked up, which can take any time: [`ToSocketAddrs`](std::net::ToSocketAddrs) does that.
+/// Host names are not looked up, because that can block for a long time. Use
+/// [`ToSocketAddrs`](std::net::ToSocketAddrs) for this.
 ///
 /// # Examples
 ///
@@ -41,31 +44,33 @@ use std::{
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Address {
-    /// An IP address and a port: Python's `AF_INET`.
+    /// An IP address and a port. Python's `AF_INET`.
     #[doc(alias = "AF_INET")]
     Tcp(SocketAddr),
-    /// A path in the file system: Python's `AF_UNIX`. What permissions protect a file protects it, too.
+    /// A path in the file system. Python's `AF_UNIX`. File permissions protect it, as they protect
+    /// a file.
     #[doc(alias = "AF_UNIX")]
     Unix(#[serde(with = "path_bytes")] PathBuf),
-    /// A name in the kernel's table, which leaves no file behind and which no permissions protect
-    /// ([unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html)). Every process of the same network namespace can take it.
+    /// A name in the kernel's table of abstract names
+    /// ([unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html)). It leaves no file behind. No
+    /// permissions protect it: every process in the network namespace can take it.
     Abstract(#[serde(with = "serde_bytes")] Vec<u8>),
 }
 
 impl Address {
-    /// Makes the address of a name in the kernel's table, without the NUL or `@` that it is written with.
+    /// Makes the address of an abstract name. The name is given without the leading NUL or `@`.
     pub fn from_abstract_name(name: impl Into<Vec<u8>>) -> Self {
         Self::Abstract(name.into())
     }
 
-    /// The address of a Unix socket; none if it has no name.
+    /// Returns the address of a Unix socket, or `None` if it has no name.
     pub(super) fn from_unix(address: &net::SocketAddr) -> Option<Self> {
         let path = address.as_pathname().map(Self::from);
         path.or_else(|| address.as_abstract_name().map(Self::from_abstract_name))
     }
 }
 
-/// The address of a Unix socket, in std's type.
+/// An address of a Unix socket, which converts into std's type.
 pub(super) enum Unix<'a> {
     Path(&'a Path),
     Abstract(&'a [u8]),
@@ -74,7 +79,8 @@ pub(super) enum Unix<'a> {
 impl Unix<'_> {
     pub(super) fn to_std(&self) -> io::Result<net::SocketAddr> {
         match self {
-            // std takes it for no name at all, which would be refused later and in other words.
+            // std makes an unnamed address of an empty path. It would fail later, with another
+            // error.
             Self::Path(path) if path.as_os_str().is_empty() => {
                 Err(io::ErrorKind::InvalidInput.into())
             }
@@ -139,7 +145,7 @@ impl fmt::Display for Address {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(path) => {
                 let bytes = path.as_os_str().as_encoded_bytes();
-                // So that it can be told from the other two.
+                // The `/` distinguishes a path from the other two forms.
                 if !bytes.contains(&b'/') || bytes.starts_with(b"@") {
                     f.write_str("./")?;
                 }
@@ -150,7 +156,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// Paths travel as the bytes they are, since they need not be UTF-8.
+/// Sends paths as raw bytes, because a path need not be UTF-8.
 mod path_bytes {
     use super::{OsString, OsStringExt, Path, PathBuf};
     use serde::{Deserializer, Serializer};

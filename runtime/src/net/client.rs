@@ -2,9 +2,9 @@
 
 use super::{Address, Options, Result, Stream};
 
-/// Connects to listeners: what Python's function `Client` does.
+/// Connects to listeners. The counterpart of Python's function `Client`.
 ///
-/// There is no value of this type, only the connections that it makes.
+/// This type has no values. It only holds the functions that make connections.
 ///
 /// # Examples
 ///
@@ -21,19 +21,27 @@ use super::{Address, Options, Result, Stream};
 pub enum Client {}
 
 impl Client {
-    /// Connects to a listener, without a key and with the other defaults of [`Options`].
+    /// Connects to a listener, without a key and with the defaults of [`Options`].
     ///
-    /// It returns when the connection is made and both sides have proven the key, if there is one. To a listener that does not
-    /// [accept](super::Listener::accept), a client with a key waits for the time of the handshake.
+    /// Blocks until the connection is made and, if there is a key, both sides have proven it. If
+    /// the listener does not [accept](super::Listener::accept), a client with a key waits until the
+    /// handshake times out.
     ///
     /// # Errors
     ///
-    /// [`Io`](super::ErrorKind::Io) with the reason of the system, [`Address`](super::ErrorKind::Address) when no socket can have that
-    /// address, and [`TimedOut`](super::ErrorKind::TimedOut). Where there is a key, also those of the handshake:
-    /// [`Rejected`](super::ErrorKind::Rejected) when the listener has another one, [`WrongKey`](super::ErrorKind::WrongKey) when it
-    /// accepts everything and cannot prove the key itself, [`WeakDigest`](super::ErrorKind::WeakDigest),
-    /// [`NoKey`](super::ErrorKind::NoKey), [`Reflected`](super::ErrorKind::Reflected), [`Protocol`](super::ErrorKind::Protocol), [`TooLarge`](super::ErrorKind::TooLarge),
-    /// [`Closed`](super::ErrorKind::Closed) and [`Truncated`](super::ErrorKind::Truncated).
+    /// - [`Io`](super::ErrorKind::Io) if the system refuses. The source is the system's error.
+    /// - [`Address`](super::ErrorKind::Address) if no socket can have this address.
+    /// - [`TimedOut`](super::ErrorKind::TimedOut) if connecting or the handshake takes too long.
+    ///
+    /// With a key, the handshake can also fail:
+    ///
+    /// - [`Rejected`](super::ErrorKind::Rejected) if the listener has another key.
+    /// - [`WrongKey`](super::ErrorKind::WrongKey) if the listener accepts the client, but cannot
+    ///   prove the key itself.
+    /// - [`WeakDigest`](super::ErrorKind::WeakDigest), [`NoKey`](super::ErrorKind::NoKey),
+    ///   [`Reflected`](super::ErrorKind::Reflected), [`Protocol`](super::ErrorKind::Protocol),
+    ///   [`TooLarge`](super::ErrorKind::TooLarge), [`Closed`](super::ErrorKind::Closed) or
+    ///   [`Truncated`](super::ErrorKind::Truncated).
     ///
     /// # Examples
     ///

@@ -1,9 +1,10 @@
-//! The keyed digests by which a side proves that it knows the key: [RFC 2104](https://www.rfc-editor.org/rfc/rfc2104).
+//! Keyed digests (HMAC, [RFC 2104](https://www.rfc-editor.org/rfc/rfc2104)). Each side proves with
+//! them that it knows the key.
 
 use crate::start::AuthKey;
 use hmac::{KeyInit, Mac, SimpleHmac};
 
-/// A digest of those that the protocol has names for.
+/// A digest that the protocol has a name for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Digest {
     Md5,
@@ -25,7 +26,7 @@ impl Digest {
         Self::Sha3_384,
     ];
 
-    /// Returns the name that stands in braces in front of a message.
+    /// Returns the name, which is written in braces before a message.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Md5 => "md5",
@@ -36,7 +37,7 @@ impl Digest {
         }
     }
 
-    /// Splits a message into the digest that its prefix names and what follows.
+    /// Splits a message into the digest that its prefix names, and the rest of the message.
     pub(super) fn split(message: &[u8]) -> Option<(Self, &[u8])> {
         let inner = message.strip_prefix(b"{")?;
         Self::ALL.into_iter().find_map(|digest| {
@@ -56,7 +57,7 @@ impl Digest {
         compute(key.as_bytes(), message)
     }
 
-    /// Whether this is the digest of a message under a key. It takes the same time whatever is wrong with it.
+    /// Whether `digest` is the digest of the message under this key. Compares in constant time.
     pub(super) fn is_of(self, key: &AuthKey, message: &[u8], digest: &[u8]) -> bool {
         let (_, check) = self.functions();
         check(key.as_bytes(), message, digest)
@@ -94,7 +95,7 @@ mod tests {
         format!("{bytes:02x?}").replace(", ", "")
     }
 
-    /// What Python's `hmac.digest(b"sekret", message, name)` gives.
+    /// The values of Python's `hmac.digest(b"sekret", message, name)`.
     #[test]
     fn digests_are_those_of_python() {
         let key = AuthKey::new(b"sekret");

@@ -1,16 +1,17 @@
-//! Why a connection could not be made or used.
+//! Errors of listeners and connections.
 
 use super::Address;
 use crate::error;
 use std::{borrow::Cow, error::Error as StdError, fmt, io};
 
-/// The result of what is done with connections.
+/// The result of operations on listeners and connections.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a listener, a connection or a message could not be had.
+/// Error of a listener, a connection or a message.
 ///
-/// [`Display`](fmt::Display) says what failed and, after a failed handshake, with whom; [`source`](StdError::source) is the cause, most
-/// often an [`io::Error`] with the errno. It converts into [`procession::Error`](crate::Error) and into [`io::Error`].
+/// [`Display`](fmt::Display) says what failed and, after a failed handshake, with which peer.
+/// [`source`](StdError::source) is the cause, most often an [`io::Error`] with the errno. The error
+/// converts into [`procession::Error`](crate::Error) and into [`io::Error`].
 ///
 /// # Examples
 ///
@@ -33,49 +34,52 @@ struct Inner {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// What sort of failure an [`Error`] is.
+/// The kind of an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The peer could not prove that it knows the key: it has another one.
+    /// The peer could not prove that it knows the key: it has another key.
     #[doc(alias = "AuthenticationError")]
     WrongKey,
-    /// The peer did not accept the proof that this side knows the key: this side has another one.
+    /// The peer did not accept this side's proof that it knows the key: this side has another key.
     #[doc(alias = "AuthenticationError")]
     Rejected,
-    /// The peer proves, or asks for a proof, by MD5, as Python 3.11 and earlier do, and that is not
-    /// [allowed](super::Options::allow_md5).
+    /// The peer gives a proof by MD5, or asks for one, and MD5 is not
+    /// [allowed](super::Options::allow_md5). Python 3.11 and earlier use MD5.
     WeakDigest,
-    /// The peer sent a challenge back that this side, or a client with the same key, has made, to be given the answer to it.
+    /// The peer sent a challenge that this side, or a client with the same key, has made. It tried
+    /// to get the answer to it.
     Reflected,
-    /// The peer seems to have no key, where this side has one: its first message is one of its own, and no part of a handshake.
+    /// The peer seems to have no key, but this side has one: the first message of the peer is not
+    /// part of a handshake.
     ///
-    /// A peer without a key that only waits for messages is not known by anything: the handshake ends by
-    /// [`TimedOut`](Self::TimedOut), or [`Closed`](Self::Closed).
+    /// A peer without a key that only waits for messages cannot be recognized. Then the handshake
+    /// ends with [`TimedOut`](Self::TimedOut) or [`Closed`](Self::Closed).
     NoKey,
-    /// The listener turned the client away before the handshake was over, to make room for others: more than 128 were in theirs, or
-    /// this process has no more descriptors.
+    /// The listener turned the client away during its handshake, to make room for others: more than
+    /// 128 clients were in their handshakes, or no descriptor was left.
     TooManyClients,
-    /// What the peer sent is not of this protocol.
+    /// The peer violated the protocol.
     Protocol,
-    /// The peer announced a longer message than is [allowed](super::Options::max_message).
+    /// The peer announced a message that is longer than [allowed](super::Options::max_message).
     TooLarge,
-    /// The peer did not do its part in time.
+    /// The peer did not do its part before the timeout.
     TimedOut,
-    /// The peer has closed the connection, between two messages.
+    /// The peer has closed the connection between two messages. Or nothing more can be sent,
+    /// because this side cut short an earlier message.
     #[doc(alias = "EOFError")]
     Closed,
     /// The connection has ended in the middle of a message.
     Truncated,
-    /// The message is longer than the buffer that was given for it. It is still there to be received.
+    /// The message is longer than the buffer. It is not lost, and can still be received.
     BufferTooShort,
-    /// A value could not be encoded, or holds a descriptor, and the connection is none that can carry it.
+    /// A value could not be encoded, or the connection cannot carry the descriptors in it.
     Encode,
-    /// A message arrived that is no value of the type that was asked for.
+    /// A message arrived that is not a value of the requested type.
     Decode,
-    /// The address is none, or none that a socket can have.
+    /// The text is not an address, or no socket can have this address.
     Address,
-    /// The operating system refused: the source is an [`io::Error`].
+    /// The operating system refused. The source is an [`io::Error`].
     Io,
 }
 
@@ -90,7 +94,7 @@ impl Error {
         }))
     }
 
-    /// What the operating system refused. That something took too long, or is no address, is a kind of its own.
+    /// Makes the error of a system call. A timeout and an invalid address have kinds of their own.
     pub(super) fn io(what: impl Into<Cow<'static, str>>, source: impl Into<io::Error>) -> Self {
         let source = source.into();
         let kind = match source.kind() {
@@ -106,25 +110,25 @@ impl Error {
         self
     }
 
-    /// Says that this has ended a handshake, and with whom.
+    /// Records that this error has ended a handshake, and with which peer.
     pub(super) fn in_handshake(mut self, peer: Option<&Address>) -> Self {
         self.0.in_handshake = true;
         self.0.peer = peer.cloned();
         self
     }
 
-    /// Whether it has ended a handshake: it concerns one peer, and not a listener.
+    /// Whether it has ended a handshake. Then it concerns one peer, not the listener.
     pub(super) fn is_of_handshake(&self) -> bool {
         self.0.in_handshake
     }
 
-    /// Returns what sort of failure this is.
+    /// Returns the kind of this error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Returns the address of the peer that a handshake failed with, if it has one.
+    /// Returns the address of the peer whose handshake failed, if it has one.
     ///
     /// # Examples
     ///
@@ -132,7 +136,8 @@ impl Error {
     /// use procession::{AuthKey, net::{Address, Client, ErrorKind, Listener}};
     /// use std::{net::Ipv4Addr, thread};
     ///
-    /// let listener = Listener::options().authkey(AuthKey::random()?).bind((Ipv4Addr::LOCALHOST, 0))?;
+    /// let options = Listener::options().authkey(AuthKey::random()?);
+    /// let listener = options.bind((Ipv4Addr::LOCALHOST, 0))?;
     /// let address = listener.local_address().clone();
     /// let other = Client::options().authkey(AuthKey::random()?);
     /// let client = thread::spawn(move || other.connect(address));
@@ -183,7 +188,8 @@ impl From<Error> for error::Error {
 }
 
 impl From<Error> for io::Error {
-    /// Keeps the whole error; its [`io::ErrorKind`] is that of the errno behind it, or the nearest there is.
+    /// Keeps the whole error. Its [`io::ErrorKind`] is that of the system's error, or the nearest
+    /// kind.
     fn from(error: Error) -> Self {
         let source = error.0.source.as_ref();
         let below = source.and_then(|source| source.downcast_ref::<io::Error>());

@@ -1,14 +1,16 @@
-//! Frames: a length in four bytes, big-endian, or in eight behind four of ones, then so many bytes.
+//! Frames: a length, and then the bytes. A length below 2³¹ is four bytes, big-endian. Any other
+//! length is four bytes of ones, and then eight bytes, big-endian.
 
 use super::error::{Error, ErrorKind};
 use nix::errno::Errno;
 use std::io;
 
-/// How long the header of a frame is: four bytes, or these and eight more.
+/// The length of a header: four bytes, or these and eight more.
 const SHORT: usize = 4;
 const LONG: usize = 12;
 
-/// How much room is made at once for bytes that were announced: a length is believed as far as bytes arrive.
+/// How much memory is allocated at once for an announced body. More is allocated only as bytes
+/// arrive.
 const CHUNK: usize = 1 << 20;
 
 /// The header of a frame.
@@ -19,7 +21,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// The header of a frame of so many bytes.
+    /// Makes the header of a frame of `body` bytes.
     pub(super) fn of(body: usize) -> Self {
         let mut bytes = [0; LONG];
         let length = if let Ok(body) = i32::try_from(body) {
@@ -38,20 +40,21 @@ impl Header {
     }
 }
 
-/// Why nothing more can be received. It stays so: where the next frame would begin is not known.
+/// Why nothing more can be received. A fault is permanent, because the start of the next frame is
+/// unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// The other side has ended between two frames.
+    /// The peer has ended between two frames.
     Closed,
-    /// The other side has ended within a frame.
+    /// The peer has ended within a frame.
     Truncated,
-    /// A frame was announced with this length.
+    /// The peer announced a frame with this negative length.
     Negative(i32),
-    /// A frame was announced with this length, and that is the limit.
+    /// The peer announced a frame with this length. The second number is the limit.
     TooLarge(u64, usize),
-    /// More descriptors came beside a frame than any of ours has.
+    /// More descriptors arrived with a frame than this crate ever sends.
     Descriptors,
-    /// What the system said.
+    /// The error of the system.
     Os(Errno),
 }
 
@@ -89,12 +92,12 @@ impl From<Fault> for Error {
     }
 }
 
-/// A frame that is on its way in: it says where the next bytes go, and is told how many came.
+/// Decodes a frame: gives the space for the next bytes, and is told how many bytes arrived.
 pub(super) struct Decoder {
     limit: usize,
     header: [u8; LONG],
     part: Part,
-    /// As long as there is room for; how much of it is filled is in `part`.
+    /// All of the allocated room. `part` says how much of it is filled.
     body: Vec<u8>,
 }
 
@@ -106,7 +109,7 @@ enum Part {
 }
 
 impl Decoder {
-    /// A decoder of frames of at most `limit` bytes.
+    /// Makes a decoder for frames of at most `limit` bytes.
     pub(super) fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -116,22 +119,23 @@ impl Decoder {
         }
     }
 
-    /// Returns how long a frame may be.
+    /// Returns the most bytes that a frame may have.
     pub(super) fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Whether a frame has begun, or is whole.
+    /// Whether a part of a frame has arrived, or all of it.
     pub(super) fn has_begun(&self) -> bool {
         self.part != Part::Header { filled: 0 }
     }
 
-    /// Whether a frame is whole, and can be taken.
+    /// Whether a frame is whole and can be taken.
     pub(super) fn is_whole(&self) -> bool {
         self.part == Part::Whole
     }
 
-    /// Returns where the next bytes go. It asks for no byte of the next frame, and is empty when the frame is whole.
+    /// Returns the space for the next bytes. It never reaches into the next frame, and is empty
+    /// when the frame is whole.
     pub(super) fn space(&mut self) -> Result<&mut [u8], Fault> {
         match self.part {
             Part::Header { filled } => {
@@ -152,7 +156,7 @@ impl Decoder {
         }
     }
 
-    /// Takes note that so many bytes were put there.
+    /// Records that `count` bytes were written to the space.
     pub(super) fn advance(&mut self, count: usize) -> Result<(), Fault> {
         match &mut self.part {
             Part::Header { filled } => {
@@ -187,18 +191,18 @@ impl Decoder {
         Ok(())
     }
 
-    /// Returns the bytes of a frame that is whole.
+    /// Returns the bytes of the frame, which must be whole.
     pub(super) fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// Takes the bytes of a frame that is whole, and begins another.
+    /// Takes the bytes of the frame, which must be whole, and begins the next frame.
     pub(super) fn take(&mut self) -> Vec<u8> {
         self.part = Part::Header { filled: 0 };
         std::mem::take(&mut self.body)
     }
 
-    /// Begins another frame in the same memory, if that is no more than most frames need.
+    /// Begins the next frame. Keeps the memory, but no more of it than most frames need.
     pub(super) fn discard(&mut self) {
         self.part = Part::Header { filled: 0 };
         self.body.clear();
@@ -210,7 +214,7 @@ impl Decoder {
 mod tests {
     use super::{CHUNK, Decoder, Fault, Header};
 
-    /// Feeds bytes, at most so many at once, and returns what was left over after a whole frame.
+    /// Feeds bytes, at most `at_once` in one step. Returns the bytes after the first whole frame.
     fn feed<'b>(
         decoder: &mut Decoder,
         mut bytes: &'b [u8],

@@ -1,4 +1,4 @@
-//! A socket over which frames go, with what has come of the next one.
+//! A socket that sends and receives frames.
 
 use super::{
     error::{Error, ErrorKind, Result},
@@ -17,21 +17,21 @@ use std::{
     time::Instant,
 };
 
-/// A socket, and where both directions stand.
+/// A socket and the state of both directions.
 pub(super) struct Framed {
     socket: Socket,
     incoming: Decoder,
-    /// What came beside the bytes of the frame that is on its way in.
+    /// The descriptors that arrived with the frame that is being received.
     fds: Vec<OwnedFd>,
     takes_fds: bool,
     /// Why nothing more can be received.
     fault: Option<Fault>,
-    /// Whether a frame was sent in part, so that no other can follow.
+    /// Whether a frame was sent only in part, so that no other frame can follow.
     cut: bool,
 }
 
 impl Framed {
-    /// A socket that is trusted with no more than frames of so many bytes.
+    /// Wraps a socket. Accepts frames of at most `limit` bytes, and no descriptors.
     pub(super) fn new(socket: Socket, limit: usize) -> Self {
         Self {
             socket,
@@ -43,7 +43,8 @@ impl Framed {
         }
     }
 
-    /// Sets what it is trusted with from the next frame on: longer ones, and descriptors if it can carry them.
+    /// From the next frame on, accepts frames of at most `limit` bytes, and descriptors if the
+    /// socket can carry them.
     pub(super) fn trust(&mut self, limit: usize) {
         self.incoming = Decoder::new(limit);
         self.takes_fds = self.socket.carries_descriptors();
@@ -53,43 +54,43 @@ impl Framed {
         &self.socket
     }
 
-    /// Whether some of a frame has come, or nothing more will.
+    /// Whether a part of a frame has arrived, or nothing more can be received.
     pub(super) fn is_amid_receiving(&self) -> bool {
         self.incoming.has_begun() || self.fault.is_some()
     }
 
-    /// Whether a frame was sent in part.
+    /// Whether a frame was sent only in part.
     pub(super) fn is_cut(&self) -> bool {
         self.cut
     }
 
-    /// Has nothing more be sent.
+    /// Makes all later sends fail.
     pub(super) fn cut(&mut self) {
         self.cut = true;
     }
 
-    /// Returns how long a frame that comes may be.
+    /// Returns the most bytes that a received frame may have.
     pub(super) fn limit(&self) -> usize {
         self.incoming.limit()
     }
 
-    /// Returns the bytes of a frame that is whole.
+    /// Returns the bytes of the received frame, which must be whole.
     pub(super) fn body(&self) -> &[u8] {
         self.incoming.body()
     }
 
-    /// Takes a frame that is whole.
+    /// Takes the received frame, which must be whole.
     pub(super) fn take(&mut self) -> (Vec<u8>, Vec<OwnedFd>) {
         (self.incoming.take(), std::mem::take(&mut self.fds))
     }
 
-    /// Forgets a frame that is whole, and keeps its memory.
+    /// Drops the received frame, which must be whole. Keeps its memory for the next one.
     pub(super) fn discard(&mut self) {
         self.incoming.discard();
         self.fds.clear();
     }
 
-    /// Receives until a frame is whole, or until the deadline; returns whether it is whole.
+    /// Receives until a frame is whole, or until the deadline. Returns whether the frame is whole.
     pub(super) fn fill(&mut self, deadline: Option<Instant>) -> Result<bool, Fault> {
         if let Some(fault) = self.fault {
             return Err(fault);
@@ -116,7 +117,8 @@ impl Framed {
                 endpoint::try_receive_bytes(socket, space)
             };
             let received = match received {
-                // A peer that died with something of ours unread resets the connection: the end, all the same.
+                // A peer that dies with unread data from this side resets the connection. This is
+                // an end too.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if wait::until_ready(&[(socket, For::Reading)], deadline)? == [true] {
@@ -136,8 +138,9 @@ impl Framed {
             if self.fds.len() > MAX_FDS {
                 return Err(Fault::Descriptors);
             }
-            // What was there at the deadline is still taken, an end included. A peer that sends bit by bit gets no more time
-            // by that.
+            // Data that arrived before the deadline is still received, and so is an end. So read
+            // once more after the deadline, but only once: a peer that sends byte by byte gets no
+            // extra time.
             if received < wanted && is_over() {
                 if late {
                     break;
@@ -148,7 +151,7 @@ impl Framed {
         Ok(self.incoming.is_whole())
     }
 
-    /// Sends a frame, with descriptors beside it.
+    /// Sends a frame, with descriptors beside its first byte.
     pub(super) fn send(
         &mut self,
         body: &[u8],
@@ -164,7 +167,8 @@ impl Framed {
             .inspect_err(|_| {
                 self.cut = sent > 0;
                 if self.cut {
-                    // The peer would wait for the rest. It is gone already if this fails.
+                    // Otherwise the peer would wait for the rest. This fails only if the connection
+                    // has ended already.
                     let _ = socket::end_sending(self.socket.as_fd());
                 }
             })
@@ -184,7 +188,7 @@ impl Framed {
                 IoSlice::new(&header[(*sent).min(header.len())..]),
                 IoSlice::new(&body[sent.saturating_sub(header.len())..]),
             ];
-            // Descriptors go beside the first byte.
+            // Descriptors go with the first byte.
             let fds = if *sent == 0 { fds } else { &[] };
             match socket::try_send(self.socket.as_fd(), &rest, fds) {
                 Ok(now) => *sent += now,

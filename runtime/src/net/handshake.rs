@@ -1,13 +1,17 @@
-//! The handshake, by which both sides prove that they know the key without telling it. It knows nothing of sockets.
+//! The handshake: both sides prove that they know the key, without sending it. This module does not
+//! use sockets.
 //!
-//! A side *delivers* a challenge, gets the digest of it under the key and says whether that is right; the other *answers*. The
-//! listener delivers and then answers, the client answers and then delivers. So a listener gives no digest to anybody who has not
-//! proven the key.
+//! One side *delivers* a challenge: it sends the challenge, receives its digest under the key, and
+//! says whether the digest is right. The other side *answers*. The listener first delivers and then
+//! answers. The client first answers and then delivers. So a listener gives no digest to a peer
+//! that has not proven the key.
 //!
-//! A client does give one, to whoever listens, for any challenge. It must not be made to answer a challenge of a client's for an
-//! impostor, who would have it from another connection. Therefore clients mark theirs: a part of the random bytes is a digest of
-//! the others, which only those who know the key can tell from chance, and which no client answers. The challenges of a listener
-//! are not marked, since anybody can ask for one, and could then try out keys on it.
+//! A client does give a digest to any listener, for any challenge. An impostor that listens could
+//! get a challenge from a second client in another connection, and send it to this client to get
+//! the answer. So clients mark their challenges, and answer no marked challenge. The mark is a part
+//! of the random bytes: it is a digest of the other bytes, and looks random to everyone who does
+//! not know the key. A listener does not mark its challenges. Anybody can ask it for a challenge,
+//! and could then test guessed keys against the mark.
 
 use super::{
     digest::Digest,
@@ -15,35 +19,37 @@ use super::{
 };
 use crate::{start::AuthKey, sys::random};
 
-/// How long a message of the handshake may be.
+/// The most bytes that a message of the handshake may have.
 pub(super) const LIMIT: usize = 256;
 
 const CHALLENGE: &[u8] = b"#CHALLENGE#";
 const WELCOME: &[u8] = b"#WELCOME#";
 const FAILURE: &[u8] = b"#FAILURE#";
 
-/// The lengths by which a challenge and a digest of the old form are known, which have no prefix and mean MD5.
+/// The lengths of a challenge and a digest in the old form. They have no prefix and mean MD5.
 const OLD_CHALLENGE: usize = 20;
 const OLD_DIGEST: usize = 16;
 
-/// How many random bytes a challenge has, and at which of them the mark of a client's begins.
+/// How many bytes of a challenge follow its prefix, and where the mark begins in a challenge of a
+/// client.
 const RANDOM: usize = 40;
 const MARK: usize = 24;
 
-/// Which side this one is.
+/// The role of this side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     Listener,
     Client,
 }
 
-/// One side of a handshake: it is given what the other side has said, and says what is to be answered.
+/// The state of one side of a handshake. It is given the messages of the peer, and gives the
+/// messages to send.
 pub(super) struct Handshake {
     key: AuthKey,
     side: Side,
     allow_md5: bool,
     awaits: Awaits,
-    /// What this side delivers, without the word in front of it.
+    /// The challenge of this side, without [`CHALLENGE`] before it.
     challenge: Vec<u8>,
 }
 
@@ -56,7 +62,7 @@ enum Awaits {
 }
 
 impl Handshake {
-    /// Begins a handshake; the messages to be sent are appended to `out`, here and later.
+    /// Begins a handshake. Here and later, the messages to send are appended to `out`.
     pub(super) fn new(
         key: &AuthKey,
         side: Side,
@@ -87,7 +93,7 @@ impl Handshake {
         self.awaits == Awaits::Nothing
     }
 
-    /// Says what has not come of the other side.
+    /// Returns a text that says which message of the peer is missing.
     pub(super) fn missing(&self) -> &'static str {
         match (self.awaits, self.side) {
             (Awaits::Challenge, Side::Client) => {
@@ -104,7 +110,8 @@ impl Handshake {
         }
     }
 
-    /// Takes the next message of the other side. What is appended to `out` is to be sent even if this fails.
+    /// Takes the next message of the peer. The messages appended to `out` must be sent even if this
+    /// fails.
     pub(super) fn receive(&mut self, message: &[u8], out: &mut Vec<Vec<u8>>) -> Result<()> {
         match self.awaits {
             Awaits::Challenge => {
@@ -138,7 +145,7 @@ impl Handshake {
         self.awaits = Awaits::Digest;
     }
 
-    /// Checks the digest of this side's challenge.
+    /// Checks the peer's digest of the challenge of this side.
     fn check(&self, message: &[u8]) -> Result<()> {
         let (digest, value) = match message.len() {
             OLD_DIGEST => (Digest::Md5, message),
@@ -157,7 +164,7 @@ impl Handshake {
         }
     }
 
-    /// Answers the challenge of the other side.
+    /// Returns the answer to the challenge of the peer.
     fn answer(&self, message: &[u8]) -> Result<Vec<u8>> {
         let challenge = message
             .strip_prefix(CHALLENGE)
@@ -186,9 +193,9 @@ impl Handshake {
         Ok(digest.prefixed(&digest.of(&self.key, challenge)))
     }
 
-    /// The error of a first message that is no part of a handshake.
+    /// The error of a first message that is not the expected part of the handshake.
     fn stranger(&self, message: &[u8], what: &'static str) -> Error {
-        // What begins so is meant as a part of it, though of another.
+        // A message that begins like this is a part of a handshake, but the wrong one.
         if message.starts_with(b"#") || message.starts_with(b"{") {
             return protocol(what);
         }
@@ -223,7 +230,8 @@ impl Handshake {
     }
 }
 
-/// What marks the challenge of a client. The text keeps it apart from every answer to a challenge.
+/// The mark in the challenge of a client. It differs from every answer to a challenge, because no
+/// challenge that is answered begins with this text.
 fn mark(key: &AuthKey, random: &[u8]) -> Vec<u8> {
     Digest::Sha256.of(
         key,
@@ -231,7 +239,7 @@ fn mark(key: &AuthKey, random: &[u8]) -> Vec<u8> {
     )
 }
 
-/// What the other side says of this side's digest.
+/// Reads the verdict of the peer on the digest of this side.
 fn judge(message: &[u8]) -> Result<()> {
     match message {
         WELCOME => Ok(()),
@@ -262,7 +270,7 @@ mod tests {
         (handshake, out)
     }
 
-    /// What a side answers to one message.
+    /// Gives one message to a side, and returns its answers.
     fn tell(handshake: &mut Handshake, message: &[u8]) -> (Vec<Vec<u8>>, Result<(), ErrorKind>) {
         let mut out = Vec::new();
         let result = handshake.receive(message, &mut out);
@@ -273,7 +281,7 @@ mod tests {
         [CHALLENGE, rest].concat()
     }
 
-    /// Has two sides talk until both are done, or one has failed.
+    /// Lets two sides exchange messages until both are done or one has failed.
     fn meet(listener: &AuthKey, client: &AuthKey) -> [Result<(), ErrorKind>; 2] {
         let (mut server, mut to_client) = begin(listener, Side::Listener, false);
         let (mut client, mut to_server) = begin(client, Side::Client, false);
@@ -392,13 +400,13 @@ mod tests {
         let (answer, result) = tell(&mut other, &out[0]);
         assert_eq!((answer.len(), result), (0, Err(ErrorKind::Reflected)));
 
-        // Another prefix makes another message of it, but is no way round.
+        // With another prefix it is another message, but the mark is found all the same.
         let bytes = &out[0][CHALLENGE.len() + 8..];
         let disguised = challenge(&Digest::Sha384.prefixed(bytes));
         let (mut other, _) = begin(&key, Side::Client, true);
         assert_eq!(tell(&mut other, &disguised).1, Err(ErrorKind::Reflected));
 
-        // Who has another key sees nothing in it.
+        // A client with another key does not see the mark.
         let stranger = AuthKey::new(b"other");
         let (mut client, _) = begin(&stranger, Side::Client, false);
         assert_eq!(tell(&mut client, &out[0]).1, Ok(()));

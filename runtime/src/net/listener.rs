@@ -1,4 +1,4 @@
-//! The side that is connected to.
+//! The side that listens.
 
 use super::{
     Address, Error, Options, Result, Stream, address::Unix, reception::Reception, socket::Socket,
@@ -21,17 +21,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Waits for clients at an [`Address`]: Python's `Listener`, and its peer.
+/// Waits for clients at an [`Address`]. The counterpart of Python's `Listener`.
 ///
-/// Dropping it ends that. Clients that have not been accepted are turned away, and those that have are not concerned. A path is removed
-/// by the process that made it, unless somebody else has put something in its place; copies of the process by `fork`, and processes
-/// that were given the listener, leave it alone. A process that is killed leaves the path behind, at which nobody can listen
-/// then until it is removed; an abstract name never stays.
+/// Dropping it stops listening. Clients that are not accepted yet are turned away. Connections that
+/// are accepted stay open. If the address is a path, the process that made it removes it, unless
+/// another file is in its place. Copies of the process by `fork`, and processes that were given the
+/// listener, do not remove it. A process that is killed leaves the path behind. Then no process can
+/// listen there until the path is removed. An abstract name never stays behind.
 ///
-/// Its [`AsFd`] is readable when a client has come or, where there is a key, has sent a part of its handshake: then
-/// [`accept_timeout`](Self::accept_timeout) with no time at all gets on. It can be given to other processes, as an argument
-/// or in a message: then all of them accept, each client being one's. Who has made a path keeps the listener for as long, and
-/// therefore gives it by reference.
+/// Its [`AsFd`] is readable when a client has connected or, if there is a key, has sent a part of
+/// its handshake. Then call [`accept_timeout`](Self::accept_timeout) with a timeout of zero.
+///
+/// A listener can be given to other processes, as an argument or in a message. Then all of them can
+/// accept, and each client is accepted by one of them. A process that made a path must keep its
+/// listener as long as the others use it, so give it to them by reference.
 ///
 /// # Examples
 ///
@@ -56,20 +59,22 @@ pub struct Listener {
     address: Address,
     options: Options,
     reception: Reception,
-    /// What the address has left in the file system, if this process is the one to remove it.
+    /// The socket file, if this process has to remove it.
     _file: Option<SocketFile>,
 }
 
 impl Listener {
-    /// Listens at an address, without a key and with the other defaults of [`Options`].
+    /// Listens at an address, without a key and with the defaults of [`Options`].
     ///
-    /// Port 0 stands for one that is free, which [`local_address`](Self::local_address) tells. A path is created, with the
-    /// permissions that the process's umask leaves, and must not exist.
+    /// With port 0 the system chooses a free port, which [`local_address`](Self::local_address)
+    /// returns. A path is created with the permissions that the umask of the process leaves. It
+    /// must not exist before.
     ///
     /// # Errors
     ///
-    /// [`Io`](super::ErrorKind::Io) with the reason of the system, such as an address that is in use, and
-    /// [`Address`](super::ErrorKind::Address) when no socket can have that address: a path of more than 107 bytes, for one.
+    /// Fails with [`Io`](super::ErrorKind::Io) if the system refuses, for example because the
+    /// address is in use. Fails with [`Address`](super::ErrorKind::Address) if no socket can have
+    /// this address, for example because a path has more than 107 bytes.
     ///
     /// # Examples
     ///
@@ -101,7 +106,7 @@ impl Listener {
     pub(super) fn new(address: &Address, options: Options, backlog: Option<u32>) -> Result<Self> {
         let cannot = |source| Error::io(format!("cannot listen at {address}"), source);
         let (socket, file) = Listening::bind(address).map_err(cannot)?;
-        // From here on, an error removes the file as well.
+        // From here on, an error drops the listener, which removes the file.
         let mut listener = Self {
             socket,
             address: address.clone(),
@@ -122,7 +127,8 @@ impl Listener {
         Ok(listener)
     }
 
-    /// Returns the address that it listens at: the one that was asked for, with the port that was found where that was 0.
+    /// Returns the address where it listens. If port 0 was requested, it has the port that the
+    /// system has chosen.
     ///
     /// # Examples
     ///
@@ -133,20 +139,24 @@ impl Listener {
         &self.address
     }
 
-    /// Waits for a client, as long as it takes, and returns the connection to it, once both sides have proven the key, if there is
-    /// one.
+    /// Waits for a client and returns the connection to it. If there is a key, both sides have
+    /// proven it. Blocks without limit.
     ///
-    /// The handshakes of several clients go on beside one another, each within [its time](Options::handshake_timeout), and the first
-    /// that is over is returned: none has to wait for a client that is slow or says nothing. Those that are not over go on at the next
-    /// call, by any thread. There can be 128 at once; one more, or a lack of descriptors, turns the oldest away.
+    /// The handshakes of several clients progress at the same time, each within [its
+    /// timeout](Options::handshake_timeout), and the first client that completes is returned. So no
+    /// client has to wait for a slow or silent one. Handshakes that are not complete continue in
+    /// the next call, in any thread. Up to 128 can be in progress. If there is one more, or the
+    /// process has no descriptor left, the oldest client is turned away.
     ///
-    /// As in Python, a client that fails its handshake is an error here. It concerns this client alone, and the listener goes on:
-    /// a server calls `accept` again, or uses [`incoming`](Self::incoming), which leaves such clients out.
+    /// As in Python, a client that fails its handshake is an error here. The error concerns only
+    /// this client, and the listener stays usable. A server calls `accept` again, or uses
+    /// [`incoming`](Self::incoming), which skips such clients.
     ///
     /// # Errors
     ///
-    /// [`Io`](super::ErrorKind::Io) with the reason of the system. Where there is a key, also those of the handshake, which know the
-    /// [peer](Error::peer): [`WrongKey`](super::ErrorKind::WrongKey), [`Rejected`](super::ErrorKind::Rejected),
+    /// Fails with [`Io`](super::ErrorKind::Io) if the system refuses. If there is a key, also fails
+    /// with the errors of the handshake, which have the address of the [peer](Error::peer):
+    /// [`WrongKey`](super::ErrorKind::WrongKey), [`Rejected`](super::ErrorKind::Rejected),
     /// [`WeakDigest`](super::ErrorKind::WeakDigest), [`Reflected`](super::ErrorKind::Reflected),
     /// [`Protocol`](super::ErrorKind::Protocol), [`TooLarge`](super::ErrorKind::TooLarge),
     /// [`NoKey`](super::ErrorKind::NoKey), [`TooManyClients`](super::ErrorKind::TooManyClients),
@@ -164,12 +174,13 @@ impl Listener {
         }
     }
 
-    /// Waits for a client no longer than `timeout`, and returns the connection to it, or nothing if none has completed its handshake
-    /// by then. A handshake that has begun goes on at the next call.
+    /// Waits for a client, but no longer than `timeout`, and returns the connection to it. Returns
+    /// `None` if no client completes its handshake before the timeout. A handshake that has begun
+    /// continues in the next call.
     ///
     /// # Errors
     ///
-    /// As [`accept`](Self::accept).
+    /// The same as [`accept`](Self::accept).
     ///
     /// # Examples
     ///
@@ -185,10 +196,12 @@ impl Listener {
         self.accept_until(wait::deadline(timeout))
     }
 
-    /// Returns an iterator over connections to clients, which never ends.
+    /// Returns an iterator over connections to clients. It blocks until the next client, and never
+    /// ends.
     ///
-    /// A client that fails its handshake is turned away and left out, so that no stranger ends a server's loop. An error is one of
-    /// the system's: that this process has no more descriptors, for one. To learn of such clients, call [`accept`](Self::accept).
+    /// A client that fails its handshake is turned away and skipped, so it cannot end the loop of a
+    /// server. An item is an error only if the system refuses, for example because the process has
+    /// no descriptor left. To see the clients that fail, call [`accept`](Self::accept).
     ///
     /// # Examples
     ///
@@ -221,7 +234,8 @@ impl AsFd for Listener {
     }
 }
 
-/// The connections to the clients of a [`Listener`], as they come: see [`Listener::incoming`].
+/// An iterator over the connections to the clients of a [`Listener`]. [`Listener::incoming`]
+/// returns it.
 #[derive(Debug)]
 #[must_use = "iterators are lazy and do nothing unless consumed"]
 pub struct Incoming<'a> {
@@ -243,7 +257,7 @@ impl Iterator for Incoming<'_> {
 
 impl FusedIterator for Incoming<'_> {}
 
-/// A socket that listens.
+/// A listening socket.
 #[derive(Debug)]
 pub(super) enum Listening {
     Tcp(TcpListener),
@@ -263,7 +277,8 @@ impl Listening {
         }
     }
 
-    /// Has accepting not wait: whom another thread or process has taken in between is not to be waited for.
+    /// Makes accepting non-blocking: another thread or process may have taken the client that was
+    /// announced.
     fn set_nonblocking(&self) -> io::Result<()> {
         match self {
             Self::Tcp(socket) => socket.set_nonblocking(true),
@@ -297,21 +312,21 @@ impl From<(OwnedFd, &Address)> for Listening {
     }
 }
 
-/// A socket in the file system, which its creator removes when this is dropped.
+/// A socket file. Its creator removes it when this value is dropped.
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
-    /// Device and inode: the path may come to lead elsewhere.
+    /// Device and inode, because the path may name another file later.
     identity: (u64, u64),
     creator: u32,
 }
 
 impl SocketFile {
-    /// The file at a path where this process has just made a socket.
+    /// Records the socket file that this process has just made at `path`.
     fn new(path: &Path) -> io::Result<Self> {
         Ok(Self {
             identity: identity(path)?,
-            // The working directory may be another by then.
+            // The working directory may change before the file is removed.
             path: path::absolute(path)?,
             creator: process::id(),
         })
@@ -327,13 +342,13 @@ impl Drop for SocketFile {
     fn drop(&mut self) {
         let is_own = || identity(&self.path).is_ok_and(|found| found == self.identity);
         if process::id() == self.creator && is_own() {
-            // Nobody is left to be told that it cannot be removed.
+            // Drop cannot report an error.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// How a listener travels to another process.
+/// The parts of a listener that are sent to another process.
 #[derive(Serialize, Deserialize)]
 struct Parcel<T, A, O> {
     socket: T,

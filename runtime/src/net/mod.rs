@@ -1,24 +1,29 @@
-//! Messages to and from programs that are no relatives: listeners and clients, which prove to each other that they know a key.
+//! Messages between programs that are not parent and child: listeners and clients, which prove to
+//! each other that they know a key.
 //!
-//! This is what Python has in `multiprocessing.connection`, and speaks the same protocol: a [`Listener`] here takes a `Client`
-//! there, and the other way round, over TCP and Unix sockets. Here the handshake is bounded in time and size, both sides insist on
-//! SHA-256 unless [MD5 is allowed](Options::allow_md5), and what arrives is bytes or a value of a known type, never code.
+//! This module does what Python's `multiprocessing.connection` does, and speaks the same protocol.
+//! A [`Listener`] here accepts a Python `Client`, and a Python `Listener` accepts a [`Client`],
+//! over TCP and Unix sockets. There are three differences: the handshake is limited in time and
+//! size, MD5 is refused unless [it is allowed](Options::allow_md5), and a received message is bytes
+//! or a value of a known type, never code.
 //!
-//! | Python | here |
+//! | Python | This module |
 //! |---|---|
-//! | `Listener(address, backlog=8, authkey=b"..")` | [`Listener::options()`](Listener::options)`.backlog(8).authkey(..).bind(address)` |
-//! | `listener.accept()`, `listener.address` | [`accept`](Listener::accept), [`local_address`](Listener::local_address) |
-//! | `Client(address, authkey=b"..")` | [`Client::options()`](Client::options)`.authkey(..).connect(address)` |
+//! | `Listener(address, authkey=key)` | [`Listener::options()`]`.authkey(key).bind(address)` |
+//! | `Listener(address, backlog=8)` | [`Options::backlog`] |
+//! | `listener.accept()`, `listener.address` | [`Listener::accept`], [`Listener::local_address`] |
+//! | `Client(address, authkey=key)` | [`Client::options()`]`.authkey(key).connect(address)` |
 //! | `send_bytes`, `recv_bytes`, `recv_bytes_into`, `poll` | the same methods of [`Stream`] |
-//! | `send`, `recv`, which pickle | [`send`](Stream::send), [`recv`](Stream::recv), between programs of this crate |
+//! | `send`, `recv` (pickle) | [`Stream::send`], [`Stream::recv`] (this crate on both sides) |
 //! | `EOFError`, `BufferTooShort`, `AuthenticationError` | [`ErrorKind`] |
 //!
-//! The module is behind the feature `net`, which is on by default.
+//! This module needs the feature `net`, which is enabled by default.
 //!
 //! # Examples
 //!
-//! The other side of this one in Python is `Client("\0greeter", authkey=b"known to both").recv_bytes()`, from Python 3.12 on; for
-//! earlier ones, allow MD5.
+//! The peer of this example in Python is
+//! `Client("\0greeter", authkey=b"known to both").recv_bytes()`. With Python 3.11 or earlier, allow
+//! MD5.
 //!
 //! ```
 //! use procession::{AuthKey, net::{Address, Listener}};

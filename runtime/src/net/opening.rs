@@ -1,4 +1,4 @@
-//! A connection that is being opened: both sides prove the key, if there is one.
+//! A connection during its handshake.
 
 use super::{
     Address, Error, ErrorKind, Options, Result, Stream,
@@ -13,13 +13,14 @@ use std::{
     time::Instant,
 };
 
-/// A socket, and how far the handshake over it has come. It holds what has come of the next message, so that it can go on at any time.
+/// A socket and the state of its handshake. It keeps the part of the next message that has arrived,
+/// so the handshake can pause and continue at any time.
 pub(super) struct Opening {
     framed: Framed,
     peer: Option<Address>,
-    /// None where there is no key.
+    /// `None` if there is no key.
     handshake: Option<Handshake>,
-    /// What is to be sent.
+    /// The messages to send.
     out: Vec<Vec<u8>>,
     deadline: Option<Instant>,
     options: Options,
@@ -28,7 +29,7 @@ pub(super) struct Opening {
 impl Opening {
     pub(super) fn begin(options: &Options, socket: Socket, side: Side) -> Result<Self> {
         if let Socket::Tcp(socket) = &socket {
-            // Messages are sent whole, so to hold back a short one until the last is acknowledged wins nothing.
+            // Messages are sent whole, so Nagle's algorithm would only delay short ones.
             socket
                 .set_nodelay(true)
                 .map_err(|source| Error::io("the connection cannot be set up", source))?;
@@ -46,12 +47,13 @@ impl Opening {
         })
     }
 
-    /// When the time of the handshake is over; none is never.
+    /// The deadline of the handshake. `None` means no deadline.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// Goes on with the handshake until the moment, which may be now, and returns whether it is complete.
+    /// Continues the handshake until `until`, which may be now. Returns whether the handshake is
+    /// complete.
     pub(super) fn advance(&mut self, until: Option<Instant>) -> Result<bool> {
         let result = self.step(until).and_then(|done| {
             let is_late = !done
@@ -74,7 +76,7 @@ impl Opening {
                 .out
                 .drain(..)
                 .try_for_each(|message| framed.send(&message, &[], until));
-            // Why it failed says more than that the peer could not be told.
+            // If both fail, report why the message was wrong, not that the peer could not be told.
             received.and(sent)?;
             if handshake.is_done() {
                 return Ok(true);
@@ -102,12 +104,12 @@ impl Opening {
         )
     }
 
-    /// The error of a client that has to make room for others.
+    /// The error of a client that is turned away to make room for others.
     pub(super) fn evicted(self, why: &'static str) -> Error {
         Error::new(ErrorKind::TooManyClients, why).in_handshake(self.peer.as_ref())
     }
 
-    /// Returns the connection, after the handshake.
+    /// Returns the connection. The handshake must be complete.
     pub(super) fn finish(self) -> Stream {
         Stream::new(self.framed, self.peer, self.options.longest_message())
     }

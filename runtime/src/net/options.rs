@@ -1,4 +1,4 @@
-//! What a listener or a client is told before it begins.
+//! Options of listeners and clients.
 
 use super::{
     Address, Error, ErrorKind, Listener, Result, Stream, address::Unix, handshake::Side,
@@ -19,7 +19,8 @@ use std::{
     time::Duration,
 };
 
-/// Settings for listeners and clients, as [`std::fs::OpenOptions`] has them for files. They can be used again and again.
+/// Options of listeners and clients, like [`std::fs::OpenOptions`] for files. They can be used any
+/// number of times.
 ///
 /// # Examples
 ///
@@ -65,66 +66,68 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Returns options that have the defaults which are described at each.
+    /// Returns options with the defaults that each method describes.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets the key that each side has to prove to the other that it knows. By default nothing is to be proven, and whoever gets through to
-    /// the address is served.
+    /// Sets the key. Each side has to prove to the other that it knows this key. By default there
+    /// is no key, and every peer that reaches the address is served.
     ///
-    /// The key itself does not travel. What is sent afterwards is neither encrypted nor protected from who sits between the two, so
-    /// over a network that others use, this needs a tunnel. Nor does it help against somebody in between who passes the
-    /// handshake on, and then talks in the place of either.
+    /// The key itself is not sent. Later messages are neither encrypted nor protected against
+    /// changes on the way, so use a tunnel in a network that others use. The handshake also does
+    /// not protect against an attacker between the two sides that forwards it, and then sends
+    /// messages in the name of one side.
     pub fn authkey(mut self, key: AuthKey) -> Self {
         self.authkey = Some(key);
         self
     }
 
-    /// Allows that the key is proven by HMAC-MD5, or not, which is the default: then SHA-256 is asked for, and SHA-384 and SHA-3
-    /// are accepted.
+    /// Sets whether the key may be proven by HMAC-MD5. The default is false. This side always asks
+    /// for SHA-256, and also accepts SHA-384 and SHA-3.
     ///
-    /// Python 3.11 and earlier know nothing else. Python 3.12 and later, and this crate, prove it to each other by SHA-256 even where
-    /// MD5 is allowed, unless somebody in between prevents that.
+    /// Python 3.11 and earlier need MD5. Python 3.12 and later and this crate use SHA-256 with each
+    /// other even if MD5 is allowed, unless an attacker between them prevents it.
     pub fn allow_md5(mut self, allow: bool) -> Self {
         self.allow_md5 = allow;
         self
     }
 
-    /// Sets how many connections may wait to be accepted. By default it is what std uses; the kernel has a limit of its own,
-    /// `net.core.somaxconn`.
+    /// Sets how many connections may wait to be accepted. The default is that of std. The kernel
+    /// also has a limit, `net.core.somaxconn`.
     pub fn backlog(mut self, connections: u32) -> Self {
         self.backlog = Some(connections);
         self
     }
 
-    /// Sets how long connecting may take, the handshake not included: 10 seconds by default. With [`Duration::MAX`] it takes
-    /// as long as the system tries.
+    /// Sets the timeout of connecting, without the handshake. The default is 10 seconds.
+    /// [`Duration::MAX`] means no timeout of this crate: only those of the system apply.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// Sets how long the handshake may take as a whole, however the peer divides it: 10 seconds by default. [`Duration::MAX`] is
-    /// for ever. A listener goes on with the handshakes of its clients, beside one another, while somebody accepts.
+    /// Sets the timeout of the whole handshake. The default is 10 seconds. [`Duration::MAX`] means
+    /// no timeout. A listener continues the handshakes of its clients only while a thread accepts.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
         self
     }
 
-    /// Sets how many bytes a message that is received may have: 64 MiB by default.
+    /// Sets the most bytes that a received message may have. The default is 64 MiB.
     ///
-    /// Memory is taken as bytes arrive, and not as they are announced. Before the key is proven, 256 bytes are the limit.
+    /// Memory is allocated as bytes arrive, not when they are announced. During the handshake the
+    /// limit is 256 bytes.
     pub fn max_message(mut self, bytes: usize) -> Self {
         self.max_message = bytes;
         self
     }
 
-    /// Listens at an address with these options; see [`Listener::bind`].
+    /// Listens at an address with these options: see [`Listener::bind`].
     ///
     /// # Errors
     ///
-    /// As [`Listener::bind`].
+    /// The same as [`Listener::bind`].
     ///
     /// # Examples
     ///
@@ -133,11 +136,11 @@ impl Options {
         Listener::new(&address.into(), self.clone(), self.backlog)
     }
 
-    /// Connects to a listener with these options; see [`Client::connect`](super::Client::connect).
+    /// Connects to a listener with these options: see [`Client::connect`](super::Client::connect).
     ///
     /// # Errors
     ///
-    /// As [`Client::connect`](super::Client::connect).
+    /// The same as [`Client::connect`](super::Client::connect).
     ///
     /// # Examples
     ///
@@ -154,13 +157,14 @@ impl Options {
         self.open(socket, Side::Client)
     }
 
-    /// Takes the part of the client over a stream socket that is connected already: one end of a pair, or what a service manager has
-    /// passed on.
+    /// Takes the role of the client on a connected stream socket, for example one end of a socket
+    /// pair, or a socket from a service manager.
     ///
     /// # Errors
     ///
-    /// [`Io`](ErrorKind::Io) when it is no stream socket of TCP or Unix. Where there is a key, those of the handshake, as
-    /// [`Client::connect`](super::Client::connect) has them.
+    /// Fails with [`Io`](ErrorKind::Io) if it is not a TCP or Unix stream socket. If there is a
+    /// key, also fails with the errors of the handshake: see
+    /// [`Client::connect`](super::Client::connect).
     ///
     /// # Examples
     ///
@@ -183,12 +187,12 @@ impl Options {
         self.open(connected(socket.into())?, Side::Client)
     }
 
-    /// Takes the part of the listener over a stream socket that is connected already.
+    /// Takes the role of the listener on a connected stream socket.
     ///
     /// # Errors
     ///
-    /// [`Io`](ErrorKind::Io) when it is no stream socket of TCP or Unix. Where there is a key, those of the handshake, as
-    /// [`Listener::accept`] has them.
+    /// Fails with [`Io`](ErrorKind::Io) if it is not a TCP or Unix stream socket. If there is a
+    /// key, also fails with the errors of the handshake: see [`Listener::accept`].
     ///
     /// # Examples
     ///
@@ -198,7 +202,7 @@ impl Options {
     }
 
     fn connect_tcp(&self, address: &SocketAddr) -> io::Result<TcpStream> {
-        // No time at all is an error there, and for ever more than the clock can count.
+        // std's `connect_timeout` fails with a timeout of zero, and has no value for no timeout.
         let timeout = self.connect_timeout.max(Duration::from_nanos(1));
         if wait::deadline(timeout).is_none() {
             return TcpStream::connect(address);
@@ -210,10 +214,10 @@ impl Options {
         endpoint::connect_unix(&address.to_std()?, wait::deadline(self.connect_timeout))
     }
 
-    /// Makes a connection of a socket: both sides prove the key, if there is one.
+    /// Makes a connection of a socket. If there is a key, both sides prove it.
     fn open(&self, socket: Socket, side: Side) -> Result<Stream> {
         let mut opening = Opening::begin(self, socket, side)?;
-        // It is an error where that is not complete by then.
+        // At the deadline `advance` fails if the handshake is not complete.
         while !opening.advance(opening.deadline())? {}
         Ok(opening.finish())
     }

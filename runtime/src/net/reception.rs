@@ -1,7 +1,8 @@
-//! The clients of a listener whose handshakes have begun.
+//! The clients of a listener that are in their handshakes.
 //!
-//! They go on beside one another, driven by whichever thread is accepting: one at a time, while others wait for their turn. None of
-//! them has a thread, and what a thread leaves unfinished the next one goes on with.
+//! All handshakes progress at the same time. One accepting thread at a time drives them, and other
+//! accepting threads wait for their turn. No client has a thread of its own: the next thread
+//! continues what the last one has left.
 
 use super::{
     Error, Options, Result, Stream, handshake::Side, listener::Listening, opening::Opening,
@@ -18,30 +19,33 @@ use std::{
     time::Instant,
 };
 
-/// How many handshakes can go on at once. A client more, and the oldest one is turned away: one that is honest needs no time.
+/// The most handshakes at the same time. If one more client arrives, the oldest one is turned away:
+/// an honest client needs almost no time.
 const MOST: usize = 128;
 
-/// What is awaited of clients, and by whom.
+/// The clients in their handshakes, and the threads that wait for them.
 #[derive(Default)]
 pub(super) struct Reception {
     state: Mutex<State>,
     turn: Condvar,
-    /// What tells of clients, where somebody has asked for it, and the process that did.
+    /// Watches all these clients, once `readiness` has been called. With the process that made it.
     readiness: OnceLock<Option<(u32, Watch)>>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The process that they are the clients of. A copy of it made by a bare `fork` leaves them alone.
+    /// The process that accepted these clients. A copy of it made by a bare `fork` does not use
+    /// them.
     owner: u32,
-    /// The oldest first; each with whether it is in `readiness`.
+    /// The oldest first. Each with a flag: whether `readiness` watches it.
     guests: Vec<(Opening, bool)>,
-    /// Whether a thread has taken them.
+    /// Whether a thread has taken the clients, to drive them.
     is_taken: bool,
 }
 
 impl Reception {
-    /// Waits for the first client that completes its handshake, or fails in it: none if there is none by the deadline.
+    /// Waits for the first client that completes its handshake or fails in it. Returns `None` if
+    /// there is none before the deadline.
     pub(super) fn accept(
         &self,
         socket: &Listening,
@@ -75,7 +79,7 @@ impl Reception {
         turn.accept(deadline)
     }
 
-    /// Returns a descriptor that is readable when accepting would get on.
+    /// Returns a descriptor that is readable when accepting would make progress.
     pub(super) fn readiness<'a>(&'a self, socket: &'a Listening) -> BorrowedFd<'a> {
         let mut state = self.state();
         let readiness = self.readiness.get_or_init(|| {
@@ -86,7 +90,7 @@ impl Reception {
         self.enlist(&mut state.guests);
         match readiness {
             Some((owner, watch)) if *owner == process::id() => watch.as_fd(),
-            // It tells of those who come, at least.
+            // This descriptor tells at least of new clients.
             _ => socket.as_fd(),
         }
     }
@@ -121,7 +125,7 @@ impl fmt::Debug for Reception {
     }
 }
 
-/// A thread that has the clients. Dropping it gives them back.
+/// The turn of a thread that drives the clients. Dropping it gives them back.
 struct Turn<'a> {
     reception: &'a Reception,
     socket: &'a Listening,
@@ -135,7 +139,8 @@ impl Turn<'_> {
         loop {
             let now = Instant::now();
             for index in 0..self.guests.len() {
-                // One after the other, and no more than that: what the others have sent stays to be read, and is told of.
+                // Return at the first result. Data of the other clients stays in their sockets, so
+                // the descriptor stays readable.
                 if let Some(result) = self.advance(index, now) {
                     return result.map(Some);
                 }
@@ -150,10 +155,11 @@ impl Turn<'_> {
                     }
                     continue;
                 }
-                // It has gone again.
+                // The client is gone already.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // Those who come are not to be kept out by those who say nothing.
+                // The descriptor table is full. Clients that say nothing must not keep out new
+                // clients.
                 Err(error) if is_full(&error) && !self.guests.is_empty() => {
                     let why = "its descriptor was needed for another client";
                     return Err(self.take(0).evicted(why));
@@ -174,7 +180,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Goes on with one of them; returns what came of it, if it is over.
+    /// Continues the handshake of one client. Returns the result if the handshake is over.
     fn advance(&mut self, index: usize, now: Instant) -> Option<Result<Stream>> {
         match self.guests[index].0.advance(Some(now)) {
             Ok(false) => None,

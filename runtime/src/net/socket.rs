@@ -1,4 +1,4 @@
-//! A connected socket of either family.
+//! A connected TCP or Unix socket.
 
 use super::Address;
 use std::{
@@ -18,16 +18,16 @@ pub(super) enum Socket {
 }
 
 impl Socket {
-    /// Returns where the peer is, if that has a name.
+    /// Returns the address of the peer, if it has one.
     pub(super) fn peer_address(&self) -> Option<Address> {
-        // A peer that has gone already has none, and that will show.
+        // A TCP peer that has closed the connection has no address. The next read shows the end.
         match self {
             Self::Tcp(socket) => socket.peer_addr().ok().map(Address::from),
             Self::Unix(socket) => Address::from_unix(&socket.peer_addr().ok()?),
         }
     }
 
-    /// Whether descriptors can travel over it.
+    /// Whether this socket can carry descriptors.
     pub(super) fn carries_descriptors(&self) -> bool {
         matches!(self, Self::Unix(_))
     }

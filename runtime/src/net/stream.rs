@@ -1,4 +1,4 @@
-//! A connection, over which messages go both ways.
+//! Connections, which send and receive messages.
 
 use super::{Address, Error, ErrorKind, Result, framed::Framed, socket::Socket};
 use crate::{
@@ -12,19 +12,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A connection to a peer, which messages go over in both directions: what Python calls a `Connection`.
+/// A connection to a peer, which sends and receives messages. The counterpart of Python's
+/// `Connection`.
 ///
-/// [`Listener::accept`](super::Listener::accept) and [`Client::connect`](super::Client::connect) give one. Messages stay whole, and are of
-/// two sorts. [`send_bytes`](Self::send_bytes) and [`recv_bytes`](Self::recv_bytes) exchange bytes with any peer, Python's
-/// methods of the same names for one. [`send`](Self::send) and [`recv`](Self::recv) exchange values with a peer that is built with this
-/// crate in the same version: everything that can [travel](Transfer), files and sockets included where both are on one machine.
+/// [`Listener::accept`](super::Listener::accept) and [`Client::connect`](super::Client::connect)
+/// return one. Messages stay whole. There are two sorts of them:
 ///
-/// What came of a message stays here until the rest of it has come: no timeout and no [`poll`](Self::poll) loses any. Nothing is
-/// read beyond the message that is received, so its [`AsFd`] can be polled together with others. It is readable when there is
-/// something to receive, which need not be a whole message.
+/// - [`send_bytes`](Self::send_bytes) and [`recv_bytes`](Self::recv_bytes) exchange bytes with any
+///   peer, for example with Python's methods of the same names.
+/// - [`send`](Self::send) and [`recv`](Self::recv) exchange values with a peer that uses the same
+///   version of this crate. The type of a value must be [`Transfer`]. If both sides are on one
+///   machine, a value can hold files and sockets, wrapped in [`Fd`].
 ///
-/// Dropping it closes the connection. The peer can still receive what was sent before. It can be given to another process, as an
-/// argument or in a message: then both have it, until one drops it, and only one may go on using it.
+/// If a part of a message has arrived, the connection keeps it until the rest arrives: no timeout
+/// and no [`poll`](Self::poll) loses data. The connection never reads past the current message, so
+/// its [`AsFd`] can be polled together with other descriptors. The descriptor is readable when
+/// there is something to receive, which may be only a part of a message.
+///
+/// Dropping it closes the connection. The peer can still receive what was sent before. A connection
+/// can be given to another process, as an argument or in a message. Then both processes have it
+/// until they drop it, and only one of them may continue to use it.
 ///
 /// # Examples
 ///
@@ -53,13 +60,13 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// A connection over a socket, after the handshake.
+    /// Makes a connection from a socket, after the handshake.
     pub(super) fn new(mut framed: Framed, peer: Option<Address>, max_message: usize) -> Self {
         framed.trust(max_message);
         Self { framed, peer }
     }
 
-    /// Returns the address of the peer, if it has one. A client of a Unix socket has none.
+    /// Returns the address of the peer, if it has one. A client of a Unix socket usually has none.
     ///
     /// # Examples
     ///
@@ -78,12 +85,14 @@ impl Stream {
         self.peer.as_ref()
     }
 
-    /// Sends a message of bytes, and waits as long as the peer has no room for it.
+    /// Sends a message of bytes. Blocks while the peer has no room for it.
     ///
     /// # Errors
     ///
-    /// [`Closed`](ErrorKind::Closed) when the peer has closed the connection, which a peer that does not receive may show only later,
-    /// or when an earlier message was cut short; [`Io`](ErrorKind::Io).
+    /// Fails with [`Closed`](ErrorKind::Closed) if the peer has closed the connection, or if an
+    /// earlier message was cut short. A send may succeed although the peer has closed the
+    /// connection, and only a later one fails. Fails with [`Io`](ErrorKind::Io) if the system
+    /// refuses.
     ///
     /// # Examples
     ///
@@ -105,14 +114,17 @@ impl Stream {
         self.framed.send(bytes, &[], None)
     }
 
-    /// Sends a message of bytes, and waits no longer than so for the peer to have room for it.
+    /// Sends a message of bytes. Blocks while the peer has no room for it, but no longer than
+    /// `timeout`.
     ///
-    /// A message that is cut short by the end of the time cannot be taken back: the peer is told that the connection ends in
-    /// the middle of it, and nothing more can be sent. Receiving goes on.
+    /// A message that is cut short by the timeout cannot be taken back. The peer is told that the
+    /// connection ends in the middle of it, and nothing more can be sent. Receiving is still
+    /// possible.
     ///
     /// # Errors
     ///
-    /// [`TimedOut`](ErrorKind::TimedOut), and those of [`send_bytes`](Self::send_bytes).
+    /// Fails with [`TimedOut`](ErrorKind::TimedOut) if the peer has no room before the timeout. The
+    /// other errors are those of [`send_bytes`](Self::send_bytes).
     ///
     /// # Examples
     ///
@@ -133,15 +145,22 @@ impl Stream {
         self.framed.send(bytes, &[], wait::deadline(timeout))
     }
 
-    /// Receives a message of bytes, and waits for it as long as it takes.
+    /// Receives a message of bytes. Blocks until a whole message has arrived.
     ///
-    /// Descriptors that came with it are closed.
+    /// Descriptors that arrive with it are closed.
     ///
     /// # Errors
     ///
-    /// [`Closed`](ErrorKind::Closed) when the peer has closed the connection, and [`Truncated`](ErrorKind::Truncated) when it did so in
-    /// the middle of a message; [`TooLarge`](ErrorKind::TooLarge), [`Protocol`](ErrorKind::Protocol), [`Io`](ErrorKind::Io). After any
-    /// of these nothing more can be received, and each attempt says so again.
+    /// - [`Closed`](ErrorKind::Closed) if the peer has closed the connection between two messages.
+    /// - [`Truncated`](ErrorKind::Truncated) if the connection has ended in the middle of a
+    ///   message.
+    /// - [`TooLarge`](ErrorKind::TooLarge) if the peer announced a message that is longer than
+    ///   [allowed](super::Options::max_message).
+    /// - [`Protocol`](ErrorKind::Protocol) if the peer violated the protocol.
+    /// - [`Io`](ErrorKind::Io) if the system refuses.
+    ///
+    /// After any of these errors nothing more can be received: each later call fails with the same
+    /// error.
     ///
     /// # Examples
     ///
@@ -151,11 +170,12 @@ impl Stream {
         Ok(self.framed.take().0)
     }
 
-    /// Receives a message of bytes if it has come within the time, and else nothing.
+    /// Receives a message of bytes. Blocks until a whole message has arrived, but no longer than
+    /// `timeout`. Returns `None` if no whole message arrives before the timeout.
     ///
     /// # Errors
     ///
-    /// As [`recv_bytes`](Self::recv_bytes).
+    /// The same as [`recv_bytes`](Self::recv_bytes).
     ///
     /// # Examples
     ///
@@ -175,14 +195,16 @@ impl Stream {
         Ok(whole.then(|| self.framed.take().0))
     }
 
-    /// Receives a message of bytes into the front of a buffer, and returns how many there are.
+    /// Receives a message of bytes into the front of a buffer, and returns the length of the
+    /// message. Blocks until a whole message has arrived.
     ///
-    /// The memory that a message is put together in is kept for the next one, up to 1 MiB.
+    /// The connection keeps up to 1 MiB of its own buffer for the next message.
     ///
     /// # Errors
     ///
-    /// [`BufferTooShort`](ErrorKind::BufferTooShort) when the message is longer than the buffer; it can still be received. Also
-    /// those of [`recv_bytes`](Self::recv_bytes).
+    /// Fails with [`BufferTooShort`](ErrorKind::BufferTooShort) if the message is longer than the
+    /// buffer. The message is not lost, and can still be received. The other errors are those of
+    /// [`recv_bytes`](Self::recv_bytes).
     ///
     /// # Examples
     ///
@@ -216,8 +238,9 @@ impl Stream {
         Ok(length)
     }
 
-    /// Waits until a message can be received without waiting, for as long as so, and returns whether it can. The end of the
-    /// connection and every other error that would be received at once count as well.
+    /// Waits until a message can be received without blocking, but no longer than `timeout`.
+    /// Returns whether this is so. Also returns true if receiving would fail at once, for example
+    /// at the end of the connection.
     ///
     /// # Examples
     ///
@@ -237,14 +260,18 @@ impl Stream {
         self.framed.fill(wait::deadline(timeout)).unwrap_or(true)
     }
 
-    /// Sends a value that can [travel](Transfer), and waits as long as the peer has no room for it. A `str`, a slice or a `Path`
-    /// arrives as its owner.
+    /// Sends a value whose type is [`Transfer`]. Blocks while the peer has no room for it.
     ///
-    /// A file or socket in it goes to a peer on the same machine only: over a Unix socket, and at most 253 in one message.
+    /// A `str`, a slice and a `Path` arrive as the type that owns them, for example `String`.
+    ///
+    /// Files and sockets, wrapped in [`Fd`], can be sent only over a Unix socket, and at most 253
+    /// in one message.
     ///
     /// # Errors
     ///
-    /// [`Encode`](ErrorKind::Encode), and those of [`send_bytes`](Self::send_bytes).
+    /// Fails with [`Encode`](ErrorKind::Encode) if the value cannot be encoded, or the connection
+    /// cannot carry the descriptors in it. The other errors are those of
+    /// [`send_bytes`](Self::send_bytes).
     ///
     /// # Examples
     ///
@@ -271,12 +298,15 @@ impl Stream {
         self.send_value(value, None)
     }
 
-    /// Sends a value, and waits no longer than so for the peer to have room for it. What
-    /// [`send_bytes_timeout`](Self::send_bytes_timeout) says of a message that is cut short holds here as well.
+    /// Sends a value. Blocks while the peer has no room for it, but no longer than `timeout`.
+    ///
+    /// A message that is cut short by the timeout has the same effect as in
+    /// [`send_bytes_timeout`](Self::send_bytes_timeout).
     ///
     /// # Errors
     ///
-    /// [`TimedOut`](ErrorKind::TimedOut), and those of [`send`](Self::send).
+    /// Fails with [`TimedOut`](ErrorKind::TimedOut) if the peer has no room before the timeout. The
+    /// other errors are those of [`send`](Self::send).
     ///
     /// # Examples
     ///
@@ -294,11 +324,13 @@ impl Stream {
         self.send_value(value, wait::deadline(timeout))
     }
 
-    /// Receives a value that was sent with [`send`](Self::send), and waits for it as long as it takes.
+    /// Receives a value that was sent with [`send`](Self::send). Blocks until a whole value has
+    /// arrived.
     ///
     /// # Errors
     ///
-    /// [`Decode`](ErrorKind::Decode) when the message is no such value: it is gone, and the next can be received. Also those of
+    /// Fails with [`Decode`](ErrorKind::Decode) if the message is not a value of this type. That
+    /// message is lost, and the next one can be received. The other errors are those of
     /// [`recv_bytes`](Self::recv_bytes).
     ///
     /// # Examples
@@ -321,11 +353,12 @@ impl Stream {
         self.take_value()
     }
 
-    /// Receives a value if it has come within the time, and else nothing.
+    /// Receives a value. Blocks until a whole value has arrived, but no longer than `timeout`.
+    /// Returns `None` if no whole value arrives before the timeout.
     ///
     /// # Errors
     ///
-    /// As [`recv`](Self::recv).
+    /// The same as [`recv`](Self::recv).
     ///
     /// # Examples
     ///
@@ -382,7 +415,7 @@ impl Stream {
 }
 
 impl fmt::Debug for Stream {
-    /// Shows where it leads, and nothing of what has come.
+    /// Shows the socket and the peer, but no received data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stream")
             .field("socket", self.framed.socket())
@@ -397,7 +430,7 @@ impl AsFd for Stream {
     }
 }
 
-/// How a connection travels to another process.
+/// The parts of a connection that are sent to another process.
 #[derive(Serialize, Deserialize)]
 struct Parcel<T> {
     socket: T,
@@ -406,7 +439,7 @@ struct Parcel<T> {
 }
 
 impl Serialize for Stream {
-    /// Fails while a part of a message has been received, which would be lost.
+    /// Fails if a part of a message has been received, because that part would be lost.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if self.framed.is_amid_receiving() {
             return Err(ser::Error::custom(

@@ -1,4 +1,4 @@
-//! Values that nobody can change any more.
+//! Shared values that no process can change.
 
 use super::{Plain, slice::bytes};
 use crate::{
@@ -17,10 +17,13 @@ use std::{
 };
 use zerocopy::Immutable;
 
-/// Values in memory that processes share and none can write to: what [`SharedSlice::freeze`](super::SharedSlice::freeze) returns.
+/// Values in shared memory that no process can write to.
+/// [`SharedSlice::freeze`](super::SharedSlice::freeze) returns it.
 ///
-/// It is a slice. A clone is a handle to the same memory, and so is what another process gets to which one is sent; nothing is copied,
-/// whatever the size. The kernel sees to it that nobody writes (`F_SEAL_WRITE`), and memory of which it does not is refused when it arrives.
+/// It dereferences to a slice. A clone is another handle to the same memory. A handle that is sent
+/// to another process gives it a handle to the same memory: nothing is copied, whatever the size.
+/// The kernel refuses all writes (`F_SEAL_WRITE`). Received memory that does not have this seal is
+/// refused.
 ///
 /// # Examples
 ///

@@ -1,29 +1,37 @@
 //! Memory that processes share.
 //!
-//! [`Shared`] is one value, [`SharedSlice`] is many of one type. A clone is a handle to the same memory, and so is what another process
-//! gets to which one is sent: as an argument, a result, or in a message, at any depth. Nothing is copied on the way, whatever the
-//! size. The memory has no name and belongs to no process: it is there until the last handle is dropped, or the last process that has one
-//! ends, however it does.
+//! [`Shared`] is one value, and [`SharedSlice`] is many values of one type. A clone is another
+//! handle to the same memory. A handle can be sent to another process as an argument, a result or
+//! in a message, at any depth. Then that process has a handle to the same memory: nothing is
+//! copied, whatever the size. The memory has no name and belongs to no process. It exists until the
+//! last handle is dropped, in all processes. A process that ends drops its handles, however it
+//! ends.
 //!
-//! # What safe code may do with it
+//! # What safe code can do with it
 //!
-//! Others may write to it at any time, so that what lies there is [plain data](Plain), and what can be done depends on the type:
+//! Other processes may write to the memory at any time, so it holds [plain data](Plain). What safe
+//! code can do with it depends on the type:
 //!
-//! | | |
-//! |---|---|
-//! | plain numbers, and arrays and structs of them | `get` and `set` make copies, byte by byte: a copy of a value that is written meanwhile may have some of the old bytes and some of the new, and that is all that can happen |
-//! | made of [`Atomic`]s | `&T` and `&[T]`: a `Shared<AtomicU64>` is used as the `AtomicU64` that it is |
-//! | a slice that was [frozen](SharedSlice::freeze) | `&[T]`, without a copy: nobody can write to it any more, and the kernel sees to it |
-//! | any | `as_ptr`: unsafe code does what it answers for |
+//! - Plain numbers, and arrays and structs of them: `get` and `set` copy the bytes of the value. If
+//!   another process writes meanwhile, the copy may have some old and some new bytes. Nothing worse
+//!   can happen.
+//! - Types made of [`Atomic`]s: `&T` and `&[T]`. A `Shared<AtomicU64>` is used like an `AtomicU64`.
+//! - A slice that was [frozen](SharedSlice::freeze): `&[T]`, without a copy. The kernel ensures
+//!   that no process can write to it.
+//! - Any type: `as_ptr` gives a pointer to unsafe code.
 //!
-//! For values that belong together there is [`sync::Mutex`](crate::sync::Mutex), which has one inside.
+//! If several values must change together, use a [`sync::Mutex`](crate::sync::Mutex), which has a
+//! value inside.
 //!
-//! No peer can make an access a fault, or undefined: the memory is [sealed](https://man7.org/linux/man-pages/man2/memfd_create.2.html)
-//! against getting shorter when it is made, what is not is refused when it arrives, and what a process unmaps it unmaps for itself.
+//! No other process can make an access crash or undefined behavior. New memory is
+//! [sealed](https://man7.org/linux/man-pages/man2/memfd_create.2.html), so nobody can shorten it.
+//! Received memory that is not sealed is refused. And a process can unmap the memory only for
+//! itself.
 //!
 //! # Names
 //!
-//! Processes that have nothing to do with each other can meet by a name: see [`Shared::publish`]. The name dies with whoever gave it.
+//! Processes that are not related can share memory by a name: see [`Shared::publish`]. The name is
+//! gone when the process that published it ends.
 
 mod frozen;
 mod published;

@@ -1,4 +1,4 @@
-//! Memory with a name.
+//! Names of shared memory.
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -12,23 +12,29 @@ use std::{
     os::fd::{AsFd, OwnedFd},
 };
 
-/// A name that shared memory has: what [`Shared::publish`](super::Shared::publish) returns.
+/// A published name of shared memory. [`Shared::publish`](super::Shared::publish) returns it.
 ///
-/// The name is gone when this is dropped, or when the process ends that has it, however it does; nobody else can take it away, and
-/// there is no file that could be left behind. Those who have opened the memory keep it.
+/// The name is gone when this value is dropped, or when its process ends, however it ends. No other
+/// process can remove it, and there is no file that could stay behind. A process that has opened
+/// the memory keeps it.
 ///
-/// The names of a user are the user's own, and hold within one network namespace and one pid namespace: a container is its own. A
-/// copy of the process made by a bare `fork` keeps the name from being given again as long as it lives.
+/// Each user has names of their own. A name is valid within one network namespace and one pid
+/// namespace, so each container has names of its own. If a process is copied by a bare `fork`, the
+/// name stays taken as long as the copy runs.
 ///
-/// # What a name protects from
+/// # Protection
 ///
-/// Only processes of the same user, and root, can open the memory, and they are never led to memory of another user or another
-/// container. But any process of the network namespace can take a name first, so that it cannot be given (`EEXIST`).
+/// Only processes of the same user, and root, can open the memory. A process that opens a name
+/// never gets memory of another user or another container. But any process in the network namespace
+/// can take a name first. Then publishing that name fails (`EEXIST`).
 ///
-/// The kernel lets nobody but root look into a process that is not *dumpable*: one that was started as root and has changed its user,
-/// for example. The memory that it has named cannot be opened by processes of that user (`EACCES`). It can call
-/// [`prctl(PR_SET_DUMPABLE, 1)`](https://man7.org/linux/man-pages/man2/PR_SET_DUMPABLE.2const.html), if it has no secrets, or send the
-/// memory itself to its children.
+/// The kernel lets only root look into a process that is not *dumpable*, for example a process that
+/// was started as root and has changed its user. Other processes of that user cannot open the
+/// memory that it has published (`EACCES`). If the process has no secrets, it can call
+/// [`prctl(PR_SET_DUMPABLE, 1)`][dumpable]. Otherwise it can send the memory itself to its
+/// children.
+///
+/// [dumpable]: https://man7.org/linux/man-pages/man2/PR_SET_DUMPABLE.2const.html
 ///
 /// # Examples
 ///
@@ -81,7 +87,7 @@ impl Published {
     }
 }
 
-/// Maps what has this name.
+/// Finds the memory that has this name, and maps it.
 pub(super) fn open(
     name: &str,
     map: impl FnOnce(OwnedFd) -> io::Result<Mapping>,
@@ -108,7 +114,7 @@ pub(super) fn open(
                 ErrorKind::Os,
                 format!("the name `{name}` cannot be looked up in `/proc`"),
             )
-            // Without its errno: ENOENT is said where there is no such name.
+            // Without its errno, because `ENOENT` means that no memory has the name.
             .because(io::Error::new(error.kind(), error)),
         }
     })?;

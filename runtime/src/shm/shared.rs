@@ -1,4 +1,4 @@
-//! One value.
+//! One value in shared memory.
 
 use super::{
     Atomic, Plain,
@@ -22,7 +22,8 @@ use zerocopy::Immutable;
 
 /// A value in memory that processes share.
 ///
-/// What can be done with it, and what happens when others write at the same time, is said [for the module](super).
+/// The [module](super) describes what can be done with it, and what happens when other processes
+/// write at the same time.
 ///
 /// # Examples
 ///
@@ -53,11 +54,13 @@ pub struct Shared<T> {
 }
 
 impl<T: Plain> Shared<T> {
-    /// Puts a value into memory of its own.
+    /// Makes new shared memory that holds `value`.
     ///
     /// # Errors
     ///
-    /// When the system has no memory or no descriptor to give.
+    /// Fails with [`ErrorKind::TooManyFiles`](crate::ErrorKind::TooManyFiles) or
+    /// [`ErrorKind::OutOfMemory`](crate::ErrorKind::OutOfMemory) if the system has no descriptor or
+    /// no memory left.
     pub fn new(value: T) -> Result<Self> {
         const { assert!(align_of::<T>() <= PAGE, "the value is aligned too far") };
         let mapping = Mapping::create(size_of::<T>())
@@ -73,29 +76,34 @@ impl<T: Plain> Shared<T> {
         }
     }
 
-    /// Returns the address of the value, which is valid while there is a handle in this process. Others may write there at any time.
+    /// Returns the address of the value. It is valid until this handle and all its clones in this
+    /// process are dropped. Other processes may write there at any time.
     #[must_use]
     pub fn as_ptr(&self) -> *mut T {
         self.mapping.place(0, 1).as_ptr()
     }
 
-    /// Gives the memory a name, by which other processes of this user can [open](Self::open) it, until what is returned is dropped.
+    /// Publishes the memory under a name. Other processes of this user can [open](Self::open) it by
+    /// this name until the returned value is dropped.
     ///
-    /// A name has 1 to 50 bytes, none of which is a slash, white space or a control character.
+    /// A name has 1 to 50 bytes, and contains no slash, white space or control character.
     ///
     /// # Errors
     ///
-    /// When the name is taken (`EEXIST`), or is none (`EINVAL`).
+    /// Fails with `EEXIST` if the name is taken, and with `EINVAL` if it is not a valid name.
     pub fn publish(&self, name: &str) -> Result<Published> {
         Published::new(name, &self.mapping)
     }
 
     /// Opens the memory that has this name.
     ///
+    /// The type that the memory was made with is not checked: every pattern of bits is a valid `T`.
+    ///
     /// # Errors
     ///
-    /// When none has (`ENOENT`), when it may not be opened (`EACCES`, see [`Published`]), or when it is too short for a `T`. Without
-    /// `/proc` no name can be looked up. What type it was made with is not known: every pattern of bits is a `T`.
+    /// Fails with `ENOENT` if no memory has this name, with `EINVAL` if it is not a valid name, and
+    /// with `EACCES` if the memory may not be opened (see [`Published`]). Also fails if the memory
+    /// is too short for a `T`, or if `/proc`, where names are looked up, is not mounted.
     pub fn open(name: &str) -> Result<Self> {
         let mapping = published::open(name, |fd| Mapping::open(fd, size_of::<T>()))?;
         Ok(Self::from_mapping(mapping))
@@ -103,15 +111,15 @@ impl<T: Plain> Shared<T> {
 }
 
 impl<T: Plain + Immutable> Shared<T> {
-    /// Copies the value.
+    /// Returns a copy of the value.
     ///
-    /// If it is written meanwhile, the copy may have some of the old bytes and some of the new.
+    /// If another process writes meanwhile, the copy may have some old and some new bytes.
     #[must_use]
     pub fn get(&self) -> T {
         self.mapping.load_one(0)
     }
 
-    /// Writes the value. Who copies it meanwhile may get some of the old bytes and some of the new.
+    /// Writes the value. A process that copies it meanwhile may get some old and some new bytes.
     pub fn set(&self, value: T) {
         self.mapping.store_one(0, value);
     }

@@ -1,4 +1,4 @@
-//! Many values of one type.
+//! Many values of one type in shared memory.
 
 use super::{
     Atomic, FrozenSlice, Plain,
@@ -20,9 +20,10 @@ use std::{
 };
 use zerocopy::Immutable;
 
-/// A number of values in memory that processes share.
+/// A fixed number of values in memory that processes share.
 ///
-/// What can be done with them, and what happens when others write at the same time, is said [for the module](super).
+/// The [module](super) describes what can be done with them, and what happens when other processes
+/// write at the same time.
 ///
 /// # Examples
 ///
@@ -51,7 +52,7 @@ pub struct SharedSlice<T> {
     values: PhantomData<fn() -> T>,
 }
 
-/// How many bytes that many values have, if that is a number.
+/// How many bytes `length` values have. Fails with `ENOMEM` if they are too many to be addressed.
 pub(super) fn bytes<T>(length: usize) -> io::Result<usize> {
     const { assert!(align_of::<T>() <= PAGE, "the value is aligned too far") };
     const { assert!(size_of::<T>() > 0, "the value has no bytes") };
@@ -61,13 +62,15 @@ pub(super) fn bytes<T>(length: usize) -> io::Result<usize> {
 }
 
 impl<T: Plain> SharedSlice<T> {
-    /// Makes one of that many values, all of whose bytes are zero.
+    /// Makes `length` values, with all bytes zero.
     ///
-    /// It takes memory as it is written to.
+    /// The system provides a page of memory when it is first written to.
     ///
     /// # Errors
     ///
-    /// When the system has no memory or no descriptor to give.
+    /// Fails with [`ErrorKind::TooManyFiles`](crate::ErrorKind::TooManyFiles) or
+    /// [`ErrorKind::OutOfMemory`](crate::ErrorKind::OutOfMemory) if the system has no descriptor or
+    /// no memory left.
     pub fn new(length: usize) -> Result<Self> {
         let mapping = bytes::<T>(length).and_then(Mapping::create);
         let mapping = mapping.map_err(|error| Error::os("memory cannot be shared", error))?;
@@ -88,35 +91,40 @@ impl<T: Plain> SharedSlice<T> {
         self.length
     }
 
-    /// Returns whether there are none.
+    /// Returns whether there are no values.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// Returns the address of the values, which is valid while there is a handle in this process. Others may write there at any time.
+    /// Returns the address of the first value. It is valid until this handle and all its clones in
+    /// this process are dropped. Other processes may write there at any time.
     #[must_use]
     pub fn as_ptr(&self) -> *mut T {
         self.mapping.place(0, self.length).as_ptr()
     }
 
-    /// Gives the memory a name, by which other processes of this user can [open](Self::open) it, until what is returned is dropped.
+    /// Publishes the memory under a name. Other processes of this user can [open](Self::open) it by
+    /// this name until the returned value is dropped.
     ///
-    /// A name has 1 to 50 bytes, none of which is a slash, white space or a control character.
+    /// A name has 1 to 50 bytes, and contains no slash, white space or control character.
     ///
     /// # Errors
     ///
-    /// When the name is taken (`EEXIST`), or is none (`EINVAL`).
+    /// Fails with `EEXIST` if the name is taken, and with `EINVAL` if it is not a valid name.
     pub fn publish(&self, name: &str) -> Result<Published> {
         Published::new(name, &self.mapping)
     }
 
-    /// Opens the memory that has this name, with as many values as fit into it.
+    /// Opens the memory that has this name. It has as many values as fit into the memory.
+    ///
+    /// The type that the memory was made with is not checked: every pattern of bits is a valid `T`.
     ///
     /// # Errors
     ///
-    /// When none has (`ENOENT`), or when it may not be opened (`EACCES`, see [`Published`]). Without `/proc` no name can be looked up.
-    /// What type it was made with is not known: every pattern of bits is a `T`.
+    /// Fails with `ENOENT` if no memory has this name, with `EINVAL` if it is not a valid name, and
+    /// with `EACCES` if the memory may not be opened (see [`Published`]). Also fails if `/proc`,
+    /// where names are looked up, is not mounted.
     pub fn open(name: &str) -> Result<Self> {
         let mapping = published::open(name, |fd| Mapping::open(fd, 0))?;
         let length = mapping.len() / size_of::<T>();
@@ -126,56 +134,56 @@ impl<T: Plain> SharedSlice<T> {
 }
 
 impl<T: Plain + Immutable> SharedSlice<T> {
-    /// Makes one with a copy of these values.
+    /// Makes shared memory with a copy of `values`.
     ///
     /// # Errors
     ///
-    /// As for [`new`](Self::new).
+    /// The same as [`new`](Self::new).
     pub fn from_slice(values: &[T]) -> Result<Self> {
         let this = Self::new(values.len())?;
         this.mapping.store(0, values);
         Ok(this)
     }
 
-    /// Copies one value; none if there are not that many.
+    /// Returns a copy of one value, or `None` if `index` is out of bounds.
     ///
-    /// If it is written meanwhile, the copy may have some of the old bytes and some of the new.
+    /// If another process writes meanwhile, the copy may have some old and some new bytes.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<T> {
         (index < self.length).then(|| self.mapping.load_one(index * size_of::<T>()))
     }
 
-    /// Writes one value. Who copies it meanwhile may get some of the old bytes and some of the new.
+    /// Writes one value. A process that copies it meanwhile may get some old and some new bytes.
     ///
     /// # Panics
     ///
-    /// When there are not that many.
+    /// Panics if `index` is out of bounds.
     #[allow(clippy::needless_pass_by_value, reason = "it becomes the memory's")]
     pub fn set(&self, index: usize, value: T) {
         self.copy_from_slice(index, std::slice::from_ref(&value));
     }
 
-    /// Copies as many values as there are places, from `start` on.
+    /// Copies values from index `start` on into `places`, until it is full.
     ///
     /// # Panics
     ///
-    /// When there are not that many.
+    /// Panics if the range is out of bounds.
     pub fn copy_to_slice(&self, start: usize, places: &mut [T]) {
         self.check(start, places.len());
         self.mapping.load(start * size_of::<T>(), places);
     }
 
-    /// Writes values, from `start` on.
+    /// Writes `values` from index `start` on.
     ///
     /// # Panics
     ///
-    /// When there are not that many.
+    /// Panics if the range is out of bounds.
     pub fn copy_from_slice(&self, start: usize, values: &[T]) {
         self.check(start, values.len());
         self.mapping.store(start * size_of::<T>(), values);
     }
 
-    /// Copies all values.
+    /// Returns a copy of all values.
     #[must_use]
     pub fn to_vec(&self) -> Vec<T> {
         let mut values = Vec::new();
@@ -192,14 +200,15 @@ impl<T: Plain + Immutable> SharedSlice<T> {
         );
     }
 
-    /// Forbids everybody to write to the memory, for good, so that it can be read as the slice that it is, without a copy.
+    /// Makes the memory read-only for all processes, forever, so that it can be read as a slice
+    /// without a copy.
     ///
-    /// It is how much data is handed over: fill it, freeze it, send it.
+    /// This is the way to hand over large data: fill the memory, freeze it, and send it.
     ///
     /// # Errors
     ///
-    /// When there is another handle by which it could be written to, here or in another process (`EBUSY`). This one is given up either
-    /// way.
+    /// Fails with `EBUSY` if another handle could write to the memory, in this process or another
+    /// one. This handle is dropped even if it fails.
     ///
     /// # Examples
     ///

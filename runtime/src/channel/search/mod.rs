@@ -1,6 +1,8 @@
-//! Kills and stops a process at every point of sending and receiving, one after the other, and looks at what the others get.
+//! Kills and stops a process at every point of sending and receiving, one point after the other,
+//! and checks what the other processes get.
 //!
-//! The points are those of [`step`](super::step). A process is started for each, and does one thing.
+//! The points are those of [`step`](super::step). A new process is started for each point, and does
+//! one thing.
 
 mod scene;
 
@@ -15,7 +17,8 @@ use std::{
     time::Instant,
 };
 
-/// Does something for every point, until it returns that the process came to its end before. There must be more points than `least`.
+/// Calls `at` for every point, until it returns true: the process ended before the point. There
+/// must be more points than `least`.
 fn each_point(least: u64, mut at: impl FnMut(u64) -> bool) {
     for point in 1.. {
         assert!(point < 500, "it never comes to an end");
@@ -26,7 +29,8 @@ fn each_point(least: u64, mut at: impl FnMut(u64) -> bool) {
     }
 }
 
-/// Joins a process that was killed at its point, or came to its end before; returns what it says then.
+/// Joins a process. Returns its outcome if it ended before its point, and `None` if it was killed
+/// there.
 fn killed(victim: Child<Outcome>) -> Option<Outcome> {
     match victim.join() {
         Ok(outcome) => {
@@ -101,13 +105,13 @@ fn waiter_killed_at_any_point_is_missed_by_nobody() {
     }
 }
 
-/// The letter of its state; none if it is gone.
+/// The letter of its state. `None` if the process is gone.
 fn state(child: &Child<Outcome>) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
-/// Whether it is stopped, rather than ended.
+/// Waits until the process is stopped or has ended. Returns whether it is stopped.
 fn is_stopped_in_time(child: &Child<Outcome>) -> bool {
     let deadline = Instant::now() + SOON;
     loop {
@@ -231,7 +235,7 @@ fn sleeping_receiver_is_woken_whoever_was_killed() {
             });
             until(|| scene.sender.is_waited_for().0);
             let outcome = killed(scene.start(act, point, Signal::SIGKILL));
-            // If it has sent a message, that one is enough.
+            // If the process has sent its message, that message has woken the receiver already.
             until(|| scene.receiver.is_empty());
             scene.send(Kind::Short);
             assert_eq!(asleep.join().unwrap(), scene.due);
@@ -255,7 +259,7 @@ fn sleeping_sender_is_woken_whoever_was_killed() {
             });
             until(|| scene.sender.is_waited_for().1);
             let outcome = killed(scene.start(act, point, Signal::SIGKILL));
-            // If it has received a message, that one is enough.
+            // If the process has received a message, that room has woken the sender already.
             until(|| scene.sender.len() == full);
             drop(scene.receiver.recv_timeout(SOON).unwrap());
             asleep.join().unwrap();
@@ -268,11 +272,11 @@ fn sleeping_sender_is_woken_whoever_was_killed() {
     }
 }
 
-/// One who sleeps, and was woken in vain, and has not looked yet.
+/// Starts a process that sleeps, and stops it in its sleep: if it is woken now, it does not look.
 fn stop_asleep(scene: &Scene, act: Act, is_asleep: impl Fn() -> bool) -> Child<Outcome> {
     let child = scene.start(act, 0, Signal::SIGKILL);
     until(is_asleep);
-    // It has said so, and has given the lock back.
+    // It has set `WANTED`, and sleeps: so it has released the lock.
     until(|| state(&child) == Some('S'));
     child.signal(libc::SIGSTOP).unwrap();
     assert!(is_stopped_in_time(&child));
@@ -319,7 +323,8 @@ fn what_a_killed_sender_had_in_hand_is_given_back() {
         each_point(8, |point| {
             let scene = Scene::new(watches);
             let receiver = scene.receiver.clone();
-            // One who sleeps, or who looks whenever there seems to be something.
+            // A receiver that sleeps in `recv`, or that calls `try_recv` whenever the descriptor is
+            // readable.
             let asleep = thread::spawn(move || {
                 while !watches || wait::readable(receiver.as_fd(), None).unwrap() {
                     let next = if watches {

@@ -1,4 +1,5 @@
-//! A queue with those who use it: one process that does one thing and is killed or stopped meanwhile, and those who are left.
+//! A queue and the processes that use it: a victim, which does one thing and is killed or stopped
+//! meanwhile, and the survivors.
 
 use crate::{
     Builder, Child, Fd, StartMethod,
@@ -19,32 +20,32 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a process is started for.
+/// What the victim does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Act {
     Send(Kind),
-    /// Receives a message that is there.
+    /// Receives a message that is in the queue.
     Receive,
-    /// Finds nothing to receive.
+    /// Calls `try_recv` when the queue is empty.
     Look,
-    /// Sleeps until its time is up: there is nothing to receive.
+    /// Sleeps until its timeout: the queue is empty.
     SleepForArrival,
-    /// As above: there is no room.
+    /// Sleeps until its timeout: the queue is full.
     SleepForRoom,
-    /// Asks for the descriptor that tells of messages.
+    /// Calls `as_fd` of the receiver.
     Watch,
 }
 
-/// What a message is like.
+/// The size and the descriptors of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Kind {
     Short,
     Middle,
-    /// It goes through a memory of its own.
+    /// Goes through a memory file of its own.
     Large,
-    /// It has a descriptor.
+    /// Has a descriptor.
     Carried,
-    /// It has more descriptors than a packet.
+    /// Has more descriptors than a packet can carry.
     Many,
 }
 
@@ -72,7 +73,7 @@ pub(super) enum Who {
     Survivor,
 }
 
-/// Bytes that do not repeat: each message has another part of them.
+/// Bytes that do not repeat. Each message has a different part of them.
 fn pattern() -> &'static [u8] {
     static PATTERN: OnceLock<Vec<u8>> = OnceLock::new();
     let mut state = 1_u64;
@@ -116,24 +117,25 @@ impl Message {
     }
 }
 
-/// How it went with a process that was not killed.
+/// What a process did that was not killed.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Outcome {
-    /// Whether it came to an end before the point.
+    /// Whether it ended before it reached the point.
     pub(super) is_over: bool,
     pub(super) sent: bool,
     pub(super) received: Option<(Who, u64)>,
 }
 
-/// More messages than there is room for in bytes, if they are not short.
+/// More messages than the ring has bytes for, unless they are short.
 const CAPACITY: usize = 64;
 
 const VICTIMS: u64 = 1_000_000;
 
-/// How long somebody sleeps who is to find nothing.
+/// How long a process sleeps that should find nothing.
 pub(super) const NAP: Duration = Duration::from_millis(3);
 
-/// How long those who are left may wait: for ever would be the fault.
+/// How long the survivors may wait. A longer wait counts as waiting forever, which would be the
+/// fault.
 pub(super) const SOON: Duration = Duration::from_secs(10);
 
 #[process]
@@ -190,12 +192,13 @@ fn act(
     }
 }
 
-/// A queue, and what is known of it.
+/// A queue, and the messages that it must hold.
 pub(super) struct Scene {
     pub(super) sender: Sender<Message>,
     pub(super) receiver: Receiver<Message>,
-    /// The number of the next message of those who are left, and of the next that is to come.
+    /// The number of the next message that a survivor sends.
     pub(super) next: u64,
+    /// The number of the next message of a survivor that is received.
     pub(super) due: u64,
     pub(super) watched: bool,
 }
@@ -213,7 +216,7 @@ impl Scene {
         if watched {
             assert!(!scene.is_ready());
         }
-        // So that messages go round the end of the ring.
+        // Moves the messages across the end of the ring.
         for _ in 0..5 {
             scene.send(Kind::Middle);
         }
@@ -229,7 +232,7 @@ impl Scene {
         self.next += 1;
     }
 
-    /// Sends until not even a short one has room.
+    /// Sends messages until the queue has no room even for a short one.
     pub(super) fn fill(&mut self) {
         let order = [Kind::Middle, Kind::Carried, Kind::Middle, Kind::Large];
         let mut kinds = order.into_iter().cycle();
@@ -250,7 +253,7 @@ impl Scene {
         }
     }
 
-    /// Takes the next message of those who are left, which is there.
+    /// Receives the next message of the survivors, which must be in the queue.
     pub(super) fn take_next(&mut self) {
         let message = self.receiver.recv_timeout(SOON).unwrap();
         message.check();
@@ -258,8 +261,8 @@ impl Scene {
         self.due += 1;
     }
 
-    /// Takes all messages. Of those who are left as many may be missing as is said, and only the first; returns how many of the victim's
-    /// there were.
+    /// Receives all messages. Up to `may_miss` messages of the survivors may be missing, but only
+    /// the first ones. Returns how many messages of the victim there were.
     pub(super) fn drain(&mut self, mut may_miss: u64) -> u64 {
         let mut of_victim = 0;
         loop {
@@ -315,7 +318,7 @@ impl Scene {
         wait::readable(self.receiver.as_fd(), Some(Instant::now())).unwrap()
     }
 
-    /// Those who are left get on.
+    /// Checks that the survivors can go on. Returns how many messages of the victim there were.
     pub(super) fn check(&mut self, may_miss: u64) -> u64 {
         if self.watched && self.receiver.is_empty() {
             assert!(matches!(self.receiver.try_recv(), Err(TryRecvError::Empty)));
@@ -326,14 +329,14 @@ impl Scene {
                 "something is there, and it is not readable"
             );
         }
-        // What was given free is written over, and nothing that was not.
+        // Free room is written over, and nothing else.
         self.fill();
         let of_victim = self.drain(may_miss);
         for _ in 0..2 {
             self.fill();
             assert_eq!(self.drain(0), 0);
         }
-        // There is room for as many as there ever was.
+        // The queue holds as many messages as before.
         for _ in 0..CAPACITY {
             let message = Message::new(Who::Survivor, self.next, Kind::Short);
             self.sender.try_send(message).unwrap();
@@ -351,7 +354,7 @@ impl Scene {
         of_victim
     }
 
-    /// Who sleeps is woken.
+    /// Checks that a sleeping receiver and a sleeping sender are woken.
     fn check_sleep(&mut self) {
         let receiver = self.receiver.clone();
         let asleep = thread::spawn(move || receiver.recv_timeout(SOON).unwrap().number);
