@@ -28,17 +28,19 @@ pub(super) struct Opening {
 
 impl Opening {
     pub(super) fn begin(options: &Options, socket: Socket, side: Side) -> Result<Self> {
+        let peer = socket.peer_address();
         if let Socket::Tcp(socket) = &socket {
-            // Messages are sent whole, so Nagle's algorithm would only delay short ones.
-            socket
-                .set_nodelay(true)
-                .map_err(|source| Error::io("the connection cannot be set up", source))?;
+            // Messages are sent whole, so Nagle's algorithm would only delay short ones. It fails if
+            // the peer is gone already.
+            socket.set_nodelay(true).map_err(|source| {
+                Error::io("the connection cannot be set up", source).in_handshake(peer.as_ref())
+            })?;
         }
         let mut out = Vec::new();
         let key = options.key();
         let handshake = key.map(|key| Handshake::new(key, side, options.allows_md5(), &mut out));
         Ok(Self {
-            peer: socket.peer_address(),
+            peer,
             framed: Framed::new(socket, handshake::LIMIT),
             handshake: handshake.transpose()?,
             out,

@@ -155,8 +155,7 @@ impl Turn<'_> {
                     }
                     continue;
                 }
-                // The client is gone already.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+                Err(error) if is_of_the_client(&error) => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 // The descriptor table is full. Clients that say nothing must not keep out new
                 // clients.
@@ -210,6 +209,25 @@ impl Drop for Turn<'_> {
         drop(state);
         self.reception.turn.notify_one();
     }
+}
+
+/// Whether an error of accepting is that of the client, or of the network to it. Linux returns what
+/// has happened to the new connection:
+/// [accept(2)](https://man7.org/linux/man-pages/man2/accept.2.html).
+fn is_of_the_client(error: &io::Error) -> bool {
+    const CLIENT: [i32; 8] = [
+        libc::ECONNABORTED,
+        libc::EHOSTDOWN,
+        libc::EHOSTUNREACH,
+        libc::ENETDOWN,
+        libc::ENETUNREACH,
+        libc::ENONET,
+        libc::ENOPROTOOPT,
+        libc::EPROTO,
+    ];
+    error
+        .raw_os_error()
+        .is_some_and(|errno| CLIENT.contains(&errno))
 }
 
 fn is_full(error: &io::Error) -> bool {
