@@ -8,7 +8,7 @@
 //! No name and no file stands for any of these, and none is left of them: they are there for as long as somebody has an end.
 
 #[macro_use]
-mod step;
+pub(crate) mod step;
 mod bundle;
 mod carrier;
 mod connection;

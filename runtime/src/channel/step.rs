@@ -1,5 +1,5 @@
-//! Points at which the tests of this folder stop or kill a process: one before each change that others can see. Ordinary builds have
-//! none of them.
+//! Points at which tests stop or kill a process: one before each change that others can see. Ordinary
+//! builds have none of them.
 
 /// A point at which a test can stop or kill this process.
 macro_rules! step {
@@ -10,7 +10,7 @@ macro_rules! step {
 }
 
 #[cfg(test)]
-pub(super) use armed::{arm, disarm, reach};
+pub(crate) use armed::{arm, disarm, reach};
 
 #[cfg(test)]
 mod armed {
@@ -22,17 +22,17 @@ mod armed {
     static SIGNAL: AtomicU64 = AtomicU64::new(0);
 
     /// Has this process send the signal to itself at the point of this number, counted from one.
-    pub(in crate::channel) fn arm(point: u64, signal: Signal) {
+    pub(crate) fn arm(point: u64, signal: Signal) {
         SIGNAL.store(u64::from((signal as i32).unsigned_abs()), Relaxed);
         LEFT.store(point, Relaxed);
     }
 
     /// Whether the point has not been reached; it will not be any more.
-    pub(in crate::channel) fn disarm() -> bool {
+    pub(crate) fn disarm() -> bool {
         LEFT.swap(0, Relaxed) > 0
     }
 
-    pub(in crate::channel) fn reach() {
+    pub(crate) fn reach() {
         let left = LEFT.load(Relaxed);
         if left == 0 {
             return;
