@@ -22,23 +22,24 @@ use std::{
 /// A place where a number of processes wait until all of them are there, over and over:
 /// [`std::sync::Barrier`] for processes.
 ///
-/// A clone is a handle to the same barrier, and so is what another process gets to which one is sent.
+/// A clone is a handle to the same barrier, and so is what another process gets to which one is
+/// sent.
 ///
 /// # Broken
 ///
 /// A barrier breaks when a wait comes to its [time](Self::wait_timeout), when somebody
-/// [aborts](Self::abort) it, when an [action](Self::wait_with) panics, and when a process ends, however
-/// it does, while it waits. All who wait get [`BarrierError::Broken`] at once then, and so do those who
-/// come later, until the barrier is [reset](Self::reset). If a process ends before it comes, nobody
-/// learns of it here.
+/// [aborts](Self::abort) it, when an [action](Self::wait_with) panics, and when a process ends,
+/// however it does, while it waits. All who wait get [`BarrierError::Broken`] at once then, and so
+/// do those who come later, until the barrier is [reset](Self::reset). If a process ends before it
+/// comes, nobody learns of it here.
 ///
 /// # Stopped processes
 ///
-/// A process that is stopped (SIGSTOP, a debugger) after it has come is there, and delays nobody. If it
-/// is stopped in the very instant in which it comes or goes, nobody else can come or go until it goes on
-/// or ends. But a wait with a time ends a tenth of a second after that at most, and so do
-/// [`abort`](Self::abort) and [`reset`](Self::reset): what they do becomes visible to the others as soon
-/// as anything can.
+/// A process that is stopped (SIGSTOP, a debugger) after it has come is there, and delays nobody.
+/// If it is stopped in the very instant in which it comes or goes, nobody else can come or go until
+/// it goes on or ends. But a wait with a time ends a tenth of a second after that at most, and so
+/// do [`abort`](Self::abort) and [`reset`](Self::reset): what they do becomes visible to the others
+/// as soon as anything can.
 ///
 /// # Examples
 ///
@@ -72,8 +73,8 @@ const GENERATION: usize = OWN + 1;
 const ARRIVED: usize = OWN + 2;
 /// Whether it is broken.
 const BROKEN: usize = OWN + 3;
-/// Which generation was decided last, and how it ends: see [`decide`]. It is changed without the lock,
-/// too: no log contains it.
+/// Which generation was decided last, and how it ends: see [`decide`]. It is changed without the
+/// lock, too: no log contains it.
 const DECIDED: usize = OWN + 4;
 
 /// How the wait of a seat ended: zero while it has not.
@@ -83,8 +84,9 @@ const SPOILED: u64 = 2;
 /// What is counted of the posts in a seat: that its wait left it.
 const LEFT: usize = 0;
 
-/// What is requested without a seat, in the lowest bit: to break the barrier, or to reset it. The other
-/// bits count the requests. All of them end the generation, and the last one says what comes then.
+/// What is requested without a seat, in the lowest bit: to break the barrier, or to reset it. The
+/// other bits count the requests. All of them end the generation, and the last one says what comes
+/// then.
 const SETTLE: Settle = Settle {
     seat: settle,
     request,
@@ -116,12 +118,12 @@ fn reap(state: &State<'_>, seat: usize) {
     leave(state, seat);
 }
 
-/// Decides how a generation ends, unless that is decided; returns how it ends, and whether this call has
-/// decided it. A generation that was followed by another has ended: its seats know how.
+/// Decides how a generation ends, unless that is decided; returns how it ends, and whether this
+/// call has decided it. A generation that was followed by another has ended: its seats know how.
 ///
-/// A wait whose time is up can fail to get the lock because the last one to come is stopped with it,
-/// anywhere in the change by which all pass. So the decision is one atomic operation, which needs no
-/// lock: either all pass, and so does that wait, or it was first, and nobody passes.
+/// A wait whose time is up can fail to get the lock because the last one to come is stopped with
+/// it, anywhere in the change by which all pass. So the decision is one atomic operation, which
+/// needs no lock: either all pass, and so does that wait, or it was first, and nobody passes.
 fn decide(decided: &AtomicU64, generation: u64, how: u64) -> (u64, bool) {
     point();
     let update = |last: u64| (last >> 2 < generation).then_some(generation << 2 | how);
@@ -131,8 +133,8 @@ fn decide(decided: &AtomicU64, generation: u64, how: u64) -> (u64, bool) {
     }
 }
 
-/// Ends this generation: all who wait go on, for better or worse. It does so as it was decided, if it
-/// was; returns how, and whether this call has decided it.
+/// Ends this generation: all who wait go on, for better or worse. It does so as it was decided, if
+/// it was; returns how, and whether this call has decided it.
 fn end(
     state: &State<'_>,
     how: u64,
@@ -190,8 +192,8 @@ enum Step {
     Broken,
 }
 
-/// Takes a seat if there is none yet, and looks how the wait has ended. Returns none while somebody is
-/// missing.
+/// Takes a seat if there is none yet, and looks how the wait has ended. Returns none while somebody
+/// is missing.
 fn step(state: &State<'_>, seat: &mut Option<usize>) -> io::Result<Option<Step>> {
     if let Some(taken) = *seat {
         let Some(how) = how_ended(state, taken) else {
@@ -245,8 +247,8 @@ impl Barrier {
         self.wait_until(None, || {})
     }
 
-    /// Waits until all are there, and then runs the action of the one that came last, before any goes
-    /// on.
+    /// Waits until all are there, and then runs the action of the one that came last, before any
+    /// goes on.
     ///
     /// # Errors
     ///
@@ -260,8 +262,8 @@ impl Barrier {
         self.wait_until(None, action)
     }
 
-    /// Waits until all are there, but no longer than that. If they are not there then, the barrier is
-    /// broken. This takes a tenth of a second more at most, whoever is
+    /// Waits until all are there, but no longer than that. If they are not there then, the barrier
+    /// is broken. This takes a tenth of a second more at most, whoever is
     /// [stopped](Self#stopped-processes).
     ///
     /// # Errors
@@ -334,8 +336,9 @@ impl Barrier {
         self.interrupt(ABORT);
     }
 
-    /// Makes the barrier as it was in the beginning. Those who wait get [`BarrierError::Broken`]. Does
-    /// not wait for longer than a tenth of a second, whoever is [stopped](Self#stopped-processes).
+    /// Makes the barrier as it was in the beginning. Those who wait get [`BarrierError::Broken`].
+    /// Does not wait for longer than a tenth of a second, whoever is
+    /// [stopped](Self#stopped-processes).
     pub fn reset(&self) {
         self.interrupt(RESET);
     }
@@ -349,8 +352,9 @@ impl Barrier {
         self.monitor.post(|post| post.request(next));
     }
 
-    /// Returns whether the barrier is broken. If a process is [stopped](Self#stopped-processes) in the
-    /// instant in which it comes or goes, this takes a tenth of a second, and says what was before.
+    /// Returns whether the barrier is broken. If a process is [stopped](Self#stopped-processes) in
+    /// the instant in which it comes or goes, this takes a tenth of a second, and says what was
+    /// before.
     #[must_use]
     pub fn is_broken(&self) -> bool {
         self.look(BROKEN) != 0
@@ -362,8 +366,8 @@ impl Barrier {
         usize::try_from(self.monitor.peek(PARTIES)).unwrap_or(usize::MAX)
     }
 
-    /// Returns how many wait at the moment. It may be another number by now. As for stopped processes, see
-    /// [`is_broken`](Self::is_broken).
+    /// Returns how many wait at the moment. It may be another number by now. As for stopped
+    /// processes, see [`is_broken`](Self::is_broken).
     #[must_use]
     pub fn n_waiting(&self) -> usize {
         usize::try_from(self.look(ARRIVED)).unwrap_or(usize::MAX)
@@ -383,8 +387,8 @@ struct Seat<'a> {
 }
 
 impl Seat<'_> {
-    /// Ends the wait of all in this way, unless that is decided, and leaves the seat; returns how it
-    /// ends, and whether this call has decided it.
+    /// Ends the wait of all in this way, unless that is decided, and leaves the seat; returns how
+    /// it ends, and whether this call has decided it.
     fn end(&mut self, state: &State<'_>, how: u64) -> (u64, bool) {
         let Some(seat) = self.taken.take() else {
             return (how, true);

@@ -11,8 +11,8 @@ use crate::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{error::Error, fmt, time::Duration};
 
-/// A [`Semaphore`] that never has more permits than in the beginning: giving back one too many is an
-/// error.
+/// A [`Semaphore`] that never has more permits than in the beginning: giving back one too many is
+/// an error.
 ///
 /// # Examples
 ///
@@ -76,8 +76,8 @@ impl BoundedSemaphore {
     ///
     /// # Errors
     ///
-    /// When there would be more than in the beginning, those included that somebody has. None is added
-    /// then.
+    /// When there would be more than in the beginning, those included that somebody has. None is
+    /// added then.
     ///
     /// While a process is stopped in the instant in which it takes a permit or gives one back, this
     /// cannot be found out. Then there is no error, unless these are more than there were in the

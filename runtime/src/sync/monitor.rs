@@ -1,87 +1,92 @@
-//! What the locks with more than one holder are built on: a small state in shared memory, and who has
-//! what of it.
+//! What the locks with more than one holder are built on: a small state in shared memory, and who
+//! has what of it.
 //!
 //! # The parts
 //!
 //! - **The lock**, a robust mutex, under which the state is read and changed, for moments only.
-//! - **The state**, a few words. A change is one store, or is written to a log first. If the process
-//!   that makes it is killed in between, the next holder of the lock makes it again from the log: a
-//!   change happens whole or not at all.
-//! - **The seats**: which process has how much. They say what to give back when a process has ended.
+//! - **The state**, a few words. A change is one store, or is written to a log first. If the
+//!   process that makes it is killed in between, the next holder of the lock makes it again from
+//!   the log: a change happens whole or not at all.
+//! - **The seats**: which process has how much. They say what to give back when a process has
+//!   ended.
 //! - **The gate**, an eventfd. Each waiter listens to it by an epoll of its own, so that each hears
 //!   every ring.
 //! - **The posts**: what was given back without the lock, and is not part of the state yet.
 //!
-//! A process that can have what it wants at once takes the lock, changes the state and leaves, without
-//! a system call. One that cannot says that it waits, and sleeps until the gate rings, or a process
-//! ends that has what it waits for (by its pidfd), or its time is up. Then it looks again.
+//! A process that can have what it wants at once takes the lock, changes the state and leaves,
+//! without a system call. One that cannot says that it waits, and sleeps until the gate rings, or a
+//! process ends that has what it waits for (by its pidfd), or its time is up. Then it looks again.
 //!
 //! # Why nobody waits for what can be had
 //!
-//! The waiters do not depend on each other: there is no queue, and no waiter that watches for others.
-//! So one that is stopped, or killed, delays nobody. The price is that every ring wakes all of them,
-//! and that they have no order.
+//! The waiters do not depend on each other: there is no queue, and no waiter that watches for
+//! others. So one that is stopped, or killed, delays nobody. The price is that every ring wakes all
+//! of them, and that they have no order.
 //!
-//! A sleeper has last looked under the lock. It has cleared its ear before that, and said that it waits
-//! before it let go of the lock. All that stood in its way then belonged to processes whose pidfds it
-//! has. When something can be had since, one of these has happened, also if anybody was killed between
-//! any two instructions:
+//! A sleeper has last looked under the lock. It has cleared its ear before that, and said that it
+//! waits before it let go of the lock. All that stood in its way then belonged to processes whose
+//! pidfds it has. When something can be had since, one of these has happened, also if anybody was
+//! killed between any two instructions:
 //!
 //! 1. *It was given back.* The giver rings before that, under the lock, if anybody has said that it
 //!    waits; only then does it withdraw that word. So the sleeper's ear is full, and it looks again
 //!    after it got the lock, that is after the change.
-//! 2. *Its owner died with it.* Then the owner's pidfd is readable, the sleeper wakes, and gives it back
-//!    for the dead, by ringing.
+//! 2. *Its owner died with it.* Then the owner's pidfd is readable, the sleeper wakes, and gives it
+//!    back for the dead, by ringing.
 //! 3. *Another gave it back for the dead.* As 1.
 //! 4. *It was posted.* See below.
 //!
-//! A process that is killed while it has the lock leaves it to the next that wants it, which finishes
-//! from the log the change that was begun.
+//! A process that is killed while it has the lock leaves it to the next that wants it, which
+//! finishes from the log the change that was begun.
 //!
 //! # Posts
 //!
-//! A process can be stopped in the instant in which it has the lock. The lock is taken then until the
-//! process goes on or ends. A taker has a deadline, or was told to wait without one. A giver has
-//! neither. So it tries the lock for [`MOMENT`], and if it is taken all that time, the giver *posts*:
-//! it adds to a counter in its seat (or, if it has no seat, changes the word of requests), by atomic
-//! operations and without the lock. Whoever takes the lock next *settles* the posts, before it looks at
-//! the state. So giving back ends in bounded time, and what is given back is in the state whenever
-//! somebody looks at it.
+//! A process can be stopped in the instant in which it has the lock. The lock is taken then until
+//! the process goes on or ends. A taker has a deadline, or was told to wait without one. A giver
+//! has neither. So it tries the lock for [`MOMENT`], and if it is taken all that time, the giver
+//! *posts*: it adds to a counter in its seat (or, if it has no seat, changes the word of requests),
+//! by atomic operations and without the lock. Whoever takes the lock next *settles* the posts,
+//! before it looks at the state. So giving back ends in bounded time, and what is given back is in
+//! the state whenever somebody looks at it.
 //!
-//! **Each post is settled once.** The counters of a seat only grow. What they have grown by since they
-//! were last settled is what is to be done, and the change that does it also says, in the same log,
-//! that this much is settled. So it makes no difference where a process is killed that settles. The
-//! same holds for the word of requests. A global counter of posts, which grows after the counter in the
-//! seat, makes the question whether there are any a comparison of two pairs of words. If a poster is
-//! killed between these two, then its seat is that of a dead process, and its counters are settled when
-//! that is given back. A seat with an unsettled post is taken: it cannot come to another process.
+//! **Each post is settled once.** The counters of a seat only grow. What they have grown by since
+//! they were last settled is what is to be done, and the change that does it also says, in the same
+//! log, that this much is settled. So it makes no difference where a process is killed that
+//! settles. The same holds for the word of requests. A global counter of posts, which grows after
+//! the counter in the seat, makes the question whether there are any a comparison of two pairs of
+//! words. If a poster is killed between these two, then its seat is that of a dead process, and its
+//! counters are settled when that is given back. A seat with an unsettled post is taken: it cannot
+//! come to another process.
 //!
-//! **No wake-up is lost.** A poster does five things, in this order: (a) it adds one to `POSTING`; (b)
-//! it wakes all sleepers of both sorts, without a look at who has said that it waits: that word can only
-//! be withdrawn under the lock; (c) it stores the post; (d) it wakes all again; (e) it subtracts one from
-//! `POSTING`. A sleeper reads `POSTING` after it has cleared its ear, and before it looks. If that is not
-//! zero, it sleeps no longer than [`SLICE`] and looks again. Now take a poster that was stopped or killed
-//! anywhere after (c), and a sleeper that has last looked before the post was stored:
+//! **No wake-up is lost.** A poster does five things, in this order: (a) it adds one to `POSTING`;
+//! (b) it wakes all sleepers of both sorts, without a look at who has said that it waits: that word
+//! can only be withdrawn under the lock; (c) it stores the post; (d) it wakes all again; (e) it
+//! subtracts one from `POSTING`. A sleeper reads `POSTING` after it has cleared its ear, and before
+//! it looks. If that is not zero, it sleeps no longer than [`SLICE`] and looks again. Now take a
+//! poster that was stopped or killed anywhere after (c), and a sleeper that has last looked before
+//! the post was stored:
 //!
-//! 1. *It cleared its ear before (b).* Then (b) has filled the ear. It wakes, and clears it again: that
-//!    is one of the next two.
-//! 2. *It cleared its ear after (b), and read a number that is not zero.* It looks again after `SLICE` at
-//!    most, and finds the post.
-//! 3. *It cleared its ear after (b), and read zero.* The clearing comes after (a), so the zero comes from
-//!    (e). So it has read it after (c), and looked after that: it has seen the post, against what was
-//!    supposed.
+//! 1. *It cleared its ear before (b).* Then (b) has filled the ear. It wakes, and clears it again:
+//!    that is one of the next two.
+//! 2. *It cleared its ear after (b), and read a number that is not zero.* It looks again after
+//!    `SLICE` at most, and finds the post.
+//! 3. *It cleared its ear after (b), and read zero.* The clearing comes after (a), so the zero
+//!    comes from (e). So it has read it after (c), and looked after that: it has seen the post,
+//!    against what was supposed.
 //!
-//! So (d) makes it quick, and (b) makes it sure. A poster that was killed between (a) and (e) leaves a
-//! number that is never zero again. It costs each sleeper a look in each `SLICE`, and nothing else.
+//! So (d) makes it quick, and (b) makes it sure. A poster that was killed between (a) and (e)
+//! leaves a number that is never zero again. It costs each sleeper a look in each `SLICE`, and
+//! nothing else.
 //!
-//! A sleeper that finds the post and settles it rings before it changes the state, as every giver does.
+//! A sleeper that finds the post and settles it rings before it changes the state, as every giver
+//! does.
 //!
 //! # Without descriptors
 //!
-//! A wait takes descriptors: one to listen, and one for each process in its way. Where there are none,
-//! the wait goes on without: a sleeper that cannot listen sleeps on a number that every ring changes, for
-//! no longer than [`SLICE`] at a time, and one that cannot watch a process looks again after that time.
-//! So a wait never fails because a resource is missing.
+//! A wait takes descriptors: one to listen, and one for each process in its way. Where there are
+//! none, the wait goes on without: a sleeper that cannot listen sleeps on a number that every ring
+//! changes, for no longer than [`SLICE`] at a time, and one that cannot watch a process looks again
+//! after that time. So a wait never fails because a resource is missing.
 
 use super::state::{FUTEX, GATE, LENGTH, LOGGED, OWN, POSTING, Post, Settle, State, step};
 use crate::{
@@ -454,7 +459,8 @@ impl<'a> Sleeper<'a> {
         dead
     }
 
-    /// Sleeps until it has heard something, or one that it watches has ended, or it is time to look.
+    /// Sleeps until it has heard something, or one that it watches has ended, or it is time to
+    /// look.
     fn sleep(&mut self, deadline: Option<Instant>, again: Option<Duration>) {
         let soon = |after: Duration| Instant::now() + after;
         let limits = [

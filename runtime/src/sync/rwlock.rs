@@ -29,31 +29,32 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A lock between processes that many may read under or one may write under: [`std::sync::RwLock`] for processes.
+/// A lock between processes that many may read under or one may write under: [`std::sync::RwLock`]
+/// for processes.
 ///
-/// A clone is a handle to the same lock, and so is what another process gets to which one is sent. The
-/// value lies in memory that they share, and is [plain data](Plain). A lock that is free is taken and
-/// given back without a system call.
+/// A clone is a handle to the same lock, and so is what another process gets to which one is sent.
+/// The value lies in memory that they share, and is [plain data](Plain). A lock that is free is
+/// taken and given back without a system call.
 ///
 /// # Order
 ///
-/// While a writer waits, no new reader is let in. So a thread that reads must not take the lock to read
-/// again. A writer that is stopped while it waits delays readers for a tenth of a second, once; one that
-/// is killed does not. Beyond that there is no order: all who wait are woken when the lock comes back,
-/// and the first that takes it has it.
+/// While a writer waits, no new reader is let in. So a thread that reads must not take the lock to
+/// read again. A writer that is stopped while it waits delays readers for a tenth of a second,
+/// once; one that is killed does not. Beyond that there is no order: all who wait are woken when
+/// the lock comes back, and the first that takes it has it.
 ///
 /// # Stopped processes
 ///
-/// A process that is stopped (SIGSTOP, a debugger) while it has the lock keeps it. One that is stopped in
-/// the very instant in which it takes the lock or gives it back keeps others from taking it until it
-/// goes on or ends. It keeps nobody from giving it back: dropping a guard waits for a tenth of a second
-/// at most.
+/// A process that is stopped (SIGSTOP, a debugger) while it has the lock keeps it. One that is
+/// stopped in the very instant in which it takes the lock or gives it back keeps others from taking
+/// it until it goes on or ends. It keeps nobody from giving it back: dropping a guard waits for a
+/// tenth of a second at most.
 ///
 /// # Poisoning
 ///
-/// The lock is poisoned when a thread panics while it writes, or a process ends while it does, however
-/// it ends. If a reader is killed, its share comes back, and nothing is poisoned. Neither blocks
-/// anybody. What is said of trust for a [`Mutex`](super::Mutex#trust) holds here too.
+/// The lock is poisoned when a thread panics while it writes, or a process ends while it does,
+/// however it ends. If a reader is killed, its share comes back, and nothing is poisoned. Neither
+/// blocks anybody. What is said of trust for a [`Mutex`](super::Mutex#trust) holds here too.
 ///
 /// # Examples
 ///
@@ -99,8 +100,8 @@ const SETTLE: Settle = Settle {
 
 /// How long a waiting writer keeps new readers out without saying so again.
 ///
-/// It says so while it waits, from time to time. One that is stopped cannot, and so delays nobody for
-/// longer.
+/// It says so while it waits, from time to time. One that is stopped cannot, and so delays nobody
+/// for longer.
 const CLAIM_LASTS: Duration = Duration::from_millis(100);
 const CLAIM_AGAIN: Duration = Duration::from_millis(40);
 
@@ -279,9 +280,9 @@ impl<T: Plain + Sync> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// When the memory of the lock was written over. When it is called by a handler of a signal that came
-    /// while the same thread took or gave back this lock. When this process is a forked copy in another
-    /// pid namespace.
+    /// When the memory of the lock was written over. When it is called by a handler of a signal
+    /// that came while the same thread took or gave back this lock. When this process is a forked
+    /// copy in another pid namespace.
     pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
         self.read_until(None).map_err(without_deadline)
     }
@@ -443,14 +444,15 @@ impl<T: Plain + Sync> RwLock<T> {
         Ok(guard)
     }
 
-    /// Returns whether the lock is poisoned. It never waits. That a writer was killed shows when the lock
-    /// is taken next, and not before.
+    /// Returns whether the lock is poisoned. It never waits. That a writer was killed shows when
+    /// the lock is taken next, and not before.
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
         self.inner.monitor.peek(POISON) != 0
     }
 
-    /// Says that the value is whole again, so that the lock is not poisoned any more. It never waits.
+    /// Says that the value is whole again, so that the lock is not poisoned any more. It never
+    /// waits.
     pub fn clear_poison(&self) {
         self.inner.monitor.store(POISON, 0);
     }
@@ -471,8 +473,8 @@ struct Share<'a> {
     holder: u64,
     writes: bool,
     poisons: bool,
-    /// As std's guards: a thread is asked not to take the lock twice, so it must be known which one has
-    /// it.
+    /// As std's guards: a thread is asked not to take the lock twice, so it must be known which one
+    /// has it.
     not_send: PhantomData<*const ()>,
 }
 
@@ -495,8 +497,8 @@ impl Drop for Share<'_> {
     }
 }
 
-/// The lock, held to read: what [`RwLock::read`] returns. Dropping it gives the lock back, and waits for
-/// no longer than a tenth of a second, whoever is [stopped](RwLock#stopped-processes).
+/// The lock, held to read: what [`RwLock::read`] returns. Dropping it gives the lock back, and
+/// waits for no longer than a tenth of a second, whoever is [stopped](RwLock#stopped-processes).
 ///
 /// # Examples
 ///
@@ -515,8 +517,8 @@ pub struct RwLockReadGuard<'a, T: Plain> {
     _share: Share<'a>,
 }
 
-/// The lock, held to write: what [`RwLock::write`] returns. Dropping it gives the lock back, and waits for
-/// no longer than a tenth of a second, whoever is [stopped](RwLock#stopped-processes).
+/// The lock, held to write: what [`RwLock::write`] returns. Dropping it gives the lock back, and
+/// waits for no longer than a tenth of a second, whoever is [stopped](RwLock#stopped-processes).
 ///
 /// # Examples
 ///
@@ -533,7 +535,8 @@ pub struct RwLockReadGuard<'a, T: Plain> {
 /// ```
 #[must_use = "the lock is given back when this is dropped"]
 pub struct RwLockWriteGuard<'a, T: Plain> {
-    /// Whether this thread was panicking when it took the lock: then that is no reason to poison it.
+    /// Whether this thread was panicking when it took the lock: then that is no reason to poison
+    /// it.
     panicking: bool,
     // As above.
     value: Writing<'a, T>,

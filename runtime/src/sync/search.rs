@@ -1,6 +1,6 @@
-//! Stops a process at every point at which it has the lock of a monitor, one after the other, and has
-//! others give back meanwhile; kills a process at every point of a post. Then the state must be exactly
-//! right, and nobody may sleep who could go on.
+//! Stops a process at every point at which it has the lock of a monitor, one after the other, and
+//! has others give back meanwhile; kills a process at every point of a post. Then the state must be
+//! exactly right, and nobody may sleep who could go on.
 //!
 //! The points are those of [`step`](crate::channel::step). A process is started for each.
 
@@ -61,7 +61,8 @@ impl Way {
     }
 }
 
-/// Where a process stops or is killed, and how: it is ready before that, and goes on when it is told.
+/// Where a process stops or is killed, and how: it is ready before that, and goes on when it is
+/// told.
 #[derive(Clone, Serialize, Deserialize)]
 struct Plan {
     point: u64,
@@ -83,8 +84,8 @@ impl Plan {
         }
     }
 
-    /// As [`new`](Self::new), for one that is stopped at a point that it comes to for sure: it waits for
-    /// long enough.
+    /// As [`new`](Self::new), for one that is stopped at a point that it comes to for sure: it
+    /// waits for long enough.
     fn to_hold(point: u64) -> Self {
         Self {
             nap: 10_000,
@@ -113,8 +114,8 @@ impl Plan {
     }
 }
 
-/// Does something for every point, until it returns that the process came to its end before. There must
-/// be more points than `least`.
+/// Does something for every point, until it returns that the process came to its end before. There
+/// must be more points than `least`.
 fn each_point(least: u64, mut at: impl FnMut(u64) -> bool) {
     for point in 1.. {
         assert!(point < 300, "it never comes to an end");
@@ -150,8 +151,8 @@ fn until(mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Does something that must not wait for this process. If it does, the process is killed, so that the
-/// test goes on and fails.
+/// Does something that must not wait for this process. If it does, the process is killed, so that
+/// the test goes on and fails.
 fn bounded<T, R>(stopped: &Child<T>, what: &str, act: impl FnOnce() -> R) -> R {
     let begun = Instant::now();
     let id = Pid::from_raw(stopped.id().try_into().unwrap());
@@ -272,7 +273,7 @@ fn stop_with_the_lock_of_a_semaphore(act: Act, how: Signal, least: u64) {
             drop((passing, timed, last));
             let outcome = end(victim, how);
             let slept = sleepers.map_or(0, |sleepers| {
-                sleepers.map(awake);
+                sleepers.into_iter().for_each(awake);
                 2
             });
             let total = 3 - 1 + 3 - slept;
@@ -297,14 +298,10 @@ fn stopped_user_of_a_semaphore_keeps_nobody_from_giving_back() {
 }
 
 /// A process that is stopped with the lock, until it is told to go on.
-fn stopped_holder<P: Process<Output = Outcome>>(
-    start: impl FnOnce(&Plan) -> P,
-    point: u64,
-) -> Child<Outcome> {
-    let plan = Plan::to_hold(point);
-    let holder = plan.start(start(&plan));
+fn stopped_holder<P: Process<Output = Outcome>>(plan: &Plan, process: P) -> Child<Outcome> {
+    let holder = plan.start(process);
     plan.go.set();
-    assert!(stops(&holder), "it has not come to point {point}");
+    assert!(stops(&holder), "it has not come to point {}", plan.point);
     holder
 }
 
@@ -336,7 +333,7 @@ fn killed_poster_of_permits_leaves_the_number_right() {
                 if more {
                     semaphore.add_permits(1);
                 }
-                sleepers.map(awake);
+                sleepers.into_iter().for_each(awake);
                 drop(rest);
                 let total = 2 - 2 + isize::from(more);
                 let left = count(&semaphore) - total;
@@ -357,7 +354,8 @@ fn bound_is_kept_when_permits_are_posted() {
     semaphore.acquire().unwrap().forget();
     let guard = semaphore.acquire().unwrap();
     let inner = semaphore.inner();
-    let holder = stopped_holder(|plan| use_semaphore::new(inner, Act::Take, plan), 6);
+    let holds = Plan::to_hold(6);
+    let holder = stopped_holder(&holds, use_semaphore::new(inner, Act::Take, &holds));
     // This cannot be seen now.
     bounded(&holder, "adding permits", || semaphore.add_permits(3)).unwrap();
     let more = bounded(&holder, "adding permits", || semaphore.add_permits(4));
@@ -699,7 +697,8 @@ fn killed_poster_of_a_guard_gives_the_lock_back() {
                 let writer = scope.spawn(|| add_one(&lock));
                 somebody_sleeps(&lock.inner.monitor);
                 // It is stopped as it says that it waits.
-                let holder = stopped_holder(|plan| use_lock::new(&lock, Use::NapToWrite, plan), 1);
+                let holds = Plan::to_hold(1);
+                let holder = stopped_holder(&holds, use_lock::new(&lock, Use::NapToWrite, &holds));
                 plan.go.set();
                 let outcome = join(posts);
                 let _ = end(holder, Signal::SIGCONT).unwrap();
@@ -721,7 +720,8 @@ fn guard_that_is_dropped_in_a_panic_poisons_by_a_post_too() {
         let write = scope.spawn(|| {
             let mut guard = lock.write().unwrap();
             *guard = 7;
-            let holder = stopped_holder(|plan| use_lock::new(&lock, Use::NapToRead, plan), 1);
+            let holds = Plan::to_hold(1);
+            let holder = stopped_holder(&holds, use_lock::new(&lock, Use::NapToRead, &holds));
             // The holder is the thread's value: it is there when the guard has been dropped.
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 let _guard = guard;

@@ -18,22 +18,22 @@ use std::{
 
 /// A number of permits, which processes take and give back.
 ///
-/// A clone is a handle to the same semaphore, and so is what another process gets to which one is sent.
-/// A permit is given back when its [`SemaphoreGuard`] is dropped, and also when the process that has it
-/// ends, however it ends: a holder that is killed blocks nobody. Taking a permit that is there, and
-/// giving one back that nobody waits for, is no system call.
+/// A clone is a handle to the same semaphore, and so is what another process gets to which one is
+/// sent. A permit is given back when its [`SemaphoreGuard`] is dropped, and also when the process
+/// that has it ends, however it ends: a holder that is killed blocks nobody. Taking a permit that
+/// is there, and giving one back that nobody waits for, is no system call.
 ///
 /// # Order
 ///
-/// There is none. All who wait are woken when a permit comes back, and the first that takes it has it;
-/// that may be one that has just come. A waiter that is stopped, or killed, delays nobody.
+/// There is none. All who wait are woken when a permit comes back, and the first that takes it has
+/// it; that may be one that has just come. A waiter that is stopped, or killed, delays nobody.
 ///
 /// # Stopped processes
 ///
-/// A process that is stopped (SIGSTOP, a debugger) in the very instant in which it takes a permit or
-/// gives one back keeps others from taking any until it goes on or ends. It keeps nobody from giving
-/// back: that waits for a tenth of a second at most, and what is given back then can be taken as soon
-/// as anything can.
+/// A process that is stopped (SIGSTOP, a debugger) in the very instant in which it takes a permit
+/// or gives one back keeps others from taking any until it goes on or ends. It keeps nobody from
+/// giving back: that waits for a tenth of a second at most, and what is given back then can be
+/// taken as soon as anything can.
 ///
 /// # Examples
 ///
@@ -234,8 +234,8 @@ impl Semaphore {
     /// Returns how many permits there are to be had. It may be another number by now.
     ///
     /// Does not wait, unless a permit was given back while a process was
-    /// [stopped](Self#stopped-processes): then it waits for that process for a tenth of a second, and
-    /// returns how many there were before if it is still stopped.
+    /// [stopped](Self#stopped-processes): then it waits for that process for a tenth of a second,
+    /// and returns how many there were before if it is still stopped.
     #[must_use]
     #[doc(alias = "get_value")]
     pub fn available_permits(&self) -> usize {
@@ -244,8 +244,8 @@ impl Semaphore {
         usize::try_from(available).unwrap_or(usize::MAX)
     }
 
-    /// Adds permits; returns false, and adds none, if there would be more than there can be. If that
-    /// cannot be seen now, as many are added later as there can be.
+    /// Adds permits; returns false, and adds none, if there would be more than there can be. If
+    /// that cannot be seen now, as many are added later as there can be.
     pub(super) fn add(&self, permits: usize) -> bool {
         let permits = permits as u64;
         if let Some(state) = self.monitor.lock_to_give() {
@@ -288,8 +288,8 @@ impl Semaphore {
 }
 
 /// A permit: what [`Semaphore::acquire`] returns. Dropping it gives the permit back, in whichever
-/// thread. Neither that nor [`forget`](Self::forget) waits for longer than a tenth of a second, whoever
-/// is [stopped](Semaphore#stopped-processes).
+/// thread. Neither that nor [`forget`](Self::forget) waits for longer than a tenth of a second,
+/// whoever is [stopped](Semaphore#stopped-processes).
 ///
 /// # Examples
 ///

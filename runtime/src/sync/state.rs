@@ -1,5 +1,5 @@
-//! The state of a [`Monitor`], as it is seen and changed by whoever has the lock, and the posts, which
-//! are made without it.
+//! The state of a [`Monitor`], as it is seen and changed by whoever has the lock, and the posts,
+//! which are made without it.
 
 use super::monitor::Monitor;
 use crate::sys::{peer::Peer, robust};
@@ -52,8 +52,8 @@ const TABLE: usize = 16;
 const CAPACITY: usize = 4096;
 /// One more seat, which is not counted: of a process that has nothing, but a claim to be next.
 pub(super) const CLAIM: usize = CAPACITY;
-/// Two words that name a process, and two that are the lock's own: a seat is taken while one of these
-/// is not zero. Then two counters that grow with each post, and how much of them is settled.
+/// Two words that name a process, and two that are the lock's own: a seat is taken while one of
+/// these is not zero. Then two counters that grow with each post, and how much of them is settled.
 const SEAT: usize = 8;
 const RETURNED: usize = 4;
 const RETURNS_SETTLED: usize = 6;
@@ -74,8 +74,8 @@ pub(super) fn step() {
 }
 
 impl<'a> State<'a> {
-    /// What is seen under this lock of this monitor. If somebody was killed with the lock, its change
-    /// is finished first; then what was posted meanwhile is settled.
+    /// What is seen under this lock of this monitor. If somebody was killed with the lock, its
+    /// change is finished first; then what was posted meanwhile is settled.
     pub(super) fn new(
         monitor: &'a Monitor,
         words: &'a [AtomicU64],
