@@ -170,9 +170,10 @@ fn bounded<T, R>(stopped: &Child<T>, what: &str, act: impl FnOnce() -> R) -> R {
 }
 
 /// Joins a process that may have been killed; returns what it says if it was not.
-fn join(child: Child<Outcome>) -> Option<Outcome> {
-    match child.join() {
-        Ok(outcome) => Some(outcome),
+fn join(mut child: Child<Outcome>) -> Option<Outcome> {
+    match child.join_timeout(2 * SOON) {
+        Ok(None) => panic!("it does not come to its end"),
+        Ok(outcome) => outcome,
         Err(error) => {
             let status = error.status().expect("it ran");
             assert_eq!(status.signal(), Some(libc::SIGKILL), "{error:?}");
@@ -251,7 +252,7 @@ fn stop_with_the_lock_of_a_semaphore(act: Act, how: Signal, least: u64) {
         let plan = Plan::new(point, Signal::SIGSTOP);
         let victim = plan.start(use_semaphore::new(&semaphore, act, &plan));
         // Those who sleep have not had one of these.
-        let last = matches!(act, Act::Add | Act::Nap).then(|| semaphore.acquire().unwrap());
+        let rest = matches!(act, Act::Add | Act::Nap).then(|| semaphore.acquire().unwrap());
         thread::scope(|scope| {
             let take = || {
                 let permit = semaphore.acquire_timeout(2 * SOON).unwrap();
@@ -270,7 +271,7 @@ fn stop_with_the_lock_of_a_semaphore(act: Act, how: Signal, least: u64) {
             let timed = || semaphore.acquire_timeout(NAP);
             let timed = bounded(&victim, "a wait with a time", timed).unwrap();
             bounded(&victim, "asking", || semaphore.available_permits());
-            drop((passing, timed, last));
+            drop((passing, timed, rest));
             let outcome = end(victim, how);
             let slept = sleepers.map_or(0, |sleepers| {
                 sleepers.into_iter().for_each(awake);
@@ -335,8 +336,7 @@ fn killed_poster_of_permits_leaves_the_number_right() {
                 }
                 sleepers.into_iter().for_each(awake);
                 drop(rest);
-                let total = 2 - 2 + isize::from(more);
-                let left = count(&semaphore) - total;
+                let left = count(&semaphore) - isize::from(more);
                 let possible = effects(act, outcome.is_none());
                 assert!(possible.contains(&left), "{left} too many at {point}");
                 if act == Act::Add {
@@ -450,8 +450,7 @@ fn stop_with_the_lock_of_a_barrier(visit: Visit, meanwhile: Visit, how: Signal, 
                 let is_broken = match (meanwhile, visit, how) {
                     (Visit::Abort, ..) => true,
                     (Visit::Reset, Visit::TimeOut, _) => barrier.is_broken(),
-                    (Visit::Reset, ..) => false,
-                    (_, Visit::Reset, Signal::SIGCONT) => false,
+                    (Visit::Reset, ..) | (_, Visit::Reset, Signal::SIGCONT) => false,
                     (_, Visit::Reset, _) => barrier.is_broken(),
                     _ => !passed,
                 };
@@ -649,10 +648,10 @@ fn stop_with_the_lock_of_a_lock(what: Use, how: Signal, least: u64) {
             bounded(&victim, "trying", || drop(lock.try_read()));
             bounded(&victim, "trying", || drop(lock.try_write()));
             bounded(&victim, "a wait with a time", || {
-                drop(lock.read_timeout(NAP))
+                drop(lock.read_timeout(NAP));
             });
             bounded(&victim, "a wait with a time", || {
-                drop(lock.write_timeout(NAP))
+                drop(lock.write_timeout(NAP));
             });
             let outcome = end(victim, how);
             let slept = sleepers.map_or(0, |(writer, reader)| {
