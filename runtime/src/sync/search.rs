@@ -741,6 +741,84 @@ fn guard_that_is_dropped_in_a_panic_poisons_by_a_post_too() {
     assert!(lock.try_write().is_ok());
 }
 
+#[test]
+fn killed_settler_of_permits_settles_each_post_once() {
+    each_point(20, |point| {
+        let semaphore = Semaphore::new(4).unwrap();
+        let [given, forgotten] = [(); 2].map(|()| semaphore.acquire().unwrap());
+        let plan = Plan::new(point, Signal::SIGKILL);
+        let settler = plan.start(use_semaphore::new(&semaphore, Act::Take, &plan));
+        let holds = Plan::to_hold(4);
+        let giver = use_semaphore::new(&semaphore, Act::Give, &holds);
+        let holder = stopped_holder(&holds, giver);
+        bounded(&holder, "dropping a guard", || drop(given));
+        bounded(&holder, "forgetting a permit", || forgotten.forget());
+        bounded(&holder, "adding permits", || semaphore.add_permits(2));
+        assert!(end(holder, Signal::SIGKILL).is_none());
+        plan.go.set();
+        let outcome = join(settler);
+        assert_eq!(count(&semaphore), 4 - 1 + 2, "at {point}");
+        assert!(!semaphore.monitor.has_posts());
+        outcome.is_some()
+    });
+}
+
+#[test]
+fn killed_settler_of_guards_settles_each_post_once() {
+    for writes in [false, true] {
+        each_point(8, |point| {
+            let lock = RwLock::new(0).unwrap();
+            let what = if writes { Use::Read } else { Use::Write };
+            let plan = Plan::new(point, Signal::SIGKILL);
+            let settler = plan.start(use_lock::new(&lock, what, &plan));
+            let reader = (!writes).then(|| [(); 2].map(|()| lock.read().unwrap()));
+            let writer = writes.then(|| lock.write().unwrap());
+            let what = if writes { Use::NapToRead } else { Use::Read };
+            let holds = Plan::to_hold(1);
+            let holder = stopped_holder(&holds, use_lock::new(&lock, what, &holds));
+            bounded(&holder, "dropping guards", || drop((reader, writer)));
+            assert!(end(holder, Signal::SIGKILL).is_none());
+            plan.go.set();
+            let outcome = join(settler);
+            add_one(&lock);
+            assert_eq!(look(&lock), 1);
+            assert!(!lock.is_poisoned() || outcome.is_none() && !writes);
+            assert!(!lock.inner.monitor.has_posts());
+            outcome.is_some()
+        });
+    }
+}
+
+#[test]
+fn killed_settler_at_a_barrier_settles_each_post_once() {
+    for visit in [Visit::Abort, Visit::Reset] {
+        each_point(20, |point| {
+            let barrier = Barrier::new(3).unwrap();
+            let plan = Plan::new(point, Signal::SIGKILL);
+            let settler = plan.start(use_barrier::new(&barrier, visit, &plan));
+            let holds = Plan::to_hold(4);
+            let holder = holds.start(use_barrier::new(&barrier, Visit::Wait, &holds));
+            let outcome = thread::scope(|scope| {
+                let timed = scope.spawn(|| Way::of(barrier.wait_timeout(WHILE)));
+                until(|| barrier.n_waiting() == 1 || barrier.is_broken());
+                holds.go.set();
+                stops(&holder);
+                bounded(&holder, "an abort or reset", || visit.act(&barrier));
+                let timed = bounded(&holder, "a wait with a time", || awake(timed));
+                assert_ne!(timed, Way::Passed);
+                let _ = end(holder, Signal::SIGKILL);
+                plan.go.set();
+                join(settler)
+            });
+            assert_eq!(barrier.is_broken(), visit == Visit::Abort, "at {point}");
+            assert_eq!(barrier.n_waiting(), 0);
+            assert!(!barrier.monitor.has_posts());
+            check_barrier(&barrier);
+            outcome.is_some()
+        });
+    }
+}
+
 /// A poster that was killed costs those who sleep a look now and then, and no wake-up.
 #[test]
 fn wakeups_come_after_a_poster_was_killed() {
