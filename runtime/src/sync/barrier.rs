@@ -37,9 +37,9 @@ use std::{
 ///
 /// A process that is stopped (SIGSTOP, a debugger) after it has come is there, and delays nobody.
 /// If it is stopped in the very instant in which it comes or goes, nobody else can come or go until
-/// it goes on or ends. But a wait with a time ends a tenth of a second after that at most, and so
-/// do [`abort`](Self::abort) and [`reset`](Self::reset): what they do becomes visible to the others
-/// as soon as anything can.
+/// it goes on or ends. But [`wait_timeout`](Self::wait_timeout) returns a tenth of a second after
+/// its time at most, and [`abort`](Self::abort) and [`reset`](Self::reset) take no longer than that.
+/// What they do takes effect for the others when the stopped process goes on or ends.
 ///
 /// # Examples
 ///
@@ -96,7 +96,7 @@ const RESET: u64 = 1;
 
 /// Each wait has a seat of its own: its generation, counted from one, and how it ended.
 const RULES: Rules = Rules {
-    // Each who is there could spoil it by its end.
+    // Each process that is there could spoil it by its end.
     blockers: waiting,
     reap,
     again: |_| None,
@@ -133,8 +133,8 @@ fn decide(decided: &AtomicU64, generation: u64, how: u64) -> (u64, bool) {
     }
 }
 
-/// Ends this generation: all who wait go on, for better or worse. It does so as it was decided, if
-/// it was; returns how, and whether this call has decided it.
+/// Ends this generation: all who wait go on. It ends as was decided before, or else in this way;
+/// returns how, and whether this call has decided it.
 fn end(
     state: &State<'_>,
     how: u64,
@@ -224,7 +224,7 @@ fn step(state: &State<'_>, seat: &mut Option<usize>) -> io::Result<Option<Step>>
 }
 
 impl Barrier {
-    /// Makes one for that many to wait for each other. For zero it is as for one: nobody waits.
+    /// Makes one for this number of processes or threads. Zero counts as one: nobody waits then.
     ///
     /// # Errors
     ///
@@ -305,7 +305,7 @@ impl Barrier {
     ) -> Result<BarrierWaitResult, BarrierError> {
         // Somebody may have been killed whose end nobody has seen yet.
         self.monitor.reap(&RULES).map_err(BarrierError::Os)?;
-        // That all are there is seen. To say so may take a moment.
+        // All are known to be there. It may take a moment to say so.
         let lock = || {
             let until = deadline.map(|deadline| deadline.max(in_a_moment()));
             let state = self.monitor.lock_until(until);
@@ -374,7 +374,7 @@ impl Barrier {
     }
 
     fn look(&self, word: usize) -> u64 {
-        // Where that cannot be found out, the answer is the one before.
+        // If that cannot be found out, the answer is the one before.
         let _ = self.monitor.reap(&RULES);
         self.monitor.peek(word)
     }
@@ -410,7 +410,7 @@ impl Seat<'_> {
         self.monitor.post(|post: Post<'_>| {
             let generation = post.word(generation).load(Ordering::Relaxed);
             let decided = decide(post.word(DECIDED), generation, SPOILED);
-            // In this order: what is decided of a later generation says nothing of this one.
+            // If a later generation was decided, then this one has ended, and how can be read now.
             let ended = post.word(end).load(Ordering::Acquire);
             post.give_back(seat, LEFT, 1);
             match ended {
@@ -440,7 +440,7 @@ impl Seat<'_> {
 
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
-        // How it ends is nothing to one that does not wait any more.
+        // Nobody waits for the result any more.
         let _ = self.give_up();
     }
 }

@@ -26,7 +26,7 @@
 //! want to wait for that. One that is stopped in the very instant in which it takes something or gives it
 //! back keeps others from taking anything of that lock. It does not keep them from giving back: dropping
 //! a guard, adding permits, and aborting or resetting a [`Barrier`] take a tenth of a second at most. A
-//! wait with a time limit ends in time. A process that is stopped while it waits delays nobody, but for
+//! wait with a time limit ends a tenth of a second after its time at most. A process that is stopped while it waits delays nobody, but for
 //! a tenth of a second at a [`Mutex`] or as a writer at an [`RwLock`].
 //!
 //! There is no order among those who wait, and one that has just come may be first.

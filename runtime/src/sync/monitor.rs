@@ -128,7 +128,7 @@ pub(super) struct Rules {
     pub(super) blockers: fn(&State<'_>) -> Vec<usize>,
     /// Gives back what the process in this seat had, which has ended, its posts included.
     pub(super) reap: fn(&State<'_>, usize),
-    /// After how long a waiter looks again although nothing has happened; none is never.
+    /// After how long a waiter looks again although nothing has happened; `None` is never.
     pub(super) again: fn(&State<'_>) -> Option<Duration>,
 }
 
@@ -139,15 +139,16 @@ pub(super) enum Turn {
     Waiting,
 }
 
-/// The number that every ring changes, for those who have no descriptor to listen with.
+/// The number that every ring changes, for waiters without a descriptor to listen with.
 const RINGS: usize = robust::SIZE;
 const WORDS: usize = 2 * robust::SIZE;
 
-/// After how long a waiter looks again that may not be told of something.
+/// After how long a waiter looks again if it may not be told of something.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// How long one that does not wait allows another to finish its change: the other has the lock for
-/// moments only, unless it is stopped. (The tests stop a process at every point.)
+/// How long an operation that does not wait allows another process to finish its change. That
+/// process has the lock for moments only, unless it is stopped. (It is shorter for the tests, which
+/// stop a process at every point.)
 const MOMENT: Duration = Duration::from_millis(if cfg!(test) { 10 } else { 100 });
 
 impl Monitor {
@@ -243,8 +244,8 @@ impl Monitor {
         }
     }
 
-    /// Gives something back without the lock, by what `store` does. Why this is the order, the
-    /// [module](self) says.
+    /// Gives something back without the lock: `store` does it. The [module](self) says why the order
+    /// is this one.
     pub(super) fn post<R>(&self, store: impl FnOnce(Post<'_>) -> R) -> R {
         let posting = &self.words()[POSTING];
         step();
@@ -266,7 +267,7 @@ impl Monitor {
         match locked {
             Ok(guard) => Ok(Some(State::new(self, self.words(), guard))),
             Err(Refused::Busy) => Ok(None),
-            // A handler of a signal, in the middle of one of these.
+            // A handler of a signal has interrupted this thread while it had the lock.
             Err(Refused::Held) => Err(io::ErrorKind::Deadlock.into()),
             Err(Refused::Invalid(error)) => Err(error),
         }
@@ -286,7 +287,7 @@ impl Monitor {
         }
     }
 
-    /// Takes the lock to give something back. If there is none, that is to be posted.
+    /// Takes the lock to give something back. `None` means that it must be posted.
     ///
     /// # Panics
     ///
@@ -294,7 +295,7 @@ impl Monitor {
     pub(super) fn lock_to_give(&self) -> Option<State<'_>> {
         match self.lock_soon() {
             Ok(state) => state,
-            // A handler of a signal has interrupted this very thread while it had the lock.
+            // This thread has it: see `judge`.
             Err(error) if error.kind() == io::ErrorKind::Deadlock => None,
             Err(error) => panic!("the memory of the lock is not whole: {error}"),
         }
@@ -363,7 +364,7 @@ impl Monitor {
         }
     }
 
-    /// Gives back what those of these had who have died; returns whether it has done so.
+    /// Gives back what the dead among these processes had; returns whether it has done so.
     fn bury_dead(&self, rules: &Rules, mut peers: Vec<(usize, Peer)>) -> io::Result<bool> {
         peers.retain(|(_, peer)| matches!(peer.watch(), Watch::Gone));
         if peers.is_empty() {
@@ -376,7 +377,7 @@ impl Monitor {
         Ok(true)
     }
 
-    /// Gives back what all of those had who have died.
+    /// Gives back what all the dead had.
     pub(super) fn reap(&self, rules: &Rules) -> io::Result<()> {
         let Some(state) = self.lock_soon()? else {
             return Ok(());
@@ -412,7 +413,7 @@ struct Sleeper<'a> {
     watched: Vec<(Peer, OwnedFd)>,
     /// Whether a process in its way may end without its being told.
     is_blind: bool,
-    /// Whether something may be posted without its being told: some poster was not at its end.
+    /// Whether something may be posted without its being told: a poster had begun, and not ended.
     is_deaf: bool,
 }
 

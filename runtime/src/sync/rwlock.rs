@@ -389,9 +389,9 @@ impl<T: Plain + Sync> RwLock<T> {
         Ok(self.writing(share)?)
     }
 
-    /// This writer waits no more. Another of this process that does will say so itself.
+    /// This writer does not wait any more. If another one of this process does, it claims again.
     fn withdraw(&self) {
-        // If somebody has stopped with the lock, the claim ends by itself.
+        // If a process has stopped with the lock, the claim ends by itself.
         if let Ok(Some(state)) = self.inner.monitor.lock_soon()
             && is_ours(&state)
         {

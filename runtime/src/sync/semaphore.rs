@@ -32,8 +32,8 @@ use std::{
 ///
 /// A process that is stopped (SIGSTOP, a debugger) in the very instant in which it takes a permit
 /// or gives one back keeps others from taking any until it goes on or ends. It keeps nobody from
-/// giving back: that waits for a tenth of a second at most, and what is given back then can be
-/// taken as soon as anything can.
+/// giving back: that takes a tenth of a second at most, and what is given back can be taken when the
+/// stopped process goes on or ends.
 ///
 /// # Examples
 ///
@@ -77,7 +77,7 @@ const SETTLE: Settle = Settle {
 };
 
 const RULES: Rules = Rules {
-    // Each of those who have a permit could give it to a waiter.
+    // Each process that has a permit could give it to a waiter.
     blockers: |state| state.taken().collect(),
     reap,
     again: |_| None,
@@ -116,7 +116,7 @@ fn settle(state: &State<'_>, seat: usize) {
 fn request(state: &State<'_>, added: u64) {
     let permits = added.wrapping_sub(state.last_applied());
     let available = state.get(AVAILABLE);
-    // Where there is a bound, the one that has added these could not see it.
+    // If there is a bound, the process that has added these could not check it.
     let most = match state.get(BOUND) {
         UNBOUNDED => UNBOUNDED,
         bound => bound.saturating_sub(taken(state)).max(available),

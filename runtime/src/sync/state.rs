@@ -15,7 +15,7 @@ pub(super) struct State<'a> {
     guard: robust::Guard<'a>,
 }
 
-/// The words as one changes them who does not have the lock.
+/// The words, for a process that changes them without the lock.
 pub(super) struct Post<'a>(pub(super) &'a [AtomicU64]);
 
 /// How one sort of lock settles what was posted.
@@ -23,21 +23,20 @@ pub(super) struct Post<'a>(pub(super) &'a [AtomicU64]);
 pub(super) struct Settle {
     /// Makes the changes that were posted in this seat.
     pub(super) seat: fn(&State<'_>, usize),
-    /// Makes the changes that were requested by those who have no seat. This is what the word of
-    /// [requests](State::applied) contains.
+    /// Makes the changes that were requested without a seat. It gets the word of requests.
     pub(super) request: fn(&State<'_>, u64),
 }
 
 /// Which wake-ups those who wait need: bits of [`GATE`] and [`FUTEX`]. They may still be set when
 /// nobody waits any more.
 pub(super) const WATCHED: usize = 0;
-/// How many are posting something at the moment. One that was killed meanwhile counts for ever.
+/// How many processes are posting something now. One that is killed meanwhile counts for ever.
 pub(super) const POSTING: usize = 1;
 /// How often something was posted in a seat.
 const POSTED: usize = 2;
-/// How many of these posts are settled for sure.
+/// How many of these posts are known to be settled.
 const SETTLED: usize = 3;
-/// What those without a seat have requested. What it means is the lock's own matter.
+/// What was requested without a seat. Each sort of lock gives it a meaning of its own.
 const REQUESTED: usize = 4;
 /// What had been requested when that was last applied.
 const APPLIED: usize = 5;
@@ -62,9 +61,9 @@ const LOG: usize = TABLE + (CAPACITY + 1) * SEAT;
 /// lock's own.
 pub(super) const LENGTH: usize = LOG + (CAPACITY + LOGGED) * 2;
 
-/// Somebody listens at the gate.
+/// A waiter listens at the gate.
 pub(super) const GATE: u64 = 1;
-/// Somebody has no descriptor to listen with, and sleeps on the number.
+/// A waiter has no descriptor to listen with, and sleeps on the number.
 pub(super) const FUTEX: u64 = 2;
 
 /// A point at which tests stop or kill this process. Ordinary builds have none.
@@ -177,8 +176,8 @@ impl<'a> State<'a> {
             self.set(LOG + 2 * logged + 1, value);
             logged += 1;
         }
-        // What a killed process has stored, others see in the order of its instructions. It is the
-        // compiler that must keep it.
+        // Others see what a killed process has stored in the order of its instructions. Only the
+        // compiler could change that order.
         compiler_fence(Ordering::SeqCst);
         self.set(LOGGED, logged as u64);
         compiler_fence(Ordering::SeqCst);
@@ -305,12 +304,12 @@ impl Post<'_> {
         step();
         let returned = &self.0[TABLE + seat * SEAT + RETURNED + which];
         returned.fetch_add(amount, Ordering::AcqRel);
-        // After that: who sees this looks there.
+        // In this order: a process that sees the second counter change looks at the first.
         step();
         self.0[POSTED].fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Posts what has no seat: makes another request of the last one.
+    /// Posts without a seat: makes the next request out of the last one.
     pub(super) fn request(&self, next: impl Fn(u64) -> u64) {
         step();
         let order = Ordering::AcqRel;
