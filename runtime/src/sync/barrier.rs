@@ -38,8 +38,8 @@ use std::{
 /// A process that is stopped (SIGSTOP, a debugger) after it has come is there, and delays nobody.
 /// If it is stopped in the very instant in which it comes or goes, nobody else can come or go until
 /// it goes on or ends. But [`wait_timeout`](Self::wait_timeout) returns a tenth of a second after
-/// its time at most, and [`abort`](Self::abort) and [`reset`](Self::reset) take no longer than that.
-/// What they do takes effect for the others when the stopped process goes on or ends.
+/// its time at most, and [`abort`](Self::abort) and [`reset`](Self::reset) take no longer than
+/// that. What they do takes effect for the others when the stopped process goes on or ends.
 ///
 /// # Examples
 ///

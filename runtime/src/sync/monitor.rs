@@ -244,8 +244,8 @@ impl Monitor {
         }
     }
 
-    /// Gives something back without the lock: `store` does it. The [module](self) says why the order
-    /// is this one.
+    /// Gives something back without the lock: `store` does it. The [module](self) says why the
+    /// order is this one.
     pub(super) fn post<R>(&self, store: impl FnOnce(Post<'_>) -> R) -> R {
         let posting = &self.words()[POSTING];
         step();

@@ -32,8 +32,8 @@ use std::{
 ///
 /// A process that is stopped (SIGSTOP, a debugger) in the very instant in which it takes a permit
 /// or gives one back keeps others from taking any until it goes on or ends. It keeps nobody from
-/// giving back: that takes a tenth of a second at most, and what is given back can be taken when the
-/// stopped process goes on or ends.
+/// giving back: that takes a tenth of a second at most, and what is given back can be taken when
+/// the stopped process goes on or ends.
 ///
 /// # Examples
 ///
