@@ -260,6 +260,7 @@ impl Monitor {
         result
     }
 
+    #[inline]
     fn judge<'a>(
         &'a self,
         locked: Result<robust::Guard<'a>, Refused>,
@@ -279,6 +280,7 @@ impl Monitor {
     }
 
     /// Takes the lock if nobody has stopped with it.
+    #[inline]
     pub(super) fn lock_soon(&self) -> io::Result<Option<State<'_>>> {
         // If nobody has it, it is taken without a look at the clock.
         match self.lock.try_lock() {
@@ -292,6 +294,7 @@ impl Monitor {
     /// # Panics
     ///
     /// When the memory was written over.
+    #[inline]
     pub(super) fn lock_to_give(&self) -> Option<State<'_>> {
         match self.lock_soon() {
             Ok(state) => state,

@@ -144,39 +144,43 @@ fn reap(state: &State<'_>, seat: usize) {
     if state.get(writes) != 0 {
         // If this process is killed before the rest is done, the next one says it again.
         state.set(POISON, 1);
-        give_back_writing(state, seat, None);
+        give_back_writing(state, seat, []);
     }
     if state.get(reads) != 0 {
-        give_back_reads(state, seat, state.get(reads), None);
+        give_back_reads(state, seat, state.get(reads), []);
     }
 }
 
-/// What is changed together with a give-back, if anything.
-type Changes = Option<[(usize, u64); 2]>;
-
-fn give_back_reads(state: &State<'_>, seat: usize, shares: u64, more: Changes) {
+/// Gives shares of readers back, and makes more changes together with that.
+fn give_back_reads<const N: usize>(
+    state: &State<'_>,
+    seat: usize,
+    shares: u64,
+    more: [(usize, u64); N],
+) {
     let (reads, _) = State::own(seat);
     let left = state.get(reads).saturating_sub(shares);
     let readers = state.get(READERS).saturating_sub(shares);
     state.ring();
     let changes = [(READERS, readers), (reads, left)];
-    state.change(changes.into_iter().chain(more.into_iter().flatten()));
+    state.change(changes.into_iter().chain(more));
 }
 
-fn give_back_writing(state: &State<'_>, seat: usize, more: Changes) {
+/// The same for the share of a writer.
+fn give_back_writing<const N: usize>(state: &State<'_>, seat: usize, more: [(usize, u64); N]) {
     let (_, writes) = State::own(seat);
     state.ring();
     let changes = [(WRITER, 0), (writes, 0)];
-    state.change(changes.into_iter().chain(more.into_iter().flatten()));
+    state.change(changes.into_iter().chain(more));
 }
 
 fn settle(state: &State<'_>, seat: usize) {
     let [reads, writes] = state.unsettled(seat);
     if reads != 0 {
-        give_back_reads(state, seat, reads, Some(state.settled(seat, [reads, 0])));
+        give_back_reads(state, seat, reads, state.settled(seat, [reads, 0]));
     }
     if writes != 0 {
-        give_back_writing(state, seat, Some(state.settled(seat, [0, writes])));
+        give_back_writing(state, seat, state.settled(seat, [0, writes]));
     }
 }
 
@@ -487,8 +491,8 @@ impl Drop for Share<'_> {
             self.monitor.store(POISON, 1);
         }
         match (self.monitor.lock_to_give(), self.writes) {
-            (Some(state), true) => give_back_writing(&state, self.seat, None),
-            (Some(state), false) => give_back_reads(&state, self.seat, 1, None),
+            (Some(state), true) => give_back_writing(&state, self.seat, []),
+            (Some(state), false) => give_back_reads(&state, self.seat, 1, []),
             (None, writes) => self.monitor.post(|post| {
                 let which = if writes { WRITES } else { READS };
                 post.give_back(self.seat, which, 1);

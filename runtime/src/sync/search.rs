@@ -125,7 +125,10 @@ impl Plan {
 fn each_point(least: u64, mut at: impl FnMut(u64) -> bool) {
     for point in 1.. {
         assert!(point < 300, "it never comes to an end");
-        if at(point) {
+        // On a machine that does other things, it may wait for the lock for so long that it posts
+        // instead, or posts nothing: then it comes to other points, and to fewer.
+        let attempts = if point > least { 1 } else { 20 };
+        if (0..attempts).all(|_| at(point)) {
             assert!(point > least, "only {} points", point - 1);
             return;
         }
@@ -335,6 +338,8 @@ fn killed_poster_of_permits_leaves_the_number_right() {
                 somebody_sleeps(&semaphore.monitor);
                 holds.go.set();
                 assert!(stops(&holder));
+                // If the sleepers had the lock for long, then it is stopped in a post.
+                let is_held = matches!(semaphore.monitor.lock_soon(), Ok(None));
                 plan.go.set();
                 let outcome = join(posts);
                 let is_posted = semaphore.monitor.requested() != 0;
@@ -349,7 +354,7 @@ fn killed_poster_of_permits_leaves_the_number_right() {
                 let left = count(&semaphore) - isize::from(more);
                 let possible = effects(act, outcome.is_none());
                 assert!(possible.contains(&left), "{left} too many at {point}");
-                if act == Act::Add {
+                if act == Act::Add && is_held {
                     assert_eq!(left == 1, is_posted);
                 }
                 outcome.is_some()

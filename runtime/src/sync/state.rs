@@ -75,6 +75,7 @@ pub(super) fn step() {
 impl<'a> State<'a> {
     /// What is seen under this lock of this monitor. If somebody was killed with the lock, its
     /// change is finished first; then what was posted meanwhile is settled.
+    #[inline]
     pub(super) fn new(
         monitor: &'a Monitor,
         words: &'a [AtomicU64],
@@ -85,7 +86,9 @@ impl<'a> State<'a> {
             words,
             guard,
         };
-        state.recover();
+        if state.guard.owner_died() {
+            state.recover();
+        }
         if Post(words).is_pending() {
             state.settle();
         }
@@ -93,11 +96,10 @@ impl<'a> State<'a> {
     }
 
     /// Finishes the change that somebody was making when it was killed.
+    #[cold]
     fn recover(&self) {
-        if self.guard.owner_died() {
-            self.replay();
-            self.guard.recovered();
-        }
+        self.replay();
+        self.guard.recovered();
     }
 
     /// Makes the changes that were posted. What is posted while it does so may be left to the next.
@@ -169,6 +171,7 @@ impl<'a> State<'a> {
     }
 
     /// Changes several words, all or none of them.
+    #[inline]
     pub(super) fn change(&self, changes: impl IntoIterator<Item = (usize, u64)>) {
         let mut logged = 0;
         for (word, value) in changes {
@@ -292,9 +295,12 @@ impl<'a> State<'a> {
 
 impl Post<'_> {
     /// Whether there are posts that may not be settled.
+    #[inline]
     pub(super) fn is_pending(&self) -> bool {
+        // One look at the length for all of them.
+        let words = &self.0[..OWN];
         let differ = |one: usize, other: usize| {
-            self.0[one].load(Ordering::Acquire) != self.0[other].load(Ordering::Relaxed)
+            words[one].load(Ordering::Acquire) != words[other].load(Ordering::Relaxed)
         };
         differ(POSTED, SETTLED) || differ(REQUESTED, APPLIED)
     }
