@@ -282,7 +282,11 @@ impl Barrier {
             monitor: &self.monitor,
             taken: None,
         };
-        let steps = |state: &State<'_>, _| step(state, &mut seat.taken).transpose();
+        let mut has_looked = false;
+        let steps = |state: &State<'_>, _| {
+            has_looked = true;
+            step(state, &mut seat.taken).transpose()
+        };
         match self
             .monitor
             .wait(deadline, &RULES, steps)
@@ -291,9 +295,27 @@ impl Barrier {
             Ok(Some(Step::Passed)) => Ok(BarrierWaitResult(false)),
             Ok(Some(Step::Broken)) => Err(BarrierError::Broken),
             Ok(Some(Step::Last)) => self.complete(seat, deadline, action),
+            Ok(None) if !has_looked => Err(self.fail_to_come()),
             Ok(None) => seat.give_up(),
             Err(error) => Err(BarrierError::Os(error)),
         }
+    }
+
+    /// The time of a wait was up before it could take a seat: another process has stopped with the
+    /// lock. The others would wait for it in vain.
+    fn fail_to_come(&self) -> BarrierError {
+        let Some(state) = self.monitor.lock_to_give() else {
+            self.request(ABORT);
+            return BarrierError::TimedOut;
+        };
+        if state.get(BROKEN) != 0 {
+            return BarrierError::Broken;
+        }
+        // If all are there, this one is of the next generation, and nobody waits for it.
+        if state.get(ARRIVED) < state.get(PARTIES) {
+            end(&state, SPOILED, |_| true, None);
+        }
+        BarrierError::TimedOut
     }
 
     /// All are there, and this one came last.
@@ -348,6 +370,10 @@ impl Barrier {
             end(&state, SPOILED, |_| kind == ABORT, None);
             return;
         }
+        self.request(kind);
+    }
+
+    fn request(&self, kind: u64) {
         let next = |last: u64| (last | 1).wrapping_add(1) | kind;
         self.monitor.post(|post| post.request(next));
     }

@@ -505,6 +505,21 @@ fn stopped_user_of_a_barrier_keeps_no_wait_beyond_its_time() {
 }
 
 #[test]
+fn wait_that_cannot_come_in_time_breaks_the_barrier() {
+    let barrier = Barrier::new(3).unwrap();
+    let holds = Plan::to_hold(4);
+    let holder = stopped_holder(&holds, use_barrier::new(&barrier, Visit::Wait, &holds));
+    let timed = || Way::of(barrier.wait_timeout(NAP));
+    let timed = bounded(&holder, "a wait with a time", timed);
+    assert_eq!(timed, Way::TimedOut);
+    // It was one of three, and the other two would wait for it.
+    let outcome = end(holder, Signal::SIGCONT).unwrap();
+    assert_eq!(outcome.way, Way::Broken);
+    assert!(barrier.is_broken());
+    check_barrier(&barrier);
+}
+
+#[test]
 fn killed_poster_at_a_barrier_keeps_nobody() {
     for visit in [Visit::TimeOut, Visit::Abort, Visit::Reset] {
         each_point(5, |point| {
