@@ -1,5 +1,5 @@
-//! Processes that are killed in the middle of what they do with locks and shared memory, at random moments, and stopped before. Those
-//! that are left get on each time, and find everything whole.
+//! Processes that are killed in the middle of what they do with locks and shared memory, at random
+//! moments, and stopped before. Those that are left get on each time, and find everything whole.
 
 #![allow(missing_docs, reason = "a test")]
 
@@ -20,7 +20,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a survivor may have to wait on a machine that does other things as well: what is lost does not come back later.
+/// What a survivor may have to wait on a machine that does other things as well: what is lost does
+/// not come back later.
 const SOON: Duration = Duration::from_secs(20);
 
 /// Starts a process: most by the helper, which is the fastest, and some by themselves.
@@ -34,7 +35,8 @@ fn start<P: Process>(process: P) -> Child<P::Output> {
     builder.spawn(process).unwrap()
 }
 
-/// For how long each of the tests goes on at least. It is more than its rounds take only where somebody asks for it.
+/// For how long each of the tests goes on at least. It is more than its rounds take only where
+/// somebody asks for it.
 fn torture() -> Duration {
     let seconds = std::env::var("PROCESSION_TORTURE_SECONDS").ok();
     Duration::from_secs(seconds.map_or(0, |seconds| seconds.parse().expect("a number of seconds")))
@@ -46,8 +48,8 @@ fn pause(seed: u32) {
     thread::sleep(Duration::from_micros(moment));
 }
 
-/// Kills two of three processes at random moments, over and over, one of them stopped before, and has a survivor act after each time.
-/// The third is stopped for a moment, too.
+/// Kills two of three processes at random moments, over and over, one of them stopped before, and
+/// has a survivor act after each time. The third is stopped for a moment, too.
 fn kill_over_and_over(rounds: u32, victim: impl Fn() -> Child<()>, mut survive: impl FnMut()) {
     within(Duration::from_secs(300) + 2 * torture(), || {
         let before = (holdings(), threads());
@@ -276,7 +278,8 @@ fn condvar_survives() {
         || {
             lock()[0] += 1;
             changed.notify_one();
-            // A notification may be for one who was being killed: the other one takes what there is.
+            // A notification may be for one who was being killed: the other one takes what there
+            // is.
             let deadline = Instant::now() + SOON;
             let mut guard = lock();
             while guard[0] != guard[1] && Instant::now() < deadline {
@@ -332,7 +335,8 @@ fn barrier_survives() {
     #[process]
     fn work(barrier: &Barrier) {
         loop {
-            // One resets it, and the others wait for that: a reset breaks the wait of those who have come since the last one.
+            // One resets it, and the others wait for that: a reset breaks the wait of those who
+            // have come since the last one.
             while barrier.wait().is_err() && barrier.is_broken() {
                 thread::yield_now();
             }

@@ -1,4 +1,5 @@
-//! Processes that are stopped while they wait for a lock. They hold nothing, and delay nobody.
+//! Processes that are stopped while they wait for a lock, which delay nobody, or at random moments,
+//! also while they take something or give it back, which keep nobody from giving back.
 
 #![allow(missing_docs, reason = "a test")]
 
@@ -11,7 +12,10 @@ use procession::{
     },
 };
 use procession_tests::{DEADLINE, alone, eventually, kill, start, state, under_each_method};
-use std::{sync::TryLockError, time::Duration};
+use std::{
+    sync::TryLockError,
+    time::{Duration, Instant},
+};
 
 /// Long enough for anything that is not held up by a stopped process.
 const SOON: Duration = Duration::from_secs(20);
@@ -311,5 +315,62 @@ fn stopped_holder_keeps_what_it_has_and_no_wait_exceeds_its_time() {
         kill(holder);
         assert!(lock.read().is_err() && mutex.lock().is_err());
         assert!(semaphore.acquire_timeout(SOON).unwrap().is_some());
+    });
+}
+
+/// Takes and gives back, over and over, all but so fast that it is stopped in the middle of it as
+/// often as not.
+#[process]
+fn busy(semaphore: &Semaphore, lock: &RwLock<u64>, barrier: &Barrier, runs: &Event) {
+    runs.set();
+    loop {
+        drop((semaphore.try_acquire(), semaphore.try_acquire()));
+        drop((lock.try_read(), lock.try_read()));
+        barrier.reset();
+    }
+}
+
+#[test]
+fn process_that_is_stopped_at_any_moment_keeps_nobody_from_giving_back() {
+    let _alone = alone();
+    under_each_method(|method| {
+        let (semaphore, lock) = (Semaphore::new(2).unwrap(), RwLock::new(0).unwrap());
+        let (barrier, runs) = (Barrier::new(2).unwrap(), Event::new().unwrap());
+        let victim = start(method, busy::new(&semaphore, &lock, &barrier, &runs));
+        assert!(runs.wait_timeout(SOON).unwrap());
+        for round in 0..10 {
+            let permits = [(); 2].map(|()| {
+                loop {
+                    if let Some(permit) = semaphore.acquire_timeout(SOON).unwrap() {
+                        break permit;
+                    }
+                }
+            });
+            let guard = lock.read().unwrap();
+            std::thread::sleep(Duration::from_micros(round * 137));
+            victim.signal(SIGSTOP).unwrap();
+            eventually("it is stopped", || state(victim.id()) == Some('T'));
+            let begun = Instant::now();
+            let [given, forgotten] = permits;
+            drop(given);
+            forgotten.forget();
+            semaphore.add_permits(1);
+            drop(guard);
+            lock.clear_poison();
+            barrier.abort();
+            assert!(barrier.wait_timeout(Duration::from_millis(1)).is_err());
+            assert!(begun.elapsed() < SOON, "they wait for a stopped process");
+            victim.signal(SIGCONT).unwrap();
+        }
+        kill(victim);
+        let all = [(); 2].map(|()| semaphore.acquire_timeout(SOON).unwrap().unwrap());
+        assert!(semaphore.try_acquire().unwrap().is_none());
+        drop(all);
+        assert_eq!(semaphore.available_permits(), 2);
+        drop(lock.write().unwrap());
+        barrier.abort();
+        assert!(barrier.is_broken());
+        barrier.reset();
+        assert!(!barrier.is_broken());
     });
 }

@@ -6,6 +6,7 @@ use crate::{
     error::{Error, ErrorKind},
     sys::{
         readiness::Readiness,
+        step::step,
         wait::{self, For, Patience},
     },
 };
@@ -189,7 +190,7 @@ impl End<Sending> {
         let mut packet = 0;
         if !parcel.fds.is_empty() {
             packet = sending.announce_packet();
-            step!();
+            step();
             match self.carrier.send(packet, &parcel.fds) {
                 Ok(()) => {}
                 Err(error) => {
@@ -290,7 +291,7 @@ impl End<Receiving> {
             };
             let mut fds = Ok(Some(Vec::new()));
             if entry.packet != 0 {
-                step!();
+                step();
                 fds = self.carrier.receive(entry.packet);
                 receiving.packet_taken(entry.packet);
             }

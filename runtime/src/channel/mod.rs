@@ -10,8 +10,6 @@
 //! Queues and pipes have no name and no file, so they leave nothing behind. Each exists as long as
 //! some process holds an end of it.
 
-#[macro_use]
-mod step;
 mod bundle;
 mod carrier;
 mod connection;

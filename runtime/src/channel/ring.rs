@@ -67,6 +67,7 @@ use crate::sys::{
     bell::Bell,
     mapping::Mapping,
     robust::{self, Refused, Robust},
+    step::step,
 };
 use nix::errno::Errno;
 use std::{
@@ -317,7 +318,7 @@ impl Ring {
     }
 
     fn store(&self, at: usize, value: u64) {
-        step!();
+        step();
         // Release: a process that sees this store sees all stores before it.
         self.word(at).store(value, Ordering::Release);
     }
@@ -335,7 +336,7 @@ impl Ring {
 
     fn ring_unasked(&self, bell: &Bell, words: usize) {
         if self.load(words + RUNG) == 0 {
-            step!();
+            step();
             // Writing to an eventfd that does not block cannot fail: `EAGAIN` means that it rings
             // already.
             let _ = bell.ring();
@@ -347,7 +348,7 @@ impl Ring {
     /// lose a wake-up.
     fn silence(&self, bell: &Bell, words: usize) -> io::Result<()> {
         self.store(words + RUNG, 0);
-        step!();
+        step();
         bell.clear()?;
         Ok(())
     }
@@ -455,7 +456,7 @@ impl Sending<'_> {
         let (at, straight) = ring.byte_at(start);
         let (first, rest) = bytes.split_at(straight.min(bytes.len()));
         ring.mapping.store(at, first);
-        step!();
+        step();
         ring.mapping.store(ring.byte_at(0).0, rest);
         let sent = ring.load(word::SENT);
         let length = bytes.len() as u64;
@@ -470,9 +471,9 @@ impl Sending<'_> {
         );
         ring.ring(&ring.arrival, word::ARRIVAL);
         ring.store(word::SENT, sent.wrapping_add(1));
-        step!();
+        step();
         drop(self.guard);
-        step!();
+        step();
     }
 
     /// Prepares to sleep until a message arrives. Returns false if there is a message already.
@@ -566,9 +567,9 @@ impl Receiving<'_> {
         ring.ring(&ring.room, word::ROOM);
         let received = ring.load(word::RECEIVED);
         ring.store(word::RECEIVED, received.wrapping_add(1));
-        step!();
+        step();
         drop(self.guard);
-        step!();
+        step();
     }
 
     /// Prepares to sleep until there is more room. Returns false if more than `received` messages
@@ -589,7 +590,7 @@ fn lock(lock: &Robust, deadline: Option<Instant>) -> io::Result<Option<robust::G
         // The memory is consistent at every moment, so a death of the holder needs no repair.
         Ok(guard) => {
             guard.recovered();
-            step!();
+            step();
             Ok(Some(guard))
         }
         Err(Refused::Busy) => Ok(None),

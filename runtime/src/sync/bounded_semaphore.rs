@@ -11,7 +11,8 @@ use crate::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{error::Error, fmt, time::Duration};
 
-/// A [`Semaphore`] that never has more permits than in the beginning: one that is given back once too often is an error.
+/// A [`Semaphore`] that never has more permits than in the beginning: giving back one too many is
+/// an error.
 ///
 /// # Examples
 ///
@@ -27,7 +28,6 @@ use std::{error::Error, fmt, time::Duration};
 #[derive(Clone, Debug)]
 pub struct BoundedSemaphore {
     semaphore: Semaphore,
-    bound: usize,
 }
 
 impl BoundedSemaphore {
@@ -38,8 +38,7 @@ impl BoundedSemaphore {
     /// When the system has no memory or no descriptor to give.
     pub fn new(permits: usize) -> Result<Self> {
         Ok(Self {
-            semaphore: Semaphore::new(permits)?,
-            bound: permits,
+            semaphore: Semaphore::bounded(permits)?,
         })
     }
 
@@ -72,18 +71,31 @@ impl BoundedSemaphore {
 
     /// Gives back permits that were [forgotten](SemaphoreGuard::forget).
     ///
+    /// Does not wait for longer than a tenth of a second, whoever is
+    /// [stopped](Semaphore#stopped-processes).
+    ///
     /// # Errors
     ///
-    /// When there would be more than in the beginning, those included that somebody has. None is added then.
+    /// When there would be more than in the beginning, those included that somebody has. None is
+    /// added then.
+    ///
+    /// While a process is stopped in the instant in which it takes a permit or gives one back, this
+    /// cannot be found out. Then there is no error, unless these are more than there were in the
+    /// beginning, and as many are added later as there can be.
     #[doc(alias = "release")]
     pub fn add_permits(&self, permits: usize) -> Result<(), BoundExceeded> {
-        if self.semaphore.add_within(permits, self.bound) {
+        if self.semaphore.add(permits) {
             return Ok(());
         }
         Err(BoundExceeded(()))
     }
 
-    /// Returns how many permits there are to be had. It may be another number by now.
+    #[cfg(test)]
+    pub(super) fn inner(&self) -> &Semaphore {
+        &self.semaphore
+    }
+
+    /// Returns how many permits there are to be had: see [`Semaphore::available_permits`].
     #[must_use]
     #[doc(alias = "get_value")]
     pub fn available_permits(&self) -> usize {
@@ -116,16 +128,16 @@ impl Error for BoundExceeded {}
 impl Serialize for BoundedSemaphore {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let label = Label::of::<()>("BoundedSemaphore");
-        self.semaphore.send(label, self.bound, serializer)
+        self.semaphore.send(label, (), serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for BoundedSemaphore {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        type Whole<'a> = (Label<'a>, Parts, usize);
-        let (label, parts, bound) = Whole::deserialize(deserializer)?;
+        type Whole<'a> = (Label<'a>, Parts, ());
+        let (label, parts, ()) = Whole::deserialize(deserializer)?;
         label.check::<(), _>("BoundedSemaphore")?;
         let semaphore = Semaphore::open(parts).map_err(wire::unopened)?;
-        Ok(Self { semaphore, bound })
+        Ok(Self { semaphore })
     }
 }

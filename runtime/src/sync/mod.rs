@@ -22,9 +22,12 @@
 //! has to notice. A wait takes descriptors for that, one for each process in its way; where there are none, it goes on without, and
 //! sees such an end a tenth of a second later.
 //!
-//! A process that is stopped (SIGSTOP) while it has something keeps it: set a time limit if you do not want to wait for that. The same
-//! holds for one that is stopped in the very moment in which it takes something or gives it back. One that is stopped while it waits
-//! delays nobody, but for a tenth of a second at a [`Mutex`] or as a writer at an [`RwLock`].
+//! A process that is stopped (SIGSTOP) while it has something keeps it: set a time limit if you do not
+//! want to wait for that. One that is stopped in the very instant in which it takes something or gives it
+//! back keeps others from taking anything of that lock. It does not keep them from giving back: dropping
+//! a guard, adding permits, and aborting or resetting a [`Barrier`] take a tenth of a second at most. A
+//! wait with a time limit ends a tenth of a second after its time at most. A process that is stopped while it waits delays nobody, but for
+//! a tenth of a second at a [`Mutex`] or as a writer at an [`RwLock`].
 //!
 //! There is no order among those who wait, and one that has just come may be first.
 //!
@@ -69,6 +72,8 @@ mod monitor;
 mod mutex;
 mod reentrant_mutex;
 mod rwlock;
+#[cfg(test)]
+mod search;
 mod semaphore;
 mod state;
 mod timeout;

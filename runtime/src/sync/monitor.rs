@@ -1,40 +1,94 @@
-//! What the locks with more than one holder are built on: a small state in shared memory, and who has what of it.
+//! What the locks with more than one holder are built on: a small state in shared memory, and who
+//! has what of it.
 //!
 //! # The parts
 //!
 //! - **The lock**, a robust mutex, under which the state is read and changed, for moments only.
-//! - **The state**, a few words. A change is one store, or is written to a log first, and made again from there when the process that
-//!   made it was killed in between: so it happens whole or not at all.
-//! - **The seats**: which process has how much. What a process that has ended had is given back from there.
-//! - **The gate**, an eventfd. Each of those who wait listens to it by an epoll of its own, so that each hears every ring.
+//! - **The state**, a few words. A change is one store, or is written to a log first. If the
+//!   process that makes it is killed in between, the next holder of the lock makes it again from
+//!   the log: a change happens whole or not at all.
+//! - **The seats**: which process has how much. They say what to give back when a process has
+//!   ended.
+//! - **The gate**, an eventfd. Each waiter listens to it by an epoll of its own, so that each hears
+//!   every ring.
+//! - **The posts**: what was given back without the lock, and is not part of the state yet.
 //!
-//! A process that can have what it wants at once takes the lock, changes the state and leaves, without a system call. One that
-//! cannot says that it waits, and sleeps until the gate rings, or a process ends that has what it waits for (by its pidfd), or its time
-//! is up. Then it looks again.
+//! A process that can have what it wants at once takes the lock, changes the state and leaves,
+//! without a system call. One that cannot says that it waits, and sleeps until the gate rings, or a
+//! process ends that has what it waits for (by its pidfd), or its time is up. Then it looks again.
 //!
 //! # Why nobody waits for what can be had
 //!
-//! Those who wait do not depend on each other: there is no queue, and no waiter that watches for others. So one that is stopped, or
-//! killed, delays nobody. The price is that every ring wakes all of them, and that they have no order.
+//! The waiters do not depend on each other: there is no queue, and no waiter that watches for
+//! others. So one that is stopped, or killed, delays nobody. The price is that every ring wakes all
+//! of them, and that they have no order.
 //!
-//! A sleeper has last looked under the lock. It has cleared its ear before that, and said that it waits before it let go of the
-//! lock. All that stood in its way then belonged to processes whose pidfds it has. When something can be had since, one of these has
-//! happened, also if anybody was killed between any two instructions:
+//! A sleeper has last looked under the lock. It has cleared its ear before that, and said that it
+//! waits before it let go of the lock. All that stood in its way then belonged to processes whose
+//! pidfds it has. When something can be had since, one of these has happened, also if anybody was
+//! killed between any two instructions:
 //!
-//! 1. *It was given back.* The giver rings before that, under the lock, if anybody has said that it waits; only then does it withdraw
-//!    that word. So the sleeper's ear is full, and it looks again after it got the lock, that is after the change.
-//! 2. *Its owner died with it.* Then the owner's pidfd is readable, the sleeper wakes, and gives it back for the dead, by ringing.
+//! 1. *It was given back.* The giver rings before that, under the lock, if anybody has said that it
+//!    waits; only then does it withdraw that word. So the sleeper's ear is full, and it looks again
+//!    after it got the lock, that is after the change.
+//! 2. *Its owner died with it.* Then the owner's pidfd is readable, the sleeper wakes, and gives it
+//!    back for the dead, by ringing.
 //! 3. *Another gave it back for the dead.* As 1.
+//! 4. *It was posted.* See below.
 //!
-//! Whoever is killed with the lock leaves it to the next that wants it, which finishes from the log the change that was begun.
+//! A process that is killed while it has the lock leaves it to the next that wants it, which
+//! finishes from the log the change that was begun.
+//!
+//! # Posts
+//!
+//! A process can be stopped in the instant in which it has the lock. The lock is taken then until
+//! the process goes on or ends. A taker has a deadline, or was told to wait without one. A giver
+//! has neither. So it tries the lock for [`MOMENT`], and if it is taken all that time, the giver
+//! *posts*: it adds to a counter in its seat (or, if it has no seat, changes the word of requests),
+//! by atomic operations and without the lock. Whoever takes the lock next *settles* the posts,
+//! before it looks at the state. So giving back ends in bounded time, and what is given back is in
+//! the state whenever somebody looks at it.
+//!
+//! **Each post is settled once.** The counters of a seat only grow. What they have grown by since
+//! they were last settled is what is to be done, and the change that does it also says, in the same
+//! log, that this much is settled. So it makes no difference where a process is killed that
+//! settles. The same holds for the word of requests. A global counter of posts, which grows after
+//! the counter in the seat, makes the question whether there are any a comparison of two pairs of
+//! words. If a poster is killed between these two, then its seat is that of a dead process, and its
+//! counters are settled when that is given back. A seat with an unsettled post is taken: it cannot
+//! come to another process.
+//!
+//! **No wake-up is lost.** A poster does five things, in this order: (a) it adds one to `POSTING`;
+//! (b) it wakes all sleepers of both sorts, without a look at who has said that it waits: that word
+//! can only be withdrawn under the lock; (c) it stores the post; (d) it wakes all again; (e) it
+//! subtracts one from `POSTING`. A sleeper reads `POSTING` after it has cleared its ear, and before
+//! it looks. If that is not zero, it sleeps no longer than [`SLICE`] and looks again. Now take a
+//! poster that was stopped or killed anywhere after (c), and a sleeper that has last looked before
+//! the post was stored:
+//!
+//! 1. *It cleared its ear before (b).* Then (b) has filled the ear. It wakes, and clears it again:
+//!    that is one of the next two.
+//! 2. *It cleared its ear after (b), and read a number that is not zero.* It looks again after
+//!    `SLICE` at most, and finds the post.
+//! 3. *It cleared its ear after (b), and read zero.* The clearing comes after (a), so the zero
+//!    comes from (e). So it has read it after (c), and looked after that: it has seen the post,
+//!    against what was supposed.
+//!
+//! So (d) makes it quick, and (b) makes it sure. A poster that was killed between (a) and (e)
+//! leaves a number that is never zero again. It costs each sleeper a look in each `SLICE`, and
+//! nothing else.
+//!
+//! A sleeper that finds the post and settles it rings before it changes the state, as every giver
+//! does.
 //!
 //! # Without descriptors
 //!
-//! A wait takes descriptors: one to listen, and one for each process in its way. Where they cannot be had, the wait goes on without: a
-//! sleeper that cannot listen sleeps on a number that every ring changes, and one that cannot watch a process looks again after
-//! [`SLICE`]. So a wait never fails because a resource is missing.
+//! A wait takes descriptors: one to listen, and one for each process in its way. Where there are
+//! none, the wait goes on without: a sleeper that cannot listen sleeps on a number that every ring
+//! changes, for no longer than [`SLICE`] at a time, and one that cannot watch a process looks again
+//! after that time. So a wait never fails because a resource is missing.
 
-use super::state::{FUTEX, GATE, LENGTH, LOGGED, OWN, State};
+use super::state::{FUTEX, GATE, LENGTH, LOGGED, OWN, POSTING, Post, Settle, State};
 use crate::{
     Fd,
     sys::{
@@ -43,6 +97,7 @@ use crate::{
         mapping::Mapping,
         peer::{Peer, Watch},
         robust::{self, Refused, Robust},
+        step::step,
         wait::{self, For},
     },
 };
@@ -63,6 +118,7 @@ pub(super) struct Monitor {
     mapping: Arc<Mapping>,
     lock: Robust,
     gate: Gate,
+    pub(super) settle: &'static Settle,
     /// The seat that this process had last.
     pub(super) seat: AtomicUsize,
 }
@@ -71,9 +127,9 @@ pub(super) struct Monitor {
 pub(super) struct Rules {
     /// The seats that stand in the way of a waiter.
     pub(super) blockers: fn(&State<'_>) -> Vec<usize>,
-    /// Gives back what the process in this seat had, which has ended.
+    /// Gives back what the process in this seat had, which has ended, its posts included.
     pub(super) reap: fn(&State<'_>, usize),
-    /// After how long a waiter looks again though nothing has happened. None is never.
+    /// After how long a waiter looks again although nothing has happened; `None` is never.
     pub(super) again: fn(&State<'_>) -> Option<Duration>,
 }
 
@@ -84,27 +140,30 @@ pub(super) enum Turn {
     Waiting,
 }
 
-/// The number that every ring changes, for those who have no descriptor to listen with.
+/// The number that every ring changes, for waiters without a descriptor to listen with.
 const RINGS: usize = robust::SIZE;
 const WORDS: usize = 2 * robust::SIZE;
 
-/// After how long a waiter looks again that cannot be told of something.
+/// After how long a waiter looks again if it may not be told of something.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// How long one that does not wait allows another to finish its change: it holds the lock for moments only, unless it is stopped.
-const MOMENT: Duration = Duration::from_millis(100);
+/// How long an operation that does not wait allows another process to finish its change. That
+/// process has the lock for moments only, unless it is stopped. (It is shorter for the tests, which
+/// stop a process at every point.)
+const MOMENT: Duration = Duration::from_millis(if cfg!(test) { 10 } else { 100 });
 
 impl Monitor {
     /// How many bytes it takes; a value can lie behind.
     pub(super) const SIZE: usize = WORDS + LENGTH * size_of::<u64>();
 
     /// Makes one, in `size` bytes, with these in the words of the lock's own.
-    pub(super) fn create(size: usize, own: &[u64]) -> io::Result<Self> {
+    pub(super) fn create(size: usize, own: &[u64], settle: &'static Settle) -> io::Result<Self> {
         Peer::learn()?;
         let mapping = Arc::new(Mapping::create(size)?);
         let monitor = Self {
             lock: Robust::create(&mapping, 0)?,
             gate: Gate::create()?,
+            settle,
             seat: AtomicUsize::new(0),
             mapping,
         };
@@ -115,12 +174,17 @@ impl Monitor {
     }
 
     /// Shares what another process has made.
-    pub(super) fn open((memory, gate): Parts, size: usize) -> io::Result<Self> {
+    pub(super) fn open(
+        (memory, gate): Parts,
+        size: usize,
+        settle: &'static Settle,
+    ) -> io::Result<Self> {
         Peer::learn()?;
         let mapping = Arc::new(Mapping::open(memory.0, size)?);
         Ok(Self {
             lock: Robust::open(&mapping, 0)?,
             gate: Gate::open(gate.0)?,
+            settle,
             seat: AtomicUsize::new(0),
             mapping,
         })
@@ -156,27 +220,89 @@ impl Monitor {
         }
     }
 
-    /// Takes the lock; none if another had it until the deadline.
-    fn lock_until(&self, deadline: Option<Instant>) -> io::Result<Option<State<'_>>> {
-        match self.lock.lock(deadline) {
+    /// Changes one of the words without the lock. It must be one that a log never contains.
+    pub(super) fn store(&self, word: usize, value: u64) {
+        step();
+        self.words()[word].store(value, Ordering::Release);
+    }
+
+    /// Whether there are posts that may not be settled.
+    pub(super) fn has_posts(&self) -> bool {
+        Post(self.words()).is_pending()
+    }
+
+    /// By how much the word of requests has grown since it was last applied.
+    pub(super) fn requested(&self) -> u64 {
+        let (requested, applied) = Post(self.words()).requests();
+        requested.wrapping_sub(applied)
+    }
+
+    /// Settles what was posted, unless somebody has stopped with the lock.
+    pub(super) fn settle_soon(&self) {
+        if self.has_posts() {
+            // The lock settles. If it is not to be had, the posts stay where they are.
+            let _ = self.lock_soon();
+        }
+    }
+
+    /// Gives something back without the lock: `store` does it. The [module](self) says why the
+    /// order is this one.
+    pub(super) fn post<R>(&self, store: impl FnOnce(Post<'_>) -> R) -> R {
+        let posting = &self.words()[POSTING];
+        step();
+        posting.fetch_add(1, Ordering::SeqCst);
+        step();
+        self.wake(GATE | FUTEX);
+        let result = store(Post(self.words()));
+        step();
+        self.wake(GATE | FUTEX);
+        step();
+        posting.fetch_sub(1, Ordering::SeqCst);
+        result
+    }
+
+    #[inline]
+    fn judge<'a>(
+        &'a self,
+        locked: Result<robust::Guard<'a>, Refused>,
+    ) -> io::Result<Option<State<'a>>> {
+        match locked {
             Ok(guard) => Ok(Some(State::new(self, self.words(), guard))),
             Err(Refused::Busy) => Ok(None),
-            // A handler of a signal, in the middle of one of these.
+            // A handler of a signal has interrupted this thread while it had the lock.
             Err(Refused::Held) => Err(io::ErrorKind::Deadlock.into()),
             Err(Refused::Invalid(error)) => Err(error),
         }
     }
 
-    /// Takes the lock.
-    pub(super) fn lock(&self) -> io::Result<State<'_>> {
-        Ok(self
-            .lock_until(None)?
-            .expect("without a deadline the lock is taken"))
+    /// Takes the lock; none if another had it until the deadline.
+    pub(super) fn lock_until(&self, deadline: Option<Instant>) -> io::Result<Option<State<'_>>> {
+        self.judge(self.lock.lock(deadline))
     }
 
     /// Takes the lock if nobody has stopped with it.
+    #[inline]
     pub(super) fn lock_soon(&self) -> io::Result<Option<State<'_>>> {
-        self.lock_until(Some(Instant::now() + MOMENT))
+        // If nobody has it, it is taken without a look at the clock.
+        match self.lock.try_lock() {
+            Err(Refused::Busy) => self.lock_until(Some(in_a_moment())),
+            locked => self.judge(locked),
+        }
+    }
+
+    /// Takes the lock to give something back. `None` means that it must be posted.
+    ///
+    /// # Panics
+    ///
+    /// When the memory was written over.
+    #[inline]
+    pub(super) fn lock_to_give(&self) -> Option<State<'_>> {
+        match self.lock_soon() {
+            Ok(state) => state,
+            // This thread has it: see `judge`.
+            Err(error) if error.kind() == io::ErrorKind::Deadlock => None,
+            Err(error) => panic!("the memory of the lock is not whole: {error}"),
+        }
     }
 
     /// Makes an attempt, and another if a process that stood in its way has died.
@@ -233,35 +359,29 @@ impl Monitor {
             let dead = sleeper.follow(blockers);
             if dead.is_empty() {
                 sleeper.sleep(deadline, again);
-            } else {
-                self.bury(rules, &dead)?;
+                continue;
             }
+            let Some(state) = self.lock_until(deadline)? else {
+                return Ok(None);
+            };
+            bury(&state, rules, &dead);
         }
     }
 
-    /// Gives back what the dead had.
-    fn bury(&self, rules: &Rules, dead: &[(usize, Peer)]) -> io::Result<()> {
-        let state = self.lock()?;
-        for (seat, peer) in dead {
-            // Somebody else may have done it, and somebody else sit there.
-            if state.peer(*seat) == *peer && state.is_taken(*seat) {
-                (rules.reap)(&state, *seat);
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives back what those of these had who have died; returns whether there was one.
+    /// Gives back what the dead among these processes had; returns whether it has done so.
     fn bury_dead(&self, rules: &Rules, mut peers: Vec<(usize, Peer)>) -> io::Result<bool> {
         peers.retain(|(_, peer)| matches!(peer.watch(), Watch::Gone));
         if peers.is_empty() {
             return Ok(false);
         }
-        self.bury(rules, &peers)?;
+        let Some(state) = self.lock_soon()? else {
+            return Ok(false);
+        };
+        bury(&state, rules, &peers);
         Ok(true)
     }
 
-    /// Gives back what all of those had who have died.
+    /// Gives back what all the dead had.
     pub(super) fn reap(&self, rules: &Rules) -> io::Result<()> {
         let Some(state) = self.lock_soon()? else {
             return Ok(());
@@ -272,7 +392,22 @@ impl Monitor {
     }
 }
 
-/// One that waits: what wakes it.
+/// Until when one that does not wait tries to take the lock.
+pub(super) fn in_a_moment() -> Instant {
+    Instant::now() + MOMENT
+}
+
+/// Gives back what the dead had.
+fn bury(state: &State<'_>, rules: &Rules, dead: &[(usize, Peer)]) {
+    for (seat, peer) in dead {
+        // Another process may have done it, and may sit there by now.
+        if state.peer(*seat) == *peer && state.is_taken(*seat) {
+            (rules.reap)(state, *seat);
+        }
+    }
+}
+
+/// What wakes a waiter.
 struct Sleeper<'a> {
     monitor: &'a Monitor,
     /// None if it could not be made.
@@ -280,8 +415,10 @@ struct Sleeper<'a> {
     /// What the number was before the last look.
     rings: u32,
     watched: Vec<(Peer, OwnedFd)>,
-    /// Whether something may happen that it is not told of.
+    /// Whether a process in its way may end without its being told.
     is_blind: bool,
+    /// Whether something may be posted without its being told: a poster had begun, and not ended.
+    is_deaf: bool,
 }
 
 impl<'a> Sleeper<'a> {
@@ -292,6 +429,7 @@ impl<'a> Sleeper<'a> {
             rings: 0,
             watched: Vec::new(),
             is_blind: false,
+            is_deaf: false,
         }
     }
 
@@ -299,6 +437,7 @@ impl<'a> Sleeper<'a> {
     fn clear(&mut self) {
         self.listener.take_if(|listener| listener.clear().is_err());
         self.rings = self.monitor.rings().load(Ordering::Relaxed);
+        self.is_deaf = self.monitor.words()[POSTING].load(Ordering::SeqCst) != 0;
     }
 
     /// Which wake-ups it needs.
@@ -325,13 +464,14 @@ impl<'a> Sleeper<'a> {
         dead
     }
 
-    /// Sleeps until it has heard something, or one that it watches has ended, or it is time to look.
+    /// Sleeps until it has heard something, or one that it watches has ended, or it is time to
+    /// look.
     fn sleep(&mut self, deadline: Option<Instant>, again: Option<Duration>) {
         let soon = |after: Duration| Instant::now() + after;
         let limits = [
             deadline,
             again.map(soon),
-            self.is_blind.then(|| soon(SLICE)),
+            (self.is_blind || self.is_deaf).then(|| soon(SLICE)),
         ];
         let limit = limits.into_iter().flatten().min();
         if let Some(listener) = &self.listener {
@@ -344,8 +484,8 @@ impl<'a> Sleeper<'a> {
                 self.watched.retain(|_| !ended.next().unwrap_or(false));
                 return;
             }
-            // More descriptors than the limit on open files allows: it does without from now on. That it sleeps on the number is to
-            // be said before it does.
+            // More descriptors than the limit on open files allows: it does without from now on. It
+            // must say that it sleeps on the number before it does.
             self.listener = None;
             return;
         }

@@ -3,7 +3,7 @@
 use super::{
     monitor::{Monitor, Parts, Rules, Turn},
     mutex::leaked,
-    state::{CLAIM, OWN, State},
+    state::{CLAIM, OWN, Settle, State},
     timeout::LockTimeoutError,
 };
 use crate::{
@@ -29,22 +29,32 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A lock between processes that many may read under or one may write under: [`std::sync::RwLock`] for processes.
+/// A lock between processes that many may read under or one may write under: [`std::sync::RwLock`]
+/// for processes.
 ///
-/// A clone is a handle to the same lock, and so is what another process gets to which one is sent. The value lies in memory that they
-/// share, and is [plain data](Plain). A lock that is free is taken and given back without a system call.
+/// A clone is a handle to the same lock, and so is what another process gets to which one is sent.
+/// The value lies in memory that they share, and is [plain data](Plain). A lock that is free is
+/// taken and given back without a system call.
 ///
 /// # Order
 ///
-/// While a writer waits, no new reader is let in. So a thread that reads must not take the lock to read again. A writer that is
-/// stopped while it waits holds readers up for a tenth of a second, once; one that is killed does not. Beyond that there is no order:
-/// all who wait are woken when the lock comes back, and the first that takes it has it.
+/// While a writer waits, no new reader is let in. So a thread that reads must not take the lock to
+/// read again. A writer that is stopped while it waits delays readers for a tenth of a second,
+/// once; one that is killed does not. Beyond that there is no order: all who wait are woken when
+/// the lock comes back, and the first that takes it has it.
+///
+/// # Stopped processes
+///
+/// A process that is stopped (SIGSTOP, a debugger) while it has the lock keeps it. One that is
+/// stopped in the very instant in which it takes the lock or gives it back keeps others from taking
+/// it until it goes on or ends. It keeps nobody from giving it back: dropping a guard waits for a
+/// tenth of a second at most.
 ///
 /// # Poisoning
 ///
-/// The lock is poisoned when a thread panics while it writes, or a process ends while it does, however it ends. A reader that is killed
-/// gives back what it had, and poisons nothing. Neither blocks anybody. What is said of trust for a
-/// [`Mutex`](super::Mutex#trust) holds here too.
+/// The lock is poisoned when a thread panics while it writes, or a process ends while it does,
+/// however it ends. If a reader is killed, its share comes back, and nothing is poisoned. Neither
+/// blocks anybody. What is said of trust for a [`Mutex`](super::Mutex#trust) holds here too.
 ///
 /// # Examples
 ///
@@ -63,11 +73,11 @@ use std::{
 /// ```
 #[doc(alias = "RLock")]
 pub struct RwLock<T> {
-    inner: Arc<Inner<T>>,
+    pub(super) inner: Arc<Inner<T>>,
 }
 
-struct Inner<T> {
-    monitor: Monitor,
+pub(super) struct Inner<T> {
+    pub(super) monitor: Monitor,
     value: Value<T>,
 }
 
@@ -75,12 +85,23 @@ struct Inner<T> {
 const READERS: usize = OWN;
 /// Whether one writes.
 const WRITER: usize = OWN + 1;
-/// Whether one has died of it.
+/// Whether a writer has died or panicked. It is changed without the lock, too: no log contains it.
 const POISON: usize = OWN + 2;
+
+/// What is counted of the posts in a seat: shares of readers, and of writers, that were given back.
+const READS: usize = 0;
+const WRITES: usize = 1;
+
+/// There is nothing to request.
+const SETTLE: Settle = Settle {
+    seat: settle,
+    request: |_, _| {},
+};
 
 /// How long a waiting writer keeps new readers out without saying so again.
 ///
-/// It says so while it waits, from time to time. One that is stopped cannot, and so delays nobody for longer.
+/// It says so while it waits, from time to time. One that is stopped cannot, and so delays nobody
+/// for longer.
 const CLAIM_LASTS: Duration = Duration::from_millis(100);
 const CLAIM_AGAIN: Duration = Duration::from_millis(40);
 
@@ -113,18 +134,54 @@ const WRITING: Rules = Rules {
 
 /// The process in this seat has ended with what it had.
 fn reap(state: &State<'_>, seat: usize) {
-    state.ring();
     if seat == CLAIM {
+        state.ring();
         state.set(State::own(CLAIM).0, 0);
         return;
     }
+    settle(state, seat);
     let (reads, writes) = State::own(seat);
-    let readers = state.get(READERS).saturating_sub(state.get(reads));
-    let mut changes = vec![(READERS, readers), (reads, 0)];
     if state.get(writes) != 0 {
-        changes.extend([(POISON, 1), (WRITER, 0), (writes, 0)]);
+        // If this process is killed before the rest is done, the next one says it again.
+        state.set(POISON, 1);
+        give_back_writing(state, seat, []);
     }
-    state.change(&changes);
+    if state.get(reads) != 0 {
+        give_back_reads(state, seat, state.get(reads), []);
+    }
+}
+
+/// Gives shares of readers back, and makes more changes together with that.
+fn give_back_reads<const N: usize>(
+    state: &State<'_>,
+    seat: usize,
+    shares: u64,
+    more: [(usize, u64); N],
+) {
+    let (reads, _) = State::own(seat);
+    let left = state.get(reads).saturating_sub(shares);
+    let readers = state.get(READERS).saturating_sub(shares);
+    state.ring();
+    let changes = [(READERS, readers), (reads, left)];
+    state.change(changes.into_iter().chain(more));
+}
+
+/// The same for the share of a writer.
+fn give_back_writing<const N: usize>(state: &State<'_>, seat: usize, more: [(usize, u64); N]) {
+    let (_, writes) = State::own(seat);
+    state.ring();
+    let changes = [(WRITER, 0), (writes, 0)];
+    state.change(changes.into_iter().chain(more));
+}
+
+fn settle(state: &State<'_>, seat: usize) {
+    let [reads, writes] = state.unsettled(seat);
+    if reads != 0 {
+        give_back_reads(state, seat, reads, state.settled(seat, [reads, 0]));
+    }
+    if writes != 0 {
+        give_back_writing(state, seat, state.settled(seat, [0, writes]));
+    }
 }
 
 /// For how long the claim of a waiting writer still holds; none if there is none.
@@ -167,7 +224,7 @@ fn take_to_read(state: &State<'_>) -> Option<usize> {
     let seat = state.seat().ok()?;
     let (reads, _) = State::own(seat);
     let readers = state.get(READERS).saturating_add(1);
-    state.change(&[
+    state.change([
         (reads, state.get(reads).saturating_add(1)),
         (READERS, readers),
     ]);
@@ -187,7 +244,7 @@ fn take_to_write(state: &State<'_>, turn: Turn) -> Option<usize> {
     if turn == Turn::Waiting && is_ours(state) {
         changes.push((State::own(CLAIM).0, 0));
     }
-    state.change(&changes);
+    state.change(changes);
     Some(seat)
 }
 
@@ -199,7 +256,7 @@ impl<T: Plain + Sync> RwLock<T> {
     /// When the system has no memory or no descriptor to give.
     pub fn new(value: T) -> Result<Self> {
         let make = || {
-            let monitor = Monitor::create(Self::length(), &[])?;
+            let monitor = Monitor::create(Self::length(), &[], &SETTLE)?;
             io::Result::Ok(Self {
                 inner: Arc::new(Inner {
                     value: Value::create(monitor.mapping(), Self::place(), value),
@@ -227,8 +284,9 @@ impl<T: Plain + Sync> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// When the memory of the lock was written over. When it is called by a handler of a signal that came while the same thread took or
-    /// gave back this lock. When this process is a forked copy in another pid namespace.
+    /// When the memory of the lock was written over. When it is called by a handler of a signal
+    /// that came while the same thread took or gave back this lock. When this process is a forked
+    /// copy in another pid namespace.
     pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
         self.read_until(None).map_err(without_deadline)
     }
@@ -335,9 +393,9 @@ impl<T: Plain + Sync> RwLock<T> {
         Ok(self.writing(share)?)
     }
 
-    /// This writer waits no more. Another of this process that does will say so itself.
+    /// This writer does not wait any more. If another one of this process does, it claims again.
     fn withdraw(&self) {
-        // If somebody has stopped with the lock, the claim ends by itself.
+        // If a process has stopped with the lock, the claim ends by itself.
         if let Ok(Some(state)) = self.inner.monitor.lock_soon()
             && is_ours(&state)
         {
@@ -390,15 +448,17 @@ impl<T: Plain + Sync> RwLock<T> {
         Ok(guard)
     }
 
-    /// Returns whether the lock is poisoned. That a writer was killed shows when the lock is taken next, and not before.
+    /// Returns whether the lock is poisoned. It never waits. That a writer was killed shows when
+    /// the lock is taken next, and not before.
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
         self.inner.monitor.peek(POISON) != 0
     }
 
-    /// Says that the value is whole again, so that the lock is poisoned no more.
+    /// Says that the value is whole again, so that the lock is not poisoned any more. It never
+    /// waits.
     pub fn clear_poison(&self) {
-        lock(&self.inner.monitor).set(POISON, 0);
+        self.inner.monitor.store(POISON, 0);
     }
 }
 
@@ -409,11 +469,6 @@ fn without_deadline<G>(error: LockTimeoutError<G>) -> PoisonError<G> {
     }
 }
 
-/// Takes the lock of the monitor for a moment.
-fn lock(monitor: &Monitor) -> State<'_> {
-    monitor.lock().expect("the memory of the lock is whole")
-}
-
 /// What a process has of the lock, given back when this is dropped.
 struct Share<'a> {
     monitor: &'a Monitor,
@@ -422,7 +477,8 @@ struct Share<'a> {
     holder: u64,
     writes: bool,
     poisons: bool,
-    /// As std's guards: a thread is asked not to take the lock twice, so it must be known which one has it.
+    /// As std's guards: a thread is asked not to take the lock twice, so it must be known which one
+    /// has it.
     not_send: PhantomData<*const ()>,
 }
 
@@ -431,22 +487,22 @@ impl Drop for Share<'_> {
         if self.holder != own::number() {
             return;
         }
-        let state = lock(self.monitor);
-        let (reads, writes) = State::own(self.seat);
-        if self.writes {
-            state.ring();
-            let poison = state.get(POISON) | u64::from(self.poisons);
-            state.change(&[(POISON, poison), (WRITER, 0), (writes, 0)]);
-        } else {
-            let left = state.get(reads).saturating_sub(1);
-            let readers = state.get(READERS).saturating_sub(1);
-            state.ring();
-            state.change(&[(READERS, readers), (reads, left)]);
+        if self.poisons {
+            self.monitor.store(POISON, 1);
+        }
+        match (self.monitor.lock_to_give(), self.writes) {
+            (Some(state), true) => give_back_writing(&state, self.seat, []),
+            (Some(state), false) => give_back_reads(&state, self.seat, 1, []),
+            (None, writes) => self.monitor.post(|post| {
+                let which = if writes { WRITES } else { READS };
+                post.give_back(self.seat, which, 1);
+            }),
         }
     }
 }
 
-/// The lock, held to read: what [`RwLock::read`] returns. Dropping it gives the lock back.
+/// The lock, held to read: what [`RwLock::read`] returns. Dropping it gives the lock back, and
+/// waits for no longer than a tenth of a second, whoever is [stopped](RwLock#stopped-processes).
 ///
 /// # Examples
 ///
@@ -465,7 +521,8 @@ pub struct RwLockReadGuard<'a, T: Plain> {
     _share: Share<'a>,
 }
 
-/// The lock, held to write: what [`RwLock::write`] returns. Dropping it gives the lock back.
+/// The lock, held to write: what [`RwLock::write`] returns. Dropping it gives the lock back, and
+/// waits for no longer than a tenth of a second, whoever is [stopped](RwLock#stopped-processes).
 ///
 /// # Examples
 ///
@@ -482,7 +539,8 @@ pub struct RwLockReadGuard<'a, T: Plain> {
 /// ```
 #[must_use = "the lock is given back when this is dropped"]
 pub struct RwLockWriteGuard<'a, T: Plain> {
-    /// Whether this thread was panicking when it took the lock: then that is no reason to poison it.
+    /// Whether this thread was panicking when it took the lock: then that is no reason to poison
+    /// it.
     panicking: bool,
     // As above.
     value: Writing<'a, T>,
@@ -554,7 +612,7 @@ impl<'de, T: Plain + Sync> Deserialize<'de> for RwLock<T> {
         type Whole<'a> = (Label<'a>, Parts);
         let (label, parts) = Whole::deserialize(deserializer)?;
         label.check::<T, _>("RwLock")?;
-        let monitor = Monitor::open(parts, Self::length());
+        let monitor = Monitor::open(parts, Self::length(), &SETTLE);
         let monitor = monitor.map_err(wire::unopened)?;
         Ok(Self {
             inner: Arc::new(Inner {

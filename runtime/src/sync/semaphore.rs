@@ -1,8 +1,8 @@
-//! Permits, of which there are so many.
+//! A number of permits.
 
 use super::{
     monitor::{Monitor, Parts, Rules},
-    state::{OWN, State},
+    state::{OWN, Post, Settle, State},
 };
 use crate::{
     error::{Error, Result},
@@ -18,14 +18,22 @@ use std::{
 
 /// A number of permits, which processes take and give back.
 ///
-/// A clone is a handle to the same semaphore, and so is what another process gets to which one is sent. A permit is given back when its
-/// [`SemaphoreGuard`] is dropped, and also when the process that has it ends, however it ends: a holder that is killed blocks nobody.
-/// Taking a permit that is there, and giving one back that nobody waits for, is no system call.
+/// A clone is a handle to the same semaphore, and so is what another process gets to which one is
+/// sent. A permit is given back when its [`SemaphoreGuard`] is dropped, and also when the process
+/// that has it ends, however it ends: a holder that is killed blocks nobody. Taking a permit that
+/// is there, and giving one back that nobody waits for, is no system call.
 ///
 /// # Order
 ///
-/// There is none. All who wait are woken when a permit comes back, and the first that takes it has it; so may one that has just come. A
-/// waiter that is stopped, or killed, delays nobody.
+/// There is none. All who wait are woken when a permit comes back, and the first that takes it has
+/// it; that may be one that has just come. A waiter that is stopped, or killed, delays nobody.
+///
+/// # Stopped processes
+///
+/// A process that is stopped (SIGSTOP, a debugger) in the very instant in which it takes a permit
+/// or gives one back keeps others from taking any until it goes on or ends. It keeps nobody from
+/// giving back: that takes a tenth of a second at most, and what is given back can be taken when
+/// the stopped process goes on or ends.
 ///
 /// # Examples
 ///
@@ -48,14 +56,28 @@ use std::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct Semaphore {
-    monitor: Arc<Monitor>,
+    pub(super) monitor: Arc<Monitor>,
 }
 
 /// How many permits nobody has.
 const AVAILABLE: usize = OWN;
+/// How many permits there can be, those included that somebody has. The highest number is no bound.
+const BOUND: usize = OWN + 1;
+
+const UNBOUNDED: u64 = u64::MAX;
+
+/// What is counted of the posts in a seat: permits that were given back, and that were forgotten.
+const GIVEN: usize = 0;
+const FORGOTTEN: usize = 1;
+
+/// What is requested without a seat is the sum of all permits that were ever added.
+const SETTLE: Settle = Settle {
+    seat: settle,
+    request,
+};
 
 const RULES: Rules = Rules {
-    // Each of those who have a permit could give it to a waiter.
+    // Each process that has a permit could give it to a waiter.
     blockers: |state| state.taken().collect(),
     reap,
     again: |_| None,
@@ -67,6 +89,7 @@ fn count(seat: usize) -> usize {
 }
 
 fn reap(state: &State<'_>, seat: usize) {
+    settle(state, seat);
     give_back(state, seat, state.get(count(seat)));
 }
 
@@ -74,14 +97,45 @@ fn give_back(state: &State<'_>, seat: usize, permits: u64) {
     let left = state.get(count(seat)).saturating_sub(permits);
     let available = state.get(AVAILABLE).saturating_add(permits);
     state.ring();
-    state.change(&[(count(seat), left), (AVAILABLE, available)]);
+    state.change([(count(seat), left), (AVAILABLE, available)]);
+}
+
+fn settle(state: &State<'_>, seat: usize) {
+    let posted @ [given, forgotten] = state.unsettled(seat);
+    if posted == [0; 2] {
+        return;
+    }
+    let gone = given.saturating_add(forgotten);
+    let left = state.get(count(seat)).saturating_sub(gone);
+    let available = state.get(AVAILABLE).saturating_add(given);
+    let [one, other] = state.settled(seat, posted);
+    state.ring();
+    state.change([(count(seat), left), (AVAILABLE, available), one, other]);
+}
+
+fn request(state: &State<'_>, added: u64) {
+    let permits = added.wrapping_sub(state.last_applied());
+    let available = state.get(AVAILABLE);
+    // If there is a bound, the process that has added these could not check it.
+    let most = match state.get(BOUND) {
+        UNBOUNDED => UNBOUNDED,
+        bound => bound.saturating_sub(taken(state)).max(available),
+    };
+    let available = available.saturating_add(permits).min(most);
+    state.ring();
+    state.change([(AVAILABLE, available), State::applied(added)]);
+}
+
+/// How many permits somebody has.
+fn taken(state: &State<'_>) -> u64 {
+    state.seats().map(|seat| state.get(count(seat))).sum()
 }
 
 fn take(state: &State<'_>) -> Option<io::Result<usize>> {
     let available = state.get(AVAILABLE).checked_sub(1)?;
     let taken = state.seat().inspect(|seat| {
         let count = count(*seat);
-        state.change(&[
+        state.change([
             (count, state.get(count).saturating_add(1)),
             (AVAILABLE, available),
         ]);
@@ -96,7 +150,16 @@ impl Semaphore {
     ///
     /// When the system has no memory or no descriptor to give.
     pub fn new(permits: usize) -> Result<Self> {
-        let monitor = Monitor::create(Monitor::SIZE, &[permits as u64])
+        Self::create(permits, UNBOUNDED)
+    }
+
+    /// Makes one that never has more permits than in the beginning.
+    pub(super) fn bounded(permits: usize) -> Result<Self> {
+        Self::create(permits, permits as u64)
+    }
+
+    fn create(permits: usize, bound: u64) -> Result<Self> {
+        let monitor = Monitor::create(Monitor::SIZE, &[permits as u64, bound], &SETTLE)
             .map_err(|error| Error::os("a semaphore cannot be made", error))?;
         Ok(Self {
             monitor: Arc::new(monitor),
@@ -157,36 +220,54 @@ impl Semaphore {
 
     /// Adds permits, for ever: what is called `release` where permits are not taken as guards.
     ///
+    /// Does not wait for longer than a tenth of a second, whoever is
+    /// [stopped](Self#stopped-processes).
+    ///
     /// # Panics
     ///
     /// When there would be more than [`usize::MAX`].
     #[doc(alias = "release")]
     pub fn add_permits(&self, permits: usize) {
-        let state = lock(&self.monitor);
-        let available = state.get(AVAILABLE).checked_add(permits as u64);
-        let available = available.expect("there are not that many permits");
-        state.ring();
-        state.set(AVAILABLE, available);
+        assert!(self.add(permits), "there are not that many permits");
     }
 
     /// Returns how many permits there are to be had. It may be another number by now.
+    ///
+    /// Does not wait, unless a permit was given back while a process was
+    /// [stopped](Self#stopped-processes): then it waits for that process for a tenth of a second,
+    /// and returns how many there were before if it is still stopped.
     #[must_use]
     #[doc(alias = "get_value")]
     pub fn available_permits(&self) -> usize {
+        self.monitor.settle_soon();
         let available = self.monitor.peek(AVAILABLE);
         usize::try_from(available).unwrap_or(usize::MAX)
     }
 
-    /// Adds permits if there are no more than `bound` then, those included that somebody has.
-    pub(super) fn add_within(&self, permits: usize, bound: usize) -> bool {
-        let state = lock(&self.monitor);
-        let taken: u64 = state.seats().map(|seat| state.get(count(seat))).sum();
-        let available = state.get(AVAILABLE).saturating_add(permits as u64);
-        if available.saturating_add(taken) > bound as u64 {
+    /// Adds permits; returns false, and adds none, if there would be more than there can be. If
+    /// that cannot be seen now, as many are added later as there can be.
+    pub(super) fn add(&self, permits: usize) -> bool {
+        let permits = permits as u64;
+        if let Some(state) = self.monitor.lock_to_give() {
+            let bound = state.get(BOUND);
+            let available = state.get(AVAILABLE).checked_add(permits);
+            let taken = |bound| if bound == UNBOUNDED { 0 } else { taken(&state) };
+            let is_within = |sum: &u64| sum.saturating_add(taken(bound)) <= bound;
+            let Some(available) = available.filter(is_within) else {
+                return false;
+            };
+            state.ring();
+            state.set(AVAILABLE, available);
+            return true;
+        }
+        let [bound, available] = [BOUND, AVAILABLE].map(|word| self.monitor.peek(word));
+        let requested = self.monitor.requested().checked_add(permits);
+        let sum = requested.and_then(|requested| requested.checked_add(available));
+        if sum.is_none() || permits > bound {
             return false;
         }
-        state.ring();
-        state.set(AVAILABLE, available);
+        let add = |post: Post<'_>| post.request(|added| added.wrapping_add(permits));
+        self.monitor.post(add);
         true
     }
 
@@ -201,18 +282,14 @@ impl Semaphore {
 
     pub(super) fn open(parts: Parts) -> io::Result<Self> {
         Ok(Self {
-            monitor: Arc::new(Monitor::open(parts, Monitor::SIZE)?),
+            monitor: Arc::new(Monitor::open(parts, Monitor::SIZE, &SETTLE)?),
         })
     }
 }
 
-/// Takes the lock for a moment.
-fn lock(monitor: &Monitor) -> State<'_> {
-    let state = monitor.lock();
-    state.expect("the memory of the semaphore is whole")
-}
-
-/// A permit: what [`Semaphore::acquire`] returns. Dropping it gives the permit back, in whichever thread.
+/// A permit: what [`Semaphore::acquire`] returns. Dropping it gives the permit back, in whichever
+/// thread. Neither that nor [`forget`](Self::forget) waits for longer than a tenth of a second,
+/// whoever is [stopped](Semaphore#stopped-processes).
 ///
 /// # Examples
 ///
@@ -238,14 +315,23 @@ pub struct SemaphoreGuard<'a> {
 }
 
 impl SemaphoreGuard<'_> {
-    /// Keeps the permit from coming back: there is one less from now on, whatever becomes of this process.
+    /// Keeps the permit from coming back: there is one less from now on, whatever becomes of this
+    /// process.
     pub fn forget(self) {
-        if self.is_ours() {
-            let state = lock(self.monitor);
-            let count = count(self.seat);
-            state.set(count, state.get(count).saturating_sub(1));
+        let this = std::mem::ManuallyDrop::new(self);
+        if !this.is_ours() {
+            return;
         }
-        std::mem::forget(self);
+        let Some(state) = this.monitor.lock_to_give() else {
+            return this.post(FORGOTTEN);
+        };
+        let count = count(this.seat);
+        state.set(count, state.get(count).saturating_sub(1));
+    }
+
+    fn post(&self, which: usize) {
+        let post = |post: Post<'_>| post.give_back(self.seat, which, 1);
+        self.monitor.post(post);
     }
 
     /// Whether it is this process that has taken it, and not the one that this is a copy of.
@@ -256,8 +342,12 @@ impl SemaphoreGuard<'_> {
 
 impl Drop for SemaphoreGuard<'_> {
     fn drop(&mut self) {
-        if self.is_ours() {
-            give_back(&lock(self.monitor), self.seat, 1);
+        if !self.is_ours() {
+            return;
+        }
+        match self.monitor.lock_to_give() {
+            Some(state) => give_back(&state, self.seat, 1),
+            None => self.post(GIVEN),
         }
     }
 }

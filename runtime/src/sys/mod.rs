@@ -49,6 +49,7 @@ pub(crate) mod socket;
 pub(crate) mod standing;
 pub(crate) mod stat;
 pub(crate) mod stdio;
+pub(crate) mod step;
 pub(crate) mod table;
 pub(crate) mod value;
 pub(crate) mod wait;

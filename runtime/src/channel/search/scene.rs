@@ -5,10 +5,10 @@ use crate::{
     Builder, Child, Fd, StartMethod,
     channel::{
         Receiver, RecvTimeoutError, SendTimeoutError, Sender, Task, TryRecvError, TrySendError,
-        queue, step,
+        queue,
     },
     process,
-    sys::wait,
+    sys::{step, wait},
 };
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};

@@ -1,39 +1,45 @@
-//! Points at which the tests of this folder stop or kill a process. There is one before each change
-//! that other processes can see. They exist in test builds only.
+//! Points at which tests stop or kill a process. There is one before each change that other processes
+//! can see. They exist in test builds only.
 
-/// A point at which a test can stop or kill this process.
-macro_rules! step {
-    () => {
-        #[cfg(test)]
-        $crate::channel::step::reach();
-    };
+/// A point at which a test can stop or kill this process. Ordinary builds have none.
+#[inline]
+pub(crate) fn step() {
+    #[cfg(test)]
+    armed::reach();
 }
 
 #[cfg(test)]
-pub(super) use armed::{arm, disarm, reach};
+pub(crate) use armed::{arm, arm_next, disarm};
 
 #[cfg(test)]
 mod armed {
     use nix::sys::signal::{Signal, raise};
-    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
     /// How many points are left until this process raises the signal. Zero means that it raises
     /// none.
     static LEFT: AtomicU64 = AtomicU64::new(0);
     static SIGNAL: AtomicU64 = AtomicU64::new(0);
+    static IS_KILLED_NEXT: AtomicBool = AtomicBool::new(false);
 
     /// Makes this process raise the signal when it reaches point number `point`, counted from one.
-    pub(in crate::channel) fn arm(point: u64, signal: Signal) {
+    pub(crate) fn arm(point: u64, signal: Signal) {
         SIGNAL.store(u64::from((signal as i32).unsigned_abs()), Relaxed);
         LEFT.store(point, Relaxed);
     }
 
+    /// Makes this process be killed at the next point, after it has gone on from the one at which it
+    /// stopped.
+    pub(crate) fn arm_next() {
+        IS_KILLED_NEXT.store(true, Relaxed);
+    }
+
     /// Cancels the signal. Returns whether it was still pending.
-    pub(in crate::channel) fn disarm() -> bool {
+    pub(crate) fn disarm() -> bool {
         LEFT.swap(0, Relaxed) > 0
     }
 
-    pub(in crate::channel) fn reach() {
+    pub(super) fn reach() {
         let left = LEFT.load(Relaxed);
         if left == 0 {
             return;
@@ -42,6 +48,9 @@ mod armed {
         if left == 1 {
             let signal = i32::try_from(SIGNAL.load(Relaxed)).unwrap_or_default();
             raise(Signal::try_from(signal).expect("it is a signal")).expect("it can be raised");
+            if IS_KILLED_NEXT.swap(false, Relaxed) {
+                arm(1, Signal::SIGKILL);
+            }
         }
     }
 }
