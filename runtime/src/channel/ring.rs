@@ -588,7 +588,7 @@ impl Receiving<'_> {
 fn lock(lock: &Robust, deadline: Option<Instant>) -> io::Result<Option<robust::Guard<'_>>> {
     match lock.lock(deadline) {
         // The memory is consistent at every moment, so a death of the holder needs no repair.
-        Ok(guard) => {
+        Ok(mut guard) => {
             guard.recovered();
             step();
             Ok(Some(guard))

@@ -190,7 +190,7 @@ impl<T: Plain> Mutex<T> {
         }
     }
 
-    fn guard<'a>(&'a self, robust: robust::Guard<'a>) -> LockResult<MutexGuard<'a, T>> {
+    fn guard<'a>(&'a self, mut robust: robust::Guard<'a>) -> LockResult<MutexGuard<'a, T>> {
         let poison = self.poison();
         if robust.owner_died() {
             // In this order: whoever is killed in between leaves a death to the next one.

@@ -169,7 +169,7 @@ impl<T: Plain + Sync> ReentrantMutex<T> {
     ) -> Result<ReentrantMutexGuard<'a, T>, LockTimeoutError<ReentrantMutexGuard<'a, T>>> {
         let (poison, depth) = (self.word(POISON), self.word(DEPTH));
         let robust = match taken {
-            Ok(robust) => {
+            Ok(mut robust) => {
                 if robust.owner_died() {
                     // In this order: whoever is killed in between leaves a death to the next one.
                     poison.store(1, Ordering::Relaxed);

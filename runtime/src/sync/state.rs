@@ -75,7 +75,7 @@ impl<'a> State<'a> {
         words: &'a [AtomicU64],
         guard: robust::Guard<'a>,
     ) -> Self {
-        let state = Self {
+        let mut state = Self {
             monitor,
             words,
             guard,
@@ -91,7 +91,7 @@ impl<'a> State<'a> {
 
     /// Finishes the change that somebody was making when it was killed.
     #[cold]
-    fn recover(&self) {
+    fn recover(&mut self) {
         self.replay();
         self.guard.recovered();
     }

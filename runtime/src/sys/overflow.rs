@@ -161,7 +161,10 @@ extern "C" fn on_fault(
     // SAFETY: for a fault, `info` has an address. If the signal was sent, the same bytes are
     // initialised too.
     let address = unsafe { info.si_addr() } as usize;
-    if (GUARD_START.load(Ordering::Relaxed)..GUARD_END.load(Ordering::Relaxed)).contains(&address) {
+    // The code says where a signal comes from. It is not positive if a process has sent the signal.
+    let is_fault = info.si_code > 0;
+    let guard = GUARD_START.load(Ordering::Relaxed)..GUARD_END.load(Ordering::Relaxed);
+    if is_fault && guard.contains(&address) {
         // SAFETY: the pointer is null, or that of a message that is never freed.
         let message = unsafe { MESSAGE.load(Ordering::Acquire).as_ref() };
         let message = message.map_or("", |message| message.text.as_str());
@@ -175,8 +178,7 @@ extern "C" fn on_fault(
     // ends the process. A signal that was sent, and is no fault, must be sent again.
     // SAFETY: the default action is no handler that could do anything wrong.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
-    // The code says where a signal comes from. It is not positive if a process has sent the signal.
-    if info.si_code <= 0 {
+    if !is_fault {
         // SAFETY: the call takes an integer, and is async-signal-safe.
         unsafe { libc::raise(signal) };
     }

@@ -5,7 +5,7 @@ use super::sentinel;
 use nix::{
     errno::Errno,
     sys::{
-        mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous},
+        mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap},
         stat::fstat,
     },
 };
@@ -47,14 +47,19 @@ pub(super) fn page() -> io::Result<&'static Own> {
     }
     let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
     // SAFETY: the kernel chooses an address where nothing is mapped.
-    let page = unsafe { mmap_anonymous(None, LENGTH, protection, MapFlags::MAP_PRIVATE) }?;
+    let address = unsafe { mmap_anonymous(None, LENGTH, protection, MapFlags::MAP_PRIVATE) }?;
     // SAFETY: the range is that of the mapping just made.
-    unsafe { madvise(page, LENGTH.get(), MmapAdvise::MADV_WIPEONFORK) }?;
-    let page: NonNull<Own> = page.cast();
+    unsafe { madvise(address, LENGTH.get(), MmapAdvise::MADV_WIPEONFORK) }?;
+    let page: NonNull<Own> = address.cast();
     // SAFETY: the mapping is longer than an `Own`, aligned as a page is, and never unmapped. Every
     // bit pattern is a number.
     let page: &'static Own = unsafe { page.as_ref() };
-    Ok(PAGE.get_or_init(|| page))
+    if PAGE.set(page).is_err() {
+        // SAFETY: the range is that of the mapping just made, to which nobody has a reference:
+        // another thread was faster, and its page is used.
+        unsafe { munmap(address, LENGTH.get()) }?;
+    }
+    PAGE.get().copied().ok_or_else(|| Errno::ENOMEM.into())
 }
 
 /// Returns the number of this process. No process that it was forked from has the same number.

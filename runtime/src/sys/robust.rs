@@ -20,10 +20,9 @@
 use super::{futex, mapping::Mapping, own, weak::symbol};
 use nix::time::ClockId;
 use std::{
-    cell::Cell,
     fmt, io,
     marker::PhantomData,
-    mem::MaybeUninit,
+    mem::{self, MaybeUninit},
     ptr::NonNull,
     sync::{
         Arc,
@@ -92,13 +91,12 @@ pub(crate) struct Guard<'a> {
     process: u64,
     /// Whether the previous holder died while it held the lock. What the lock guards may then be
     /// inconsistent.
-    died: Cell<bool>,
+    died: bool,
     /// Only the thread that has locked a mutex can unlock it.
     not_send: PhantomData<*const ()>,
 }
 
-// SAFETY: other threads can only ask through a reference. `recovered` changes the guard, but only
-// the thread that took the lock calls it, before it shares the guard.
+// SAFETY: other threads have a shared reference at most, and through one nothing can be changed.
 unsafe impl Sync for Guard<'_> {}
 
 impl Robust {
@@ -233,7 +231,7 @@ impl Robust {
         Guard {
             robust: self,
             process: own::number(),
-            died: Cell::new(died),
+            died,
             not_send: PhantomData,
         }
     }
@@ -252,13 +250,13 @@ impl Guard<'_> {
     /// Whether the previous holder died while it held the lock. What the lock guards must then be
     /// repaired before [`recovered`](Self::recovered) is called.
     pub(crate) fn owner_died(&self) -> bool {
-        self.died.get()
+        self.died
     }
 
     /// Says that what the lock guards is consistent again. If this process dies before this call,
     /// the next holder is told of a death again.
-    pub(crate) fn recovered(&self) {
-        if self.died.replace(false) {
+    pub(crate) fn recovered(&mut self) {
+        if mem::take(&mut self.died) {
             // SAFETY: this thread holds the mutex, and took it over from a holder that died. The
             // call cannot fail then.
             unsafe { libc::pthread_mutex_consistent(self.robust.as_ptr()) };
@@ -368,7 +366,7 @@ mod tests {
         })
         .join()
         .unwrap();
-        let guard = other.lock(None).unwrap();
+        let mut guard = other.lock(None).unwrap();
         assert!(guard.owner_died());
         guard.recovered();
         drop(guard);
