@@ -26,6 +26,29 @@ pub struct Iter<'a, S, R> {
     is_over: bool,
 }
 
+impl<S, R> Connection<S, R> {
+    /// Returns an iterator over the values that arrive. It blocks until the next value, and ends
+    /// when the other end is closed. Any other error is an item.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::channel::pipe;
+    ///
+    /// let (left, right) = pipe::<u8, ()>()?;
+    /// (1..=3).try_for_each(|number| left.send(number))?;
+    /// drop(left);
+    /// assert_eq!(right.iter().sum::<Result<u8, _>>()?, 6);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn iter(&self) -> Iter<'_, S, R>
+    where
+        R: Transfer,
+    {
+        Iter::new(self)
+    }
+}
+
 impl<'a, S, R> Iter<'a, S, R> {
     pub(super) fn new(connection: &'a Connection<S, R>) -> Self {
         Self {

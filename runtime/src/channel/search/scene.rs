@@ -8,9 +8,11 @@ use crate::{
         queue,
     },
     process,
-    sys::{step, wait},
+    sys::{
+        step::{self, Signal},
+        wait,
+    },
 };
-use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use std::{
     fs::File,
