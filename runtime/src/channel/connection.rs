@@ -5,13 +5,12 @@ use super::{
     receiving::{self, Receiving, TRAILER, kind},
 };
 use crate::{
-    Fd, Transfer,
     error::{Error, Result},
     sys::{
         socket,
         wait::{self, Patience},
     },
-    wire::{Frame, Label, Line, Outgoing, Progress, Unsent},
+    wire::{Fd, Frame, Label, Line, Outgoing, Progress, Transfer, Unsent},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::{

@@ -1,7 +1,7 @@
 //! An iterator over the values that arrive at a connection.
 
 use super::{Connection, RecvError};
-use crate::Transfer;
+use crate::wire::Transfer;
 use std::{fmt, iter::FusedIterator};
 
 /// An iterator over the values that arrive at a [`Connection`]. [`Connection::iter`] returns it.

@@ -2,10 +2,9 @@
 
 use super::{Plain, SharedSlice, slice::bytes};
 use crate::{
-    Fd,
     error::{Error, Result},
     sys::mapping::Mapping,
-    wire::{self, Label},
+    wire::{self, Fd, Label},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{

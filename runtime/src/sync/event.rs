@@ -1,10 +1,9 @@
 //! A flag to wait for.
 
 use crate::{
-    Fd,
     error::{Error, Result},
     sys::{bell::Bell, errno, wait},
-    wire::{self, Label},
+    wire::{self, Fd, Label},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{

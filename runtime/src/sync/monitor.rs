@@ -90,7 +90,6 @@
 
 use super::state::{Board, FUTEX, GATE, LENGTH, LOGGED, OWN, POSTING, Post, Settle, State, WORDS};
 use crate::{
-    Fd,
     sys::{
         futex,
         gate::{Gate, Listener},
@@ -100,6 +99,7 @@ use crate::{
         step::step,
         wait::{self, For},
     },
+    wire::Fd,
 };
 use serde::{Serialize, Serializer};
 use std::{

@@ -9,10 +9,8 @@ use super::{
     monitor::Monitor,
     state::{POSTING, WATCHED},
 };
-use crate::{
-    Builder, Child, Process, StartMethod, process,
-    sys::step::{self, Signal},
-};
+use crate::sys::step::{self, Signal};
+use procession::{Builder, Child, Process, StartMethod, process};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
