@@ -2,7 +2,7 @@
 
 pub use crate::{
     process::{Meta, MissingRun, output, run},
-    start::{defer, run_deferred},
+    start::{Settings, defer, run_deferred},
     wire::{ByDescriptor, ByRef, ByValue, Incoming, Mention, Outgoing, Shape},
 };
 

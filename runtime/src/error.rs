@@ -158,30 +158,6 @@ impl Error {
         }
     }
 
-    /// Returns how the process ended, if this error was converted from a [`JoinError`](crate::JoinError).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use procession::{Error, JoinErrorKind, process};
-    ///
-    /// #[process]
-    /// fn leave() {
-    ///     std::process::exit(3)
-    /// }
-    ///
-    /// fn run() -> Result<(), Error> {
-    ///     Ok(leave::spawn()?.join()?)
-    /// }
-    ///
-    /// let error = run().unwrap_err();
-    /// assert_eq!(error.join_error().map(|error| error.kind()), Some(JoinErrorKind::Exited));
-    /// ```
-    #[must_use]
-    pub fn join_error(&self) -> Option<&crate::JoinError> {
-        self.get_ref()?.downcast_ref()
-    }
-
     fn behind(&self) -> Option<&(dyn error::Error + Send + Sync + 'static)> {
         match &self.0.source {
             Source::Whole(error) | Source::Cause(error) => Some(&**error),

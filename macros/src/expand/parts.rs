@@ -110,6 +110,11 @@ impl Definition<'_> {
         let meta = quote!(#krate::__private::Meta);
         let name = ident.unraw().to_string();
         let quiet = quiet();
+        let spawn = quote! {
+            fn spawn(self) -> #krate::Result<#krate::Child<#output>> {
+                #krate::Builder::new().spawn(self)
+            }
+        };
         let output = quote_spanned!(self.output_span=> type Output = #output;);
         let (impl_generics, ty_generics, where_clause) = self.generics.split_for_impl();
         quote! {
@@ -117,6 +122,7 @@ impl Definition<'_> {
             #[automatically_derived]
             impl #impl_generics #krate::Process for #ident #ty_generics #where_clause {
                 #output
+                #spawn
                 fn __meta() -> &'static #meta {
                     static META: #meta = #meta::new(#name);
                     &META
@@ -150,7 +156,9 @@ impl Definition<'_> {
 
 // #[process(name = "x", daemon)]
 //
-// fn __defaults() -> ::procession::Builder { ::procession::Builder::new().name("x").daemon(true) }
+// fn __defaults() -> ::procession::__private::Settings {
+//     ::procession::Builder::new().name("x").daemon(true).__settings()
+// }
 fn defaults(krate: &TokenStream, settings: &[Setting]) -> TokenStream {
     if settings.is_empty() {
         return TokenStream::new();
@@ -161,8 +169,8 @@ fn defaults(krate: &TokenStream, settings: &[Setting]) -> TokenStream {
         Value::StartMethod(variant) => quote!(.#ident(#krate::StartMethod::#variant)),
     });
     quote! {
-        fn __defaults() -> #krate::Builder {
-            #krate::Builder::new() #(#calls)*
+        fn __defaults() -> #krate::__private::Settings {
+            #krate::Builder::new() #(#calls)* .__settings()
         }
     }
 }

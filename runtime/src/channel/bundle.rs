@@ -7,7 +7,6 @@
 //! until a receiver takes it out, or until no process can reach the socket any more.
 
 use crate::sys::socket::{self, MAX_FDS};
-use nix::errno::Errno;
 use std::{
     io::{self, IoSlice, IoSliceMut},
     os::fd::{AsFd, OwnedFd},
@@ -39,7 +38,7 @@ fn tie_by(count: usize, fds: &[OwnedFd]) -> io::Result<Vec<OwnedFd>> {
         let (end, bundle) = socket::packet_pair()?;
         send(&end, packet).map_err(|error| match error.kind() {
             // Even an empty socket has no room: a new bundle would not help.
-            io::ErrorKind::WouldBlock => Errno::ENOBUFS.into(),
+            io::ErrorKind::WouldBlock => io::Error::from_raw_os_error(libc::ENOBUFS),
             _ => error,
         })?;
         bundles.push(bundle);
@@ -51,7 +50,7 @@ fn tie_by(count: usize, fds: &[OwnedFd]) -> io::Result<Vec<OwnedFd>> {
         socket::end_sending(end.as_fd())?;
     }
     if bundles.len() > MOST {
-        return Err(Errno::E2BIG.into());
+        return Err(io::Error::from_raw_os_error(libc::E2BIG));
     }
     Ok(bundles)
 }
@@ -75,7 +74,7 @@ pub(super) fn untie(bundles: Vec<OwnedFd>) -> io::Result<Vec<OwnedFd>> {
                 _ => error,
             })?;
             if received.is_short {
-                return Err(Errno::EMFILE.into());
+                return Err(io::Error::from_raw_os_error(libc::EMFILE));
             }
             if received.bytes == 0 {
                 break;

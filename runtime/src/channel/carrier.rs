@@ -9,7 +9,6 @@ use crate::sys::{
     socket,
     wait::{self, For},
 };
-use nix::errno::Errno;
 use std::{
     io::{self, IoSlice, IoSliceMut},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -57,7 +56,7 @@ impl Carrier {
             let mut buffer = [IoSliceMut::new(&mut number)];
             let received = socket::try_receive(self.as_fd(), &mut buffer, &mut fds)?;
             if found == packet && received.is_short {
-                return Err(Errno::EMFILE.into());
+                return Err(io::Error::from_raw_os_error(libc::EMFILE));
             }
             if found == packet {
                 return Ok(Some(fds));

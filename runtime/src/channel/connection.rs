@@ -1,17 +1,16 @@
 //! Pipes: two connected ends that send values to each other.
 
 use super::{
-    Iter, RecvError, RecvTimeoutError, SendError, TryRecvError,
+    RecvError, RecvTimeoutError, SendError, TryRecvError,
     receiving::{self, Receiving, TRAILER, kind},
 };
 use crate::{
-    Fd, Transfer,
     error::{Error, Result},
     sys::{
         socket,
         wait::{self, Patience},
     },
-    wire::{Frame, Label, Line, Outgoing, Progress, Unsent},
+    wire::{Fd, Frame, Label, Line, Outgoing, Progress, Transfer, Unsent},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::{
@@ -428,27 +427,6 @@ impl<S, R> Connection<S, R> {
         };
         buffer[..bytes.len()].copy_from_slice(&bytes);
         Ok(bytes.len())
-    }
-
-    /// Returns an iterator over the values that arrive. It blocks until the next value, and ends
-    /// when the other end is closed. Any other error is an item.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use procession::channel::pipe;
-    ///
-    /// let (left, right) = pipe::<u8, ()>()?;
-    /// (1..=3).try_for_each(|number| left.send(number))?;
-    /// drop(left);
-    /// assert_eq!(right.iter().sum::<Result<u8, _>>()?, 6);
-    /// # Ok::<(), procession::Error>(())
-    /// ```
-    pub fn iter(&self) -> Iter<'_, S, R>
-    where
-        R: Transfer,
-    {
-        Iter::new(self)
     }
 
     fn receive(&self) -> Result<Frame, RecvError> {

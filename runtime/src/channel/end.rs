@@ -2,13 +2,13 @@
 
 use super::{carrier::Carrier, parcel::Parcel, ring::Ring};
 use crate::{
-    Fd, Transfer,
     error::{Error, ErrorKind},
     sys::{
         readiness::Readiness,
         step::step,
         wait::{self, For, Patience},
     },
+    wire::{Fd, Transfer},
 };
 use std::{
     io,

@@ -1,7 +1,7 @@
 //! An iterator over the values that arrive at a connection.
 
 use super::{Connection, RecvError};
-use crate::Transfer;
+use crate::wire::Transfer;
 use std::{fmt, iter::FusedIterator};
 
 /// An iterator over the values that arrive at a [`Connection`]. [`Connection::iter`] returns it.
@@ -24,6 +24,29 @@ use std::{fmt, iter::FusedIterator};
 pub struct Iter<'a, S, R> {
     connection: &'a Connection<S, R>,
     is_over: bool,
+}
+
+impl<S, R> Connection<S, R> {
+    /// Returns an iterator over the values that arrive. It blocks until the next value, and ends
+    /// when the other end is closed. Any other error is an item.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::channel::pipe;
+    ///
+    /// let (left, right) = pipe::<u8, ()>()?;
+    /// (1..=3).try_for_each(|number| left.send(number))?;
+    /// drop(left);
+    /// assert_eq!(right.iter().sum::<Result<u8, _>>()?, 6);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn iter(&self) -> Iter<'_, S, R>
+    where
+        R: Transfer,
+    {
+        Iter::new(self)
+    }
 }
 
 impl<'a, S, R> Iter<'a, S, R> {

@@ -2,13 +2,12 @@
 
 use super::{bundle, ring::Form};
 use crate::{
-    Transfer,
     error::{Error, ErrorKind, Result},
     sys::{
         memfd,
         segment::{Segment, Width},
     },
-    wire::{self, Arrived, Incoming, Outgoing},
+    wire::{self, Arrived, Incoming, Outgoing, Transfer},
 };
 use serde::{Deserialize, Serialize};
 use std::{

@@ -7,10 +7,9 @@ use super::{
     ring::{self, Ring},
 };
 use crate::{
-    Transfer,
     error::{Error, ErrorKind, Result},
     sys::wait,
-    wire::{self, Label},
+    wire::{self, Label, Transfer},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{

@@ -2,10 +2,9 @@
 
 use super::RecvError;
 use crate::{
-    Transfer,
     error::{Error, ErrorKind},
     sys::socket,
-    wire::{Frame, Inbox, Incoming, Progress, Until},
+    wire::{Frame, Inbox, Incoming, Progress, Transfer, Until},
 };
 use std::{io, os::fd::BorrowedFd};
 

@@ -1,13 +1,12 @@
 //! Tasks: tell whether all work that was handed out is done.
 
 use crate::{
-    Fd,
     error::{Error, Result},
     sys::{
         stdio,
         wait::{self, For},
     },
-    wire::Label,
+    wire::{Fd, Label},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{

@@ -1,6 +1,5 @@
 //! Addresses of listeners.
 
-use super::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use std::{
     ffi::OsString,
@@ -11,7 +10,6 @@ use std::{
         unix::{ffi::OsStringExt, net},
     },
     path::{Path, PathBuf},
-    str::FromStr,
 };
 
 /// The address where a [`Listener`](super::Listener) listens, and to which a
@@ -120,25 +118,6 @@ impl From<&Address> for Address {
     }
 }
 
-impl FromStr for Address {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        if let Some(name) = text.strip_prefix(['@', '\0']) {
-            return Ok(Self::from_abstract_name(name));
-        }
-        if text.contains('/') {
-            return Ok(Self::Unix(text.into()));
-        }
-        text.parse().map(Self::Tcp).map_err(|source| {
-            let what = format!(
-                "`{text}` is no address: expected an IP address and a port, a path with a `/`, or `@` and a name"
-            );
-            Error::new(ErrorKind::Address, what).because(source)
-        })
-    }
-}
-
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -176,7 +155,8 @@ mod path_bytes {
 
 #[cfg(test)]
 mod tests {
-    use super::{Address, ErrorKind};
+    use super::Address;
+    use crate::net::ErrorKind;
     use std::{
         ffi::OsString,
         net::{Ipv4Addr, Ipv6Addr},

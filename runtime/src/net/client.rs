@@ -1,6 +1,16 @@
 //! The side that connects.
 
-use super::{Address, Options, Result, Stream};
+use super::{
+    Address, Error, Options, Result, Stream, address::Unix, handshake::Side, opening::Opening,
+    socket::Socket,
+};
+use crate::sys::{endpoint, wait};
+use std::{
+    io,
+    net::{SocketAddr, TcpStream},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    time::Duration,
+};
 
 /// Connects to listeners. The counterpart of Python's function `Client`.
 ///
@@ -65,5 +75,71 @@ impl Client {
     /// ```
     pub fn options() -> Options {
         Options::new()
+    }
+}
+
+impl Options {
+    /// Connects to a listener with these options: see [`Client::connect`](super::Client::connect).
+    ///
+    /// # Errors
+    ///
+    /// The same as [`Client::connect`](super::Client::connect).
+    ///
+    /// # Examples
+    ///
+    /// See [`Options`].
+    pub fn connect(&self, address: impl Into<Address>) -> Result<Stream> {
+        let address = address.into();
+        let connected = match &address {
+            Address::Tcp(address) => self.connect_tcp(address).map(Socket::Tcp),
+            Address::Unix(path) => self.connect_unix(&Unix::Path(path)).map(Socket::Unix),
+            Address::Abstract(name) => self.connect_unix(&Unix::Abstract(name)).map(Socket::Unix),
+        };
+        let socket = connected
+            .map_err(|source| Error::io(format!("cannot connect to {address}"), source))?;
+        Opening::complete(self, socket, Side::Client)
+    }
+
+    /// Takes the role of the client on a connected stream socket, for example one end of a socket
+    /// pair, or a socket from a service manager.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Io`](super::ErrorKind::Io) if it is not a TCP or Unix stream socket. If there is a
+    /// key, also fails with the errors of the handshake: see
+    /// [`Client::connect`](super::Client::connect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::{AuthKey, net::Options};
+    /// use std::{os::unix::net::UnixStream, thread};
+    ///
+    /// let options = Options::new().authkey(AuthKey::random()?);
+    /// let (here, there) = UnixStream::pair()?;
+    /// let (client, server) = thread::scope(|scope| {
+    ///     let client = scope.spawn(|| options.connect_over(here));
+    ///     let server = options.accept_over(there);
+    ///     (client.join().unwrap(), server)
+    /// });
+    /// client?.send_bytes(b"over the pair")?;
+    /// assert_eq!(server?.recv_bytes()?, b"over the pair");
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn connect_over(&self, socket: impl Into<OwnedFd>) -> Result<Stream> {
+        Opening::complete(self, Socket::connected(socket.into())?, Side::Client)
+    }
+
+    fn connect_tcp(&self, address: &SocketAddr) -> io::Result<TcpStream> {
+        // std's `connect_timeout` fails with a timeout of zero, and has no value for no timeout.
+        let timeout = self.time_to_connect().max(Duration::from_nanos(1));
+        if wait::deadline(timeout).is_none() {
+            return TcpStream::connect(address);
+        }
+        TcpStream::connect_timeout(address, timeout)
+    }
+
+    fn connect_unix(&self, address: &Unix<'_>) -> io::Result<UnixStream> {
+        endpoint::connect_unix(&address.to_std()?, wait::deadline(self.time_to_connect()))
     }
 }

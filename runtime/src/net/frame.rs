@@ -2,7 +2,6 @@
 //! length is four bytes of ones, and then eight bytes, big-endian.
 
 use super::error::{Error, ErrorKind};
-use nix::errno::Errno;
 use std::io;
 
 /// The length of a header: four bytes, or these and eight more.
@@ -55,14 +54,14 @@ pub(super) enum Fault {
     /// More descriptors arrived with a frame than this crate ever sends.
     Descriptors,
     /// The error of the system.
-    Os(Errno),
+    Os(i32),
 }
 
 impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Self {
         match error.raw_os_error() {
-            Some(errno) => Self::Os(Errno::from_raw(errno)),
-            None => Self::Os(Errno::EIO),
+            Some(errno) => Self::Os(errno),
+            None => Self::Os(libc::EIO),
         }
     }
 }
@@ -87,7 +86,10 @@ impl From<Fault> for Error {
                 ErrorKind::Protocol,
                 "more descriptors came with a message than one can have",
             ),
-            Fault::Os(errno) => Self::io("nothing can be received", errno),
+            Fault::Os(errno) => Self::io(
+                "nothing can be received",
+                io::Error::from_raw_os_error(errno),
+            ),
         }
     }
 }
@@ -147,7 +149,7 @@ impl Decoder {
                     let more = CHUNK.max(filled).min(length - filled);
                     self.body
                         .try_reserve_exact(more)
-                        .map_err(|_| Fault::Os(Errno::ENOMEM))?;
+                        .map_err(|_| Fault::Os(libc::ENOMEM))?;
                     self.body.resize(filled + more, 0);
                 }
                 Ok(&mut self.body[filled..])

@@ -10,7 +10,6 @@ use crate::sys::{
     socket::{self, MAX_FDS},
     wait::{self, For},
 };
-use nix::errno::Errno;
 use std::{
     io::{self, IoSlice, IoSliceMut},
     os::fd::{AsFd, OwnedFd},
@@ -110,7 +109,9 @@ impl Framed {
             let wanted = space.len();
             let received = if self.takes_fds {
                 match socket::try_receive(socket, &mut [IoSliceMut::new(space)], &mut self.fds) {
-                    Ok(received) if received.is_short => Err(Errno::EMFILE.into()),
+                    Ok(received) if received.is_short => {
+                        Err(io::Error::from_raw_os_error(libc::EMFILE))
+                    }
                     received => received.map(|received| received.bytes),
                 }
             } else {

@@ -49,6 +49,14 @@ impl Opening {
         })
     }
 
+    /// Does the whole handshake of one side.
+    pub(super) fn complete(options: &Options, socket: Socket, side: Side) -> Result<Stream> {
+        let mut opening = Self::begin(options, socket, side)?;
+        // At the deadline `advance` fails if the handshake is not complete.
+        while !opening.advance(opening.deadline())? {}
+        Ok(opening.finish())
+    }
+
     /// The deadline of the handshake. `None` means no deadline.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.deadline

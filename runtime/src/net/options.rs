@@ -1,23 +1,8 @@
 //! Options of listeners and clients.
 
-use super::{
-    Address, Error, ErrorKind, Listener, Result, Stream, address::Unix, handshake::Side,
-    opening::Opening, socket::Socket,
-};
-use crate::{
-    start::AuthKey,
-    sys::{endpoint, wait},
-};
+use crate::start::AuthKey;
 use serde::{Deserialize, Serialize};
-use std::{
-    io,
-    net::{SocketAddr, TcpStream},
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::net::UnixStream,
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 /// Options of listeners and clients, like [`std::fs::OpenOptions`] for files. They can be used any
 /// number of times.
@@ -123,103 +108,12 @@ impl Options {
         self
     }
 
-    /// Listens at an address with these options: see [`Listener::bind`].
-    ///
-    /// # Errors
-    ///
-    /// The same as [`Listener::bind`].
-    ///
-    /// # Examples
-    ///
-    /// See [`Options`].
-    pub fn bind(&self, address: impl Into<Address>) -> Result<Listener> {
-        Listener::new(&address.into(), self.clone(), self.backlog)
+    pub(super) fn connections(&self) -> Option<u32> {
+        self.backlog
     }
 
-    /// Connects to a listener with these options: see [`Client::connect`](super::Client::connect).
-    ///
-    /// # Errors
-    ///
-    /// The same as [`Client::connect`](super::Client::connect).
-    ///
-    /// # Examples
-    ///
-    /// See [`Options`].
-    pub fn connect(&self, address: impl Into<Address>) -> Result<Stream> {
-        let address = address.into();
-        let connected = match &address {
-            Address::Tcp(address) => self.connect_tcp(address).map(Socket::Tcp),
-            Address::Unix(path) => self.connect_unix(&Unix::Path(path)).map(Socket::Unix),
-            Address::Abstract(name) => self.connect_unix(&Unix::Abstract(name)).map(Socket::Unix),
-        };
-        let socket = connected
-            .map_err(|source| Error::io(format!("cannot connect to {address}"), source))?;
-        self.open(socket, Side::Client)
-    }
-
-    /// Takes the role of the client on a connected stream socket, for example one end of a socket
-    /// pair, or a socket from a service manager.
-    ///
-    /// # Errors
-    ///
-    /// Fails with [`Io`](ErrorKind::Io) if it is not a TCP or Unix stream socket. If there is a
-    /// key, also fails with the errors of the handshake: see
-    /// [`Client::connect`](super::Client::connect).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use procession::{AuthKey, net::Options};
-    /// use std::{os::unix::net::UnixStream, thread};
-    ///
-    /// let options = Options::new().authkey(AuthKey::random()?);
-    /// let (here, there) = UnixStream::pair()?;
-    /// let (client, server) = thread::scope(|scope| {
-    ///     let client = scope.spawn(|| options.connect_over(here));
-    ///     let server = options.accept_over(there);
-    ///     (client.join().unwrap(), server)
-    /// });
-    /// client?.send_bytes(b"over the pair")?;
-    /// assert_eq!(server?.recv_bytes()?, b"over the pair");
-    /// # Ok::<(), procession::Error>(())
-    /// ```
-    pub fn connect_over(&self, socket: impl Into<OwnedFd>) -> Result<Stream> {
-        self.open(connected(socket.into())?, Side::Client)
-    }
-
-    /// Takes the role of the listener on a connected stream socket.
-    ///
-    /// # Errors
-    ///
-    /// Fails with [`Io`](ErrorKind::Io) if it is not a TCP or Unix stream socket. If there is a
-    /// key, also fails with the errors of the handshake: see [`Listener::accept`].
-    ///
-    /// # Examples
-    ///
-    /// See [`connect_over`](Self::connect_over).
-    pub fn accept_over(&self, socket: impl Into<OwnedFd>) -> Result<Stream> {
-        self.open(connected(socket.into())?, Side::Listener)
-    }
-
-    fn connect_tcp(&self, address: &SocketAddr) -> io::Result<TcpStream> {
-        // std's `connect_timeout` fails with a timeout of zero, and has no value for no timeout.
-        let timeout = self.connect_timeout.max(Duration::from_nanos(1));
-        if wait::deadline(timeout).is_none() {
-            return TcpStream::connect(address);
-        }
-        TcpStream::connect_timeout(address, timeout)
-    }
-
-    fn connect_unix(&self, address: &Unix<'_>) -> io::Result<UnixStream> {
-        endpoint::connect_unix(&address.to_std()?, wait::deadline(self.connect_timeout))
-    }
-
-    /// Makes a connection of a socket. If there is a key, both sides prove it.
-    fn open(&self, socket: Socket, side: Side) -> Result<Stream> {
-        let mut opening = Opening::begin(self, socket, side)?;
-        // At the deadline `advance` fails if the handshake is not complete.
-        while !opening.advance(opening.deadline())? {}
-        Ok(opening.finish())
+    pub(super) fn time_to_connect(&self) -> Duration {
+        self.connect_timeout
     }
 
     pub(super) fn key(&self) -> Option<&AuthKey> {
@@ -237,19 +131,4 @@ impl Options {
     pub(super) fn longest_message(&self) -> usize {
         self.max_message
     }
-}
-
-fn connected(fd: OwnedFd) -> Result<Socket> {
-    let socket = if endpoint::is_stream(fd.as_fd()) {
-        Socket::try_from(fd)
-    } else {
-        Err(io::ErrorKind::Unsupported.into())
-    };
-    socket.map_err(|source| {
-        Error::new(
-            ErrorKind::Io,
-            "the descriptor is no stream socket of TCP or Unix",
-        )
-        .because(source)
-    })
 }

@@ -5,7 +5,7 @@
 //! continues what the last one has left.
 
 use super::{
-    Error, Options, Result, Stream, handshake::Side, listener::Listening, opening::Opening,
+    Error, Options, Result, Stream, handshake::Side, listening::Listening, opening::Opening,
 };
 use crate::sys::{
     wait::{self, For},

@@ -1,6 +1,7 @@
 //! A connected TCP or Unix socket.
 
-use super::Address;
+use super::{Address, Error, ErrorKind, Result};
+use crate::sys::endpoint;
 use std::{
     io,
     net::TcpStream,
@@ -18,6 +19,19 @@ pub(super) enum Socket {
 }
 
 impl Socket {
+    /// Takes a connected stream socket that somebody else has made.
+    pub(super) fn connected(fd: OwnedFd) -> Result<Self> {
+        let socket = if endpoint::is_stream(fd.as_fd()) {
+            Self::try_from(fd)
+        } else {
+            Err(io::ErrorKind::Unsupported.into())
+        };
+        socket.map_err(|source| {
+            let what = "the descriptor is no stream socket of TCP or Unix";
+            Error::new(ErrorKind::Io, what).because(source)
+        })
+    }
+
     /// Returns the address of the peer, if it has one.
     pub(super) fn peer_address(&self) -> Option<Address> {
         // A TCP peer that has closed the connection has no address. The next read shows the end.

@@ -227,6 +227,13 @@ impl Builder {
         self
     }
 
+    /// The settings, as generated code has them.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn __settings(self) -> Settings {
+        self.settings
+    }
+
     /// Starts the process with these settings.
     ///
     /// Returns when the child has decoded its arguments and comes to its function. The arguments are dropped here; files and
@@ -245,7 +252,7 @@ impl Builder {
         reason = "what is sent is given away: the files in it are closed here"
     )]
     pub fn spawn<P: Process>(self, process: P) -> Result<Child<P::Output>> {
-        let mut settings = self.settings.or(P::__defaults().settings);
+        let mut settings = self.settings.or(P::__defaults());
         let timeout = settings.timeout.map(Timeout::new);
         let name = settings
             .name
@@ -293,6 +300,7 @@ fn start<P: Process>(
         about,
         (timeout, bounds, started.reached),
         (started.sentinel, started.lifeline),
+        registry::remove,
     ));
     registry::add(Arc::clone(&life));
     Ok(Child::new(

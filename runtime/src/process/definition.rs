@@ -1,7 +1,7 @@
 //! The trait behind `#[process]` and `#[derive(Process)]`.
 
 use super::{
-    Builder, Child,
+    Child,
     misuse::{
         NeedsDetach, NeedsId, NeedsIsAlive, NeedsJoin, NeedsJoinTimeout, NeedsKill, NeedsShutdown,
         NeedsSignal, NeedsTerminate, NeedsTryJoin, NeedsWait,
@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     error::Result,
+    start::Settings,
     wire::{Incoming, Outgoing},
 };
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 ///
 /// It is implemented by [`#[process]`](macro@crate::process) for functions and by
 /// [`#[derive(Process)]`](derive@crate::Process) for structs, never by hand. Such a value is a process that has not been
-/// started yet: it can be built, passed around and given settings with a [`Builder`]. Nothing happens until it is spawned.
+/// started yet: it can be built, passed around and given settings with a
+/// [`Builder`](crate::Builder). Nothing happens until it is spawned.
 ///
 /// # Examples
 ///
@@ -49,25 +51,25 @@ pub trait Process: Sized {
     /// What the process hands back when it ends.
     type Output;
 
-    /// Starts the process, with the settings of its attribute and the defaults of [`Builder`].
+    /// Starts the process, with the settings of its attribute and the defaults of
+    /// [`Builder`](crate::Builder).
     ///
     /// Returns when the child has reached its function, so a child that cannot get there is an error here. From then on both
     /// run: what the child does first may come before or after what is done here next.
     ///
     /// # Errors
     ///
-    /// See [`Builder::spawn`].
+    /// See [`Builder::spawn`](crate::Builder::spawn).
     #[doc(alias = "start")]
-    fn spawn(self) -> Result<Child<Self::Output>> {
-        Builder::new().spawn(self)
-    }
+    fn spawn(self) -> Result<Child<Self::Output>>;
 
     #[doc(hidden)]
     fn __meta() -> &'static Meta;
 
     #[doc(hidden)]
-    fn __defaults() -> Builder {
-        Builder::new()
+    #[must_use]
+    fn __defaults() -> Settings {
+        Settings::default()
     }
 
     /// Encodes the arguments, in the parent.

@@ -302,6 +302,32 @@ impl error::Error for JoinError {
     }
 }
 
+impl Error {
+    /// Returns how the process ended, if this error was converted from a [`JoinError`](crate::JoinError).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::{Error, JoinErrorKind, process};
+    ///
+    /// #[process]
+    /// fn leave() {
+    ///     std::process::exit(3)
+    /// }
+    ///
+    /// fn run() -> Result<(), Error> {
+    ///     Ok(leave::spawn()?.join()?)
+    /// }
+    ///
+    /// let error = run().unwrap_err();
+    /// assert_eq!(error.join_error().map(|error| error.kind()), Some(JoinErrorKind::Exited));
+    /// ```
+    #[must_use]
+    pub fn join_error(&self) -> Option<&JoinError> {
+        self.get_ref()?.downcast_ref()
+    }
+}
+
 impl From<JoinError> for Error {
     fn from(error: JoinError) -> Self {
         Self::whole(ErrorKind::Join, error)

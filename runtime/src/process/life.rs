@@ -1,6 +1,5 @@
 //! One child as this process knows it: shared by its [`Child`](super::Child), its [`Handle`](super::Handle)s and the registry.
 
-use super::registry;
 use crate::{
     start::{MARGIN, StartMethod},
     sys::{
@@ -38,6 +37,8 @@ pub(super) struct Life {
     sent: AtomicU64,
     detached: AtomicBool,
     state: Mutex<State>,
+    /// Called when it has ended and was reaped.
+    ended: fn(&Self),
 }
 
 /// What a child may use, of what ends it when it is used up.
@@ -106,6 +107,7 @@ impl Life {
         (name, daemon, start_method): (String, bool, StartMethod),
         (timeout, bounds, reached): (Option<Timeout>, Bounds, bool),
         (sentinel, lifeline): (Sentinel, Option<OwnedFd>),
+        ended: fn(&Self),
     ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let serial = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -127,6 +129,7 @@ impl Life {
             sent,
             detached,
             state,
+            ended,
         }
     }
 
@@ -250,7 +253,7 @@ impl Life {
         };
         *state = State::Ended(end);
         drop(state);
-        registry::remove(self);
+        (self.ended)(self);
         Ok(Some(end))
     }
 

@@ -131,7 +131,7 @@ refusals! {
         "give a process its settings with a builder: `Builder::new().affinity(..).spawn(process)`";
 }
 
-impl<T> crate::Child<T> {
+impl<T> super::Child<T> {
     #[doc(hidden)]
     pub fn daemon<A>(&mut self, _: A) -> <Self as NeedsDaemon>::Answer
     where

@@ -1,15 +1,14 @@
 //! Shared values that no process can change.
 
-use super::{Plain, slice::bytes};
+use super::{Plain, SharedSlice, slice::bytes};
 use crate::{
-    Fd,
-    error::Result,
+    error::{Error, Result},
     sys::mapping::Mapping,
-    wire::{self, Label},
+    wire::{self, Fd, Label},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
-    fmt,
+    fmt, io,
     marker::PhantomData,
     ops::Deref,
     os::fd::{AsFd, OwnedFd},
@@ -40,8 +39,48 @@ pub struct FrozenSlice<T> {
     values: PhantomData<fn() -> T>,
 }
 
+impl<T: Plain + Immutable> SharedSlice<T> {
+    /// Makes the memory read-only for all processes, forever, so that it can be read as a slice
+    /// without a copy.
+    ///
+    /// This is the way to hand over large data: fill the memory, freeze it, and send it.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `EBUSY` if another handle could write to the memory, in this process or another
+    /// one. This handle is dropped even if it fails.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::{process, shm::{FrozenSlice, SharedSlice}};
+    ///
+    /// #[process]
+    /// fn sum(samples: &FrozenSlice<f32>) -> f32 {
+    ///     samples.iter().sum()
+    /// }
+    ///
+    /// let samples = SharedSlice::from_slice(&[1.0, 2.0, 3.5])?.freeze()?;
+    /// assert_eq!(sum::spawn(&samples)?.join()?, 6.5);
+    /// assert_eq!(samples[2], 3.5);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn freeze(self) -> Result<FrozenSlice<T>>
+    where
+        T: Sync,
+    {
+        let mapping = match Arc::try_unwrap(self.mapping) {
+            Ok(mapping) => mapping.freeze(),
+            Err(_) => Err(io::Error::from_raw_os_error(libc::EBUSY)),
+        };
+        let mapping =
+            mapping.map_err(|error| Error::os("shared memory cannot be frozen", error))?;
+        Ok(FrozenSlice::from_mapping(mapping, self.length))
+    }
+}
+
 impl<T: Plain + Immutable + Sync> FrozenSlice<T> {
-    pub(super) fn from_mapping(mapping: Mapping, length: usize) -> Self {
+    fn from_mapping(mapping: Mapping, length: usize) -> Self {
         Self {
             mapping: Arc::new(mapping),
             length,

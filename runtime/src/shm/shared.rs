@@ -5,10 +5,9 @@ use super::{
     published::{self, Published},
 };
 use crate::{
-    Fd,
     error::{Error, Result},
     sys::mapping::{Mapping, PAGE},
-    wire::{self, Label},
+    wire::{self, Fd, Label},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{

@@ -1,14 +1,13 @@
 //! Many values of one type in shared memory.
 
 use super::{
-    Atomic, FrozenSlice, Plain,
+    Atomic, Plain,
     published::{self, Published},
 };
 use crate::{
-    Fd,
     error::{Error, Result},
     sys::mapping::{Mapping, PAGE},
-    wire::{self, Label},
+    wire::{self, Fd, Label},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
@@ -47,8 +46,8 @@ use zerocopy::Immutable;
 #[doc(alias = "SharedMemory")]
 #[doc(alias = "ShareableList")]
 pub struct SharedSlice<T> {
-    mapping: Arc<Mapping>,
-    length: usize,
+    pub(super) mapping: Arc<Mapping>,
+    pub(super) length: usize,
     values: PhantomData<fn() -> T>,
 }
 
@@ -198,44 +197,6 @@ impl<T: Plain + Immutable> SharedSlice<T> {
             start.checked_add(count).is_some_and(|end| end <= length),
             "{count} values from {start} on are not within {length}"
         );
-    }
-
-    /// Makes the memory read-only for all processes, forever, so that it can be read as a slice
-    /// without a copy.
-    ///
-    /// This is the way to hand over large data: fill the memory, freeze it, and send it.
-    ///
-    /// # Errors
-    ///
-    /// Fails with `EBUSY` if another handle could write to the memory, in this process or another
-    /// one. This handle is dropped even if it fails.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use procession::{process, shm::{FrozenSlice, SharedSlice}};
-    ///
-    /// #[process]
-    /// fn sum(samples: &FrozenSlice<f32>) -> f32 {
-    ///     samples.iter().sum()
-    /// }
-    ///
-    /// let samples = SharedSlice::from_slice(&[1.0, 2.0, 3.5])?.freeze()?;
-    /// assert_eq!(sum::spawn(&samples)?.join()?, 6.5);
-    /// assert_eq!(samples[2], 3.5);
-    /// # Ok::<(), procession::Error>(())
-    /// ```
-    pub fn freeze(self) -> Result<FrozenSlice<T>>
-    where
-        T: Sync,
-    {
-        let mapping = match Arc::try_unwrap(self.mapping) {
-            Ok(mapping) => mapping.freeze(),
-            Err(_) => Err(io::Error::from_raw_os_error(libc::EBUSY)),
-        };
-        let mapping =
-            mapping.map_err(|error| Error::os("shared memory cannot be frozen", error))?;
-        Ok(FrozenSlice::from_mapping(mapping, self.length))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::{
     StartMethod, Stdio,
-    heritage::{self, Variable},
     identity::AuthKey,
+    message::heritage::{self, Variable},
 };
 use crate::error::{Error, ErrorKind, Result};
 use std::{
@@ -17,7 +17,7 @@ use std::{
 
 /// The settings of a [`Builder`](crate::Builder): what is none is left to the attribute, then to the default.
 #[derive(Debug, Default)]
-pub(crate) struct Settings {
+pub struct Settings {
     pub(crate) name: Option<String>,
     pub(crate) daemon: Option<bool>,
     pub(crate) start_method: Option<StartMethod>,

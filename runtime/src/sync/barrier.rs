@@ -232,7 +232,7 @@ impl Barrier {
     pub fn new(parties: usize) -> Result<Self> {
         let parties = parties.max(1) as u64;
         let monitor = Monitor::create(Monitor::SIZE, &[parties], &SETTLE)
-            .map_err(|error| crate::Error::os("a barrier cannot be made", error))?;
+            .map_err(|error| crate::error::Error::os("a barrier cannot be made", error))?;
         Ok(Self {
             monitor: Arc::new(monitor),
         })

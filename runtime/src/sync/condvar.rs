@@ -5,11 +5,10 @@ use super::{
     timeout::WaitTimeoutResult,
 };
 use crate::{
-    Fd,
     error::{Error, Result},
     shm::Plain,
     sys::{futex, mapping::Mapping, wait},
-    wire::{self, Label},
+    wire::{self, Fd, Label},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{

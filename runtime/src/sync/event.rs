@@ -1,12 +1,10 @@
 //! A flag to wait for.
 
 use crate::{
-    Fd,
     error::{Error, Result},
-    sys::{bell::Bell, wait},
-    wire::{self, Label},
+    sys::{bell::Bell, errno, wait},
+    wire::{self, Fd, Label},
 };
-use nix::errno::Errno;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -63,20 +61,16 @@ impl Event {
     /// It never blocks, and may be called by a handler of a signal: it is one [`write(2)`](https://man7.org/linux/man-pages/man2/write.2.html),
     /// takes no lock and no memory, and leaves `errno` as it was. If other code has closed the descriptor, it does nothing.
     pub fn set(&self) {
-        let errno = Errno::last_raw();
         // It fails only for a descriptor that is no eventfd any more.
-        let _ = self.bell.ring();
-        Errno::set_raw(errno);
+        let _ = errno::kept(|| self.bell.ring());
     }
 
     /// Clears the flag.
     ///
     /// What is said of [`set`](Self::set) holds here too.
     pub fn clear(&self) {
-        let errno = Errno::last_raw();
         // As above.
-        let _ = self.bell.clear();
-        Errno::set_raw(errno);
+        let _ = errno::kept(|| self.bell.clear());
     }
 
     /// Returns whether the flag is set. If the system cannot tell, it is taken for not set: [`wait_timeout`](Self::wait_timeout) returns

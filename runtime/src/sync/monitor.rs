@@ -88,9 +88,8 @@
 //! changes, for no longer than [`SLICE`] at a time, and one that cannot watch a process looks again
 //! after that time. So a wait never fails because a resource is missing.
 
-use super::state::{FUTEX, GATE, LENGTH, LOGGED, OWN, POSTING, Post, Settle, State};
+use super::state::{Board, FUTEX, GATE, LENGTH, LOGGED, OWN, POSTING, Post, Settle, State, WORDS};
 use crate::{
-    Fd,
     sys::{
         futex,
         gate::{Gate, Listener},
@@ -100,27 +99,21 @@ use crate::{
         step::step,
         wait::{self, For},
     },
+    wire::Fd,
 };
 use serde::{Serialize, Serializer};
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 /// A handle to the state.
 #[derive(Debug)]
 pub(super) struct Monitor {
-    mapping: Arc<Mapping>,
     lock: Robust,
-    gate: Gate,
-    pub(super) settle: &'static Settle,
-    /// The seat that this process had last.
-    pub(super) seat: AtomicUsize,
+    board: Board,
 }
 
 /// What differs from one sort of lock to the other.
@@ -140,10 +133,6 @@ pub(super) enum Turn {
     Waiting,
 }
 
-/// The number that every ring changes, for waiters without a descriptor to listen with.
-const RINGS: usize = robust::SIZE;
-const WORDS: usize = 2 * robust::SIZE;
-
 /// After how long a waiter looks again if it may not be told of something.
 const SLICE: Duration = Duration::from_millis(100);
 
@@ -162,12 +151,9 @@ impl Monitor {
         let mapping = Arc::new(Mapping::create(size)?);
         let monitor = Self {
             lock: Robust::create(&mapping, 0)?,
-            gate: Gate::create()?,
-            settle,
-            seat: AtomicUsize::new(0),
-            mapping,
+            board: Board::new(mapping, Gate::create()?, settle),
         };
-        for (word, value) in monitor.words()[OWN..LOGGED].iter().zip(own) {
+        for (word, value) in monitor.board.words()[OWN..LOGGED].iter().zip(own) {
             word.store(*value, Ordering::Relaxed);
         }
         Ok(monitor)
@@ -183,57 +169,34 @@ impl Monitor {
         let mapping = Arc::new(Mapping::open(memory.0, size)?);
         Ok(Self {
             lock: Robust::open(&mapping, 0)?,
-            gate: Gate::open(gate.0)?,
-            settle,
-            seat: AtomicUsize::new(0),
-            mapping,
+            board: Board::new(mapping, Gate::open(gate.0)?, settle),
         })
     }
 
     /// The memory.
     pub(super) fn mapping(&self) -> &Arc<Mapping> {
-        &self.mapping
-    }
-
-    fn words(&self) -> &[AtomicU64] {
-        self.mapping.slice(WORDS, LENGTH)
-    }
-
-    fn rings(&self) -> &AtomicU32 {
-        self.mapping.get(RINGS)
+        &self.board.mapping
     }
 
     /// One of the words, as it is at the moment, without the lock.
     pub(super) fn peek(&self, word: usize) -> u64 {
-        self.words()[word].load(Ordering::Relaxed)
-    }
-
-    /// Wakes all who wait in one of these ways.
-    pub(super) fn wake(&self, watched: u64) {
-        if watched & GATE != 0 {
-            // It cannot fail for an eventfd.
-            let _ = self.gate.open_for_all();
-        }
-        if watched & FUTEX != 0 {
-            self.rings().fetch_add(1, Ordering::Relaxed);
-            futex::wake_all(self.rings());
-        }
+        self.board.words()[word].load(Ordering::Relaxed)
     }
 
     /// Changes one of the words without the lock. It must be one that a log never contains.
     pub(super) fn store(&self, word: usize, value: u64) {
         step();
-        self.words()[word].store(value, Ordering::Release);
+        self.board.words()[word].store(value, Ordering::Release);
     }
 
     /// Whether there are posts that may not be settled.
     pub(super) fn has_posts(&self) -> bool {
-        Post(self.words()).is_pending()
+        Post(self.board.words()).is_pending()
     }
 
     /// By how much the word of requests has grown since it was last applied.
     pub(super) fn requested(&self) -> u64 {
-        let (requested, applied) = Post(self.words()).requests();
+        let (requested, applied) = Post(self.board.words()).requests();
         requested.wrapping_sub(applied)
     }
 
@@ -248,14 +211,14 @@ impl Monitor {
     /// Gives something back without the lock: `store` does it. The [module](self) says why the
     /// order is this one.
     pub(super) fn post<R>(&self, store: impl FnOnce(Post<'_>) -> R) -> R {
-        let posting = &self.words()[POSTING];
+        let posting = &self.board.words()[POSTING];
         step();
         posting.fetch_add(1, Ordering::SeqCst);
         step();
-        self.wake(GATE | FUTEX);
-        let result = store(Post(self.words()));
+        self.board.wake(GATE | FUTEX);
+        let result = store(Post(self.board.words()));
         step();
-        self.wake(GATE | FUTEX);
+        self.board.wake(GATE | FUTEX);
         step();
         posting.fetch_sub(1, Ordering::SeqCst);
         result
@@ -267,7 +230,7 @@ impl Monitor {
         locked: Result<robust::Guard<'a>, Refused>,
     ) -> io::Result<Option<State<'a>>> {
         match locked {
-            Ok(guard) => Ok(Some(State::new(self, self.words(), guard))),
+            Ok(guard) => Ok(Some(State::new(&self.board, guard))),
             Err(Refused::Busy) => Ok(None),
             // A handler of a signal has interrupted this thread while it had the lock.
             Err(Refused::Held) => Err(io::ErrorKind::Deadlock.into()),
@@ -425,7 +388,7 @@ impl<'a> Sleeper<'a> {
     fn new(monitor: &'a Monitor) -> Self {
         Self {
             monitor,
-            listener: monitor.gate.listen().ok(),
+            listener: monitor.board.gate.listen().ok(),
             rings: 0,
             watched: Vec::new(),
             is_blind: false,
@@ -436,8 +399,8 @@ impl<'a> Sleeper<'a> {
     /// Forgets what it has heard. The next thing is a look.
     fn clear(&mut self) {
         self.listener.take_if(|listener| listener.clear().is_err());
-        self.rings = self.monitor.rings().load(Ordering::Relaxed);
-        self.is_deaf = self.monitor.words()[POSTING].load(Ordering::SeqCst) != 0;
+        self.rings = self.monitor.board.rings().load(Ordering::Relaxed);
+        self.is_deaf = self.monitor.board.words()[POSTING].load(Ordering::SeqCst) != 0;
     }
 
     /// Which wake-ups it needs.
@@ -492,7 +455,7 @@ impl<'a> Sleeper<'a> {
         // Nobody tells of an end here.
         self.watched.clear();
         let limit = limit.map_or_else(|| soon(SLICE), |limit| limit.min(soon(SLICE)));
-        if futex::wait(self.monitor.rings(), self.rings, Some(limit)).is_err() {
+        if futex::wait(self.monitor.board.rings(), self.rings, Some(limit)).is_err() {
             std::thread::yield_now();
         }
     }
@@ -504,6 +467,6 @@ pub(super) type Parts = (Fd<OwnedFd>, Fd<OwnedFd>);
 /// The descriptors.
 impl Serialize for Monitor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (Fd(self.mapping.as_fd()), Fd(self.gate.as_fd())).serialize(serializer)
+        (Fd(self.board.mapping.as_fd()), Fd(self.board.gate.as_fd())).serialize(serializer)
     }
 }

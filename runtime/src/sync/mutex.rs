@@ -2,7 +2,6 @@
 
 use super::timeout::LockTimeoutError;
 use crate::{
-    Fd,
     error::{Error, Result},
     shm::Plain,
     sys::{
@@ -11,7 +10,7 @@ use crate::{
         value::{Value, Writing},
         wait,
     },
-    wire::{self, Label},
+    wire::{self, Fd, Label},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{

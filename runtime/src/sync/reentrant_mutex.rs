@@ -5,7 +5,6 @@ use super::{
     timeout::LockTimeoutError,
 };
 use crate::{
-    Fd,
     error::{Error, Result},
     shm::Plain,
     sys::{
@@ -14,7 +13,7 @@ use crate::{
         value::{Reading, Value},
         wait,
     },
-    wire::{self, Label},
+    wire::{self, Fd, Label},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{

@@ -9,11 +9,8 @@ use super::{
     monitor::Monitor,
     state::{POSTING, WATCHED},
 };
-use crate::{Builder, Child, Process, StartMethod, process, sys::step};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::{Pid, gettid},
-};
+use crate::sys::step::{self, Signal};
+use procession::{Builder, Child, Process, StartMethod, process};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
@@ -164,11 +161,11 @@ fn until(mut condition: impl FnMut() -> bool) {
 /// the test goes on and fails.
 fn bounded<T, R>(stopped: &Child<T>, what: &str, act: impl FnOnce() -> R) -> R {
     let begun = Instant::now();
-    let id = Pid::from_raw(stopped.id().try_into().unwrap());
+    let handle = stopped.handle();
     let (done, waiting) = mpsc::channel::<()>();
     let watch = thread::spawn(move || {
         if waiting.recv_timeout(SOON) == Err(mpsc::RecvTimeoutError::Timeout) {
-            let _ = kill(id, Signal::SIGKILL);
+            let _ = handle.kill();
         }
     });
     let result = act();
@@ -884,7 +881,7 @@ fn post_is_seen_by_one_that_slept_before_and_is_not_woken_after() {
         let (tell, told) = mpsc::channel();
         thread::scope(|scope| {
             let sleeper = scope.spawn(|| {
-                tell.send(gettid()).unwrap();
+                tell.send(step::thread()).unwrap();
                 let permit = semaphore.acquire_timeout(2 * SOON).unwrap();
                 permit.expect("a permit is there").forget();
             });

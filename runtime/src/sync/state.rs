@@ -1,16 +1,28 @@
 //! The state of a [`Monitor`], as it is seen and changed by whoever has the lock, and the posts,
 //! which are made without it.
 
-use super::monitor::Monitor;
-use crate::sys::{peer::Peer, robust, step::step};
+use crate::sys::{futex, gate::Gate, mapping::Mapping, peer::Peer, robust, step::step};
 use std::{
     io,
-    sync::atomic::{AtomicU64, Ordering, compiler_fence},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence},
+    },
 };
+
+/// What a handle has of the state: the memory, the gate, and how posts are settled.
+#[derive(Debug)]
+pub(super) struct Board {
+    pub(super) mapping: Arc<Mapping>,
+    pub(super) gate: Gate,
+    settle: &'static Settle,
+    /// The seat that this process had last.
+    seat: AtomicUsize,
+}
 
 /// The state, under the lock.
 pub(super) struct State<'a> {
-    monitor: &'a Monitor,
+    board: &'a Board,
     words: &'a [AtomicU64],
     guard: robust::Guard<'a>,
 }
@@ -61,22 +73,54 @@ const LOG: usize = TABLE + (CAPACITY + 1) * SEAT;
 /// lock's own.
 pub(super) const LENGTH: usize = LOG + (CAPACITY + LOGGED) * 2;
 
+/// The number that every ring changes, for waiters without a descriptor to listen with.
+const RINGS: usize = robust::SIZE;
+pub(super) const WORDS: usize = 2 * robust::SIZE;
+
 /// A waiter listens at the gate.
 pub(super) const GATE: u64 = 1;
 /// A waiter has no descriptor to listen with, and sleeps on the number.
 pub(super) const FUTEX: u64 = 2;
 
+impl Board {
+    pub(super) fn new(mapping: Arc<Mapping>, gate: Gate, settle: &'static Settle) -> Self {
+        Self {
+            mapping,
+            gate,
+            settle,
+            seat: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn words(&self) -> &[AtomicU64] {
+        self.mapping.slice(WORDS, LENGTH)
+    }
+
+    pub(super) fn rings(&self) -> &AtomicU32 {
+        self.mapping.get(RINGS)
+    }
+
+    /// Wakes all who wait in one of these ways.
+    pub(super) fn wake(&self, watched: u64) {
+        if watched & GATE != 0 {
+            // It cannot fail for an eventfd.
+            let _ = self.gate.open_for_all();
+        }
+        if watched & FUTEX != 0 {
+            self.rings().fetch_add(1, Ordering::Relaxed);
+            futex::wake_all(self.rings());
+        }
+    }
+}
+
 impl<'a> State<'a> {
     /// What is seen under this lock of this monitor. If somebody was killed with the lock, its
     /// change is finished first; then what was posted meanwhile is settled.
     #[inline]
-    pub(super) fn new(
-        monitor: &'a Monitor,
-        words: &'a [AtomicU64],
-        guard: robust::Guard<'a>,
-    ) -> Self {
+    pub(super) fn new(board: &'a Board, guard: robust::Guard<'a>) -> Self {
+        let words = board.words();
         let mut state = Self {
-            monitor,
+            board,
             words,
             guard,
         };
@@ -99,7 +143,7 @@ impl<'a> State<'a> {
     /// Makes the changes that were posted. What is posted while it does so may be left to the next.
     #[cold]
     fn settle(&self) {
-        let Settle { seat, request } = self.monitor.settle;
+        let Settle { seat, request } = self.board.settle;
         let posted = self.words[POSTED].load(Ordering::Acquire);
         if posted != self.get(SETTLED) {
             for at in self.seats() {
@@ -201,7 +245,7 @@ impl<'a> State<'a> {
         let watched = self.get(WATCHED);
         if watched != 0 {
             step();
-            self.monitor.wake(watched);
+            self.board.wake(watched);
             // In this order: a process that is killed in between leaves one wake-up too many.
             compiler_fence(Ordering::SeqCst);
             self.set(WATCHED, 0);
@@ -252,7 +296,7 @@ impl<'a> State<'a> {
     /// The seat of this process, which is taken once there is something in it.
     pub(super) fn seat(&self) -> io::Result<usize> {
         let this = Peer::this();
-        let last = self.monitor.seat.load(Ordering::Relaxed);
+        let last = self.board.seat.load(Ordering::Relaxed);
         if self.peer(last) == this {
             return Ok(last);
         }
@@ -273,7 +317,7 @@ impl<'a> State<'a> {
         // As long as there is nothing in it, it does not matter whose it is.
         self.sit(seat);
         self.set(SEATS, (self.seats().end.max(seat + 1)) as u64);
-        self.monitor.seat.store(seat, Ordering::Relaxed);
+        self.board.seat.store(seat, Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
         Ok(seat)
     }

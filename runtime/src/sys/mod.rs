@@ -18,6 +18,7 @@ pub(crate) mod deadline;
 #[cfg(feature = "net")]
 pub(crate) mod endpoint;
 pub(crate) mod environment;
+pub(crate) mod errno;
 pub(crate) mod exit;
 pub(crate) mod family;
 pub(crate) mod fork;

@@ -52,3 +52,8 @@ fn has_capabilities(executable: &Path) -> io::Result<bool> {
         Err(errno) => Err(errno.into()),
     }
 }
+
+/// The user that this process acts as.
+pub(crate) fn user() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}

@@ -10,6 +10,8 @@ pub(crate) fn step() {
 
 #[cfg(test)]
 pub(crate) use armed::{arm, arm_next, disarm};
+#[cfg(test)]
+pub(crate) use nix::{sys::signal::Signal, unistd::gettid as thread};
 
 #[cfg(test)]
 mod armed {

@@ -1,8 +1,9 @@
 //! What goes beside a message: before its frame, in the order in which its bytes count them, each in a frame of its own.
 
 use super::{
+    blob,
     codec::INLINE,
-    frame::{Line, Unsent},
+    line::{Line, Unsent},
     message::Outgoing,
 };
 use crate::sys::{
@@ -12,16 +13,8 @@ use crate::sys::{
 };
 use std::io;
 
-/// The kinds of such frames: to this is added the logarithm of how wide the units are.
-const KIND: u8 = 0x40;
-
 /// What is worth a call for more room in the socket.
 const LARGE: usize = 256 << 10;
-
-/// How wide the units are, if a frame of this kind goes beside a message.
-pub(super) fn width(kind: u8) -> Option<Width> {
-    kind.checked_sub(KIND).and_then(Width::from_log2)
-}
 
 impl Line<'_> {
     /// Sends one message, and before it what goes beside it.
@@ -44,7 +37,7 @@ impl Line<'_> {
             sent
         };
         for blob in &message.blobs.0 {
-            let kind = KIND + blob.width.log2();
+            let kind = blob::kind(blob.width);
             begun(self.send_frame(kind, [blob.bytes(), &[]], &[]))?;
         }
         begun(self.send_frame(kind, [&message.bytes, more], &message.fds))

@@ -60,3 +60,16 @@ impl Blob<'_> {
         }
     }
 }
+
+/// The kinds of the frames in which blobs go: to this is added the logarithm of the width.
+const KIND: u8 = 0x40;
+
+/// The kind of the frame of a blob of this width.
+pub(super) fn kind(width: Width) -> u8 {
+    KIND + width.log2()
+}
+
+/// The width of the blob in a frame of this kind; `None` if it is another frame.
+pub(super) fn width(kind: u8) -> Option<Width> {
+    kind.checked_sub(KIND).and_then(Width::from_log2)
+}

@@ -1,15 +1,13 @@
 //! A frame on its way in, taken as far as it has come.
 
 use super::{
-    beside,
-    blob::Arrived,
-    frame::{Frame, HEADER, invalid},
+    blob::{self, Arrived},
+    frame::{Frame, HEADER, fields, invalid},
 };
 use crate::sys::{
     segment::Segment,
     socket::{self, MAX_FDS},
 };
-use nix::errno::Errno;
 use std::{
     io::{self, IoSliceMut},
     os::fd::{BorrowedFd, OwnedFd},
@@ -177,7 +175,7 @@ impl Inbox {
             panic!("what is handed over is whole");
         };
         if whole.is_short {
-            return Err(Errno::EMFILE.into());
+            return Err(io::Error::from_raw_os_error(libc::EMFILE));
         }
         Ok(Frame {
             kind: body.kind,
@@ -209,7 +207,7 @@ impl Inbox {
         if !self.is_short && self.fds.len() != first {
             return Err(invalid("it has not the descriptors that it says"));
         }
-        match beside::width(kind) {
+        match blob::width(kind) {
             Some(_) if descriptors != 0 => Err(invalid("what is beside it has descriptors")),
             Some(width) => Segment::new(width, length)
                 .map(Content::Blob)
@@ -239,7 +237,7 @@ impl Inbox {
             Until::LastByte | Until::Whole => SHORT,
         };
         let is_short = (1..=most).contains(&length) && descriptors <= MAX_FDS;
-        if !is_short || beside::width(kind).is_some() {
+        if !is_short || blob::width(kind).is_some() {
             return Ok(None);
         }
         let mut bytes = vec![0; length];
@@ -299,21 +297,6 @@ impl Inbox {
     }
 }
 
-/// The kind of a frame, its length and the number of its descriptors.
-pub(super) fn fields(header: &[u8; HEADER]) -> io::Result<(u8, usize, usize)> {
-    let mut fields = header.chunks_exact(8).map(|field| {
-        let field = field.try_into().unwrap_or_default();
-        usize::try_from(u64::from_le_bytes(field))
-    });
-    let mut field = || match fields.next() {
-        Some(Ok(field)) => Ok(field),
-        _ => Err(invalid("its length is absurd")),
-    };
-    let (kind, length, descriptors) = (field()?, field()?, field()?);
-    let kind = u8::try_from(kind).map_err(|_| invalid("its kind is unknown"))?;
-    Ok((kind, length, descriptors))
-}
-
 impl Body {
     /// How many bytes are still to come. Descriptors that did not fit beside the first of them come each so many beside one more.
     fn missing(&self) -> usize {
@@ -327,7 +310,7 @@ impl Body {
             let more = CHUNK.max(self.filled).min(self.length - self.filled);
             self.bytes
                 .try_reserve_exact(more)
-                .map_err(|_| io::Error::from(Errno::ENOMEM))?;
+                .map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
             self.bytes.resize(self.filled + more, 0);
         }
         let end = if until == Until::LastByte && self.descriptors == 0 {

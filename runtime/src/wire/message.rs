@@ -100,6 +100,10 @@ impl From<Vec<u8>> for Outgoing<'_> {
     }
 }
 
+/// A child's function: from the arguments to the value, both encoded. The value is handed on while it
+/// is there to be borrowed from.
+pub(crate) type Entry = fn(&mut Incoming, &mut dyn FnMut(Outgoing<'_>)) -> Result<()>;
+
 /// A message that arrived.
 #[derive(Debug)]
 pub struct Incoming {

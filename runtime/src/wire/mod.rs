@@ -8,6 +8,7 @@ mod flat;
 mod frame;
 mod inbox;
 mod label;
+mod line;
 mod message;
 mod shape;
 mod transfer;
@@ -19,9 +20,11 @@ pub use fd::Fd;
 pub(crate) use fd::unopened;
 #[cfg(feature = "net")]
 pub(crate) use flat::{flatten, unflatten};
-pub(crate) use frame::{Frame, HEADER, Line, Look, Unsent, Watch, header};
+pub(crate) use frame::{Frame, HEADER, header};
 pub(crate) use inbox::{Inbox, Progress, Until};
 pub(crate) use label::Label;
+pub(crate) use line::{Line, Look, Unsent, Watch, is_end};
+pub(crate) use message::Entry;
 pub use message::{Incoming, Outgoing};
 pub use shape::{ByDescriptor, ByRef, ByValue, Mention, Shape};
 #[cfg(feature = "net")]

@@ -7,8 +7,8 @@
 mod scene;
 
 use super::{RecvTimeoutError, SendTimeoutError, Tasks, TryRecvError, TrySendError};
-use crate::{Child, sys::wait};
-use nix::sys::signal::Signal;
+use crate::sys::{step::Signal, wait};
+use procession::Child;
 use scene::{Act, KINDS, Kind, Message, NAP, Outcome, SOON, Scene, Who, until};
 use std::{
     fs,

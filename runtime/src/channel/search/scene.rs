@@ -1,16 +1,18 @@
 //! A queue and the processes that use it: a victim, which does one thing and is killed or stopped
 //! meanwhile, and the survivors.
 
-use crate::{
+use crate::sys::{
+    step::{self, Signal},
+    wait,
+};
+use procession::{
     Builder, Child, Fd, StartMethod,
     channel::{
         Receiver, RecvTimeoutError, SendTimeoutError, Sender, Task, TryRecvError, TrySendError,
         queue,
     },
     process,
-    sys::{step, wait},
 };
-use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use std::{
     fs::File,

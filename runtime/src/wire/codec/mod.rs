@@ -27,12 +27,10 @@ pub(super) use kind::{ForNumber, Number, Plain};
 use reader::Reader;
 use serde::{Serialize, de::DeserializeOwned};
 use std::os::fd::OwnedFd;
+pub(super) use writer::INLINE;
 use writer::Writer;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
-
-/// The largest bytes, text or numbers that stand among the bytes of a message.
-pub(super) const INLINE: usize = 64 << 10;
 
 /// Appends `value` to `bytes`, the descriptors in it to `fds`, and what is too large in it to `blobs`.
 pub(super) fn encode_with<T: Serialize + ?Sized>(

@@ -84,7 +84,7 @@ fn decode<T: DeserializeOwned + fmt::Debug>(bytes: &[u8], beside: &[Width]) -> R
         .iter()
         .map(|width| Segment::copied(*width, &[0xff; 32]).unwrap());
     let mut message = Incoming::new(bytes, Vec::new()).with_blobs(blobs.collect());
-    let error = |error: crate::Error| std::error::Error::source(&error).unwrap().to_string();
+    let error = |error: crate::error::Error| std::error::Error::source(&error).unwrap().to_string();
     message.take().map_err(error)
 }
 

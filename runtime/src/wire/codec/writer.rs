@@ -15,6 +15,9 @@ use serde::{
     },
 };
 
+/// The largest bytes, text or numbers that stand among the bytes of a message.
+pub(in crate::wire) const INLINE: usize = 64 << 10;
+
 /// Appends to the bytes of a message, and adds to its blobs what is large.
 pub(super) struct Writer<'w, 'a> {
     bytes: &'w mut Vec<u8>,
@@ -50,7 +53,7 @@ impl<'w, 'a> Writer<'w, 'a> {
 
     /// Writes content of a kind.
     pub(super) fn content(&mut self, kind: Kind, content: &[u8]) -> Result<()> {
-        if content.len() > super::INLINE
+        if content.len() > INLINE
             && let Some(blobs) = &mut self.blobs
         {
             let place = blobs.copy(kind.width(), content)?;

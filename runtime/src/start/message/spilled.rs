@@ -7,7 +7,7 @@
 //! A child that gets no such memory says so in the frame. Then the parent has what it takes at once, and what it does not is lost: a
 //! child never stays for it.
 
-use super::reply::{Failure, FailureKind, kind};
+use super::failure::{Failure, FailureKind};
 use crate::{
     sys::{
         abort,
@@ -24,6 +24,10 @@ use std::{
     time::Duration,
 };
 
+/// Set in a kind when what the frame has are not the bytes but a summary of what follows, on the line
+/// or in the last of the descriptors.
+pub(in crate::start) const SPILLED: u8 = 0x80;
+
 /// How long the parent may take nothing at all before the child leaves the rest in memory.
 const PATIENCE: Duration = Duration::from_millis(20);
 
@@ -33,12 +37,12 @@ const LAST_PATIENCE: Duration = Duration::from_secs(1);
 /// Whether a large message is being sent. Until it is complete nothing else may be sent: it would be taken for a part of it.
 static SENDING: AtomicBool = AtomicBool::new(false);
 
-pub(super) fn is_sending() -> bool {
+pub(in crate::start) fn is_sending() -> bool {
     SENDING.load(Ordering::Relaxed)
 }
 
 /// Begins a line anew, in a copy of a process that may have been sending on another one.
-pub(super) fn begin() {
+pub(in crate::start) fn begin() {
     SENDING.store(false, Ordering::Relaxed);
 }
 
@@ -69,7 +73,11 @@ pub(crate) fn describe(message: &Outgoing<'_>) -> ([u8; ENTRY], Vec<u8>) {
 }
 
 /// Sends a message.
-pub(super) fn send(line: &Line<'_>, kind: u8, mut message: Outgoing<'_>) -> io::Result<()> {
+pub(in crate::start) fn send(
+    line: &Line<'_>,
+    kind: u8,
+    mut message: Outgoing<'_>,
+) -> io::Result<()> {
     let (summary, table) = describe(&message);
     let mut summary = summary.to_vec();
     let has_file = match memfd::create() {
@@ -82,7 +90,7 @@ pub(super) fn send(line: &Line<'_>, kind: u8, mut message: Outgoing<'_>) -> io::
             false
         }
     };
-    line.send(kind | kind::SPILLED, &summary, &message.fds)?;
+    line.send(kind | SPILLED, &summary, &message.fds)?;
     SENDING.store(true, Ordering::Relaxed);
     abort::hush();
     let mut file = message.fds.pop().filter(|_| has_file).map(Memory::from);

@@ -1,45 +1,23 @@
 //! The fork start method: this process is copied.
 
-use super::{
-    Entry,
-    birth::{Birth, Role, kind},
-    child,
-    newborn::{Newborn, Ward},
-};
+use super::{newborn::Newborn, ward::Ward};
 use crate::{
     error::{Error, ErrorKind, Result},
+    start::{
+        child::{self, Known},
+        message::birth::kind,
+    },
     sys::{
         exit,
         fork::{self, Copied},
         socket,
     },
-    wire::Outgoing,
 };
 use std::{
     io::{self, Write},
     os::fd::OwnedFd,
     panic::{AssertUnwindSafe, catch_unwind},
 };
-
-/// What the copy does with what it has of its parent, and before its end: the business of those above.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Copying {
-    /// Gives up what is the parent's own.
-    pub(crate) disown: fn(),
-    /// Sees to its children.
-    pub(crate) settle: extern "C" fn(),
-}
-
-/// What is in memory already, and need not be told.
-pub(super) struct Known<'a> {
-    pub(super) birth: Birth,
-    pub(super) entry: Entry,
-    pub(super) arguments: Outgoing<'a>,
-    /// What each of the gifts is for.
-    pub(super) roles: Vec<Role>,
-    pub(super) gifts: Vec<OwnedFd>,
-    pub(super) copying: Copying,
-}
 
 /// Copies this process. Returns in the parent only, and returns there what is its own: the copy closes it.
 pub(super) fn make<Own>(

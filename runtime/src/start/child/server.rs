@@ -4,9 +4,10 @@
 //! working directory, `/dev/null` as its standard streams and no environment: what the owner
 //! removes from its own is nowhere else. It ends with its owner.
 
-use super::child::{self, Entered};
+use super::{arrival::Entered, rehearsal::rehearse};
 use crate::{
     error::{Error, Result},
+    start::message::request::{MORE_THREADS, Request, Wait},
     sys::{
         board::Board,
         clone::{Cloner, Side},
@@ -26,38 +27,12 @@ use std::{
     time::Duration,
 };
 
-/// A request: the number on the board that the id of the child goes to, and how long the child is to wait. The child's socket is
-/// beside it.
-pub(super) type Request = [u8; 2 * size_of::<u32>()];
-
-/// How long a child waits to be told what it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wait {
-    /// As long as its owner lives.
-    Ever,
-    /// A while: it is a spare.
-    Idle,
-}
-
 /// What the helper is called where processes are listed, and what a spare is.
 const NAME: &str = "procession-fork";
 const IDLE_NAME: &str = "procession-idle";
 
-/// The errno by which it answers where it has more than one thread, which a library has started: a
-/// copy might never get a lock that another thread held.
-pub(super) const MORE_THREADS: i32 = libc::EDEADLK;
-
 /// How long a spare waits.
 const IDLE: Duration = Duration::from_secs(10);
-
-/// Makes a request.
-pub(super) fn request(number: u32, wait: Wait) -> Request {
-    let mut request = Request::default();
-    let (first, second) = request.split_at_mut(size_of::<u32>());
-    first.copy_from_slice(&number.to_le_bytes());
-    second.copy_from_slice(&u32::from(wait == Wait::Idle).to_le_bytes());
-    request
-}
 
 struct Server {
     requests: OwnedFd,
@@ -76,7 +51,7 @@ pub(super) fn serve(fds: Vec<OwnedFd>, entered: Entered) -> Result<OwnedFd> {
     let mut server =
         Server::new(fds).map_err(|source| Error::os("the helper cannot begin its work", source))?;
     // What goes wrong here goes wrong in the children too, who can tell.
-    let _ = child::rehearse(NAME, entered);
+    let _ = rehearse(NAME, entered);
     let (socket, wait) = loop {
         if let Some(child) = server.next() {
             break child;
@@ -185,7 +160,7 @@ fn await_birth(
         let _ = limits::set_name(IDLE_NAME);
         // If there is time, what is touched now is there later.
         if !socket::has_something(socket.as_fd()) {
-            let _ = child::rehearse(IDLE_NAME, entered);
+            let _ = rehearse(IDLE_NAME, entered);
         }
     }
     drop(lifeline);

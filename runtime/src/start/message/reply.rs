@@ -1,16 +1,16 @@
 //! What a child answers.
 
 use super::{
-    Panic,
-    spilled::{self, Spilled},
+    failure::Failure,
+    panic::Panic,
+    spilled::{self, SPILLED, Spilled},
 };
 use crate::{
-    error::{Error, ErrorKind},
     sys::socket,
     wire::{self, Incoming, Line, Outgoing},
 };
-use serde::{Deserialize, Serialize};
-use std::{error::Error as _, io};
+use serde::Serialize;
+use std::io;
 
 /// One answer of a child.
 #[derive(Debug)]
@@ -37,89 +37,15 @@ pub(crate) enum Reply {
     NoRoom(io::Error),
 }
 
-/// Why a child did not come to its function, or cannot send its value.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Failure {
-    pub(crate) kind: FailureKind,
-    pub(crate) what: String,
-    pub(crate) errno: Option<i32>,
-    pub(crate) cause: Option<String>,
-}
-
-/// The sorts of failure that a child can tell of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum FailureKind {
-    Setting,
-    Encode,
-    Decode,
-    /// Told by the errno.
-    Os,
-}
-
-impl Failure {
-    pub(super) fn of(error: &Error) -> Self {
-        Self {
-            kind: match error.kind() {
-                ErrorKind::Setting => FailureKind::Setting,
-                ErrorKind::Encode => FailureKind::Encode,
-                ErrorKind::Decode => FailureKind::Decode,
-                _ => FailureKind::Os,
-            },
-            what: error.to_string(),
-            errno: error.raw_os_error(),
-            cause: error.source().map(chain),
-        }
-    }
-}
-
-/// An error and what is behind it.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut behind = error.source();
-    while let Some(error) = behind {
-        text = format!("{text}: {error}");
-        behind = error.source();
-    }
-    text
-}
-
-impl From<Failure> for Error {
-    /// The error that the child had.
-    fn from(failure: Failure) -> Self {
-        let source = failure.errno.map(io::Error::from_raw_os_error);
-        let error = match failure.kind {
-            FailureKind::Setting => Self::new(ErrorKind::Setting, failure.what),
-            FailureKind::Encode => Self::new(ErrorKind::Encode, failure.what),
-            FailureKind::Decode => Self::new(ErrorKind::Decode, failure.what),
-            FailureKind::Os => {
-                let unknown = || {
-                    failure
-                        .cause
-                        .clone()
-                        .map_or_else(|| io::ErrorKind::Other.into(), io::Error::other)
-                };
-                return Self::os(failure.what, source.unwrap_or_else(unknown));
-            }
-        };
-        match (source, failure.cause) {
-            (Some(source), _) => error.because(source),
-            (None, Some(cause)) => error.because(cause),
-            (None, None) => error,
-        }
-    }
-}
-
-pub(super) mod kind {
-    pub(super) const REACHED: u8 = 1;
-    pub(super) const FAILED: u8 = 2;
-    pub(super) const RETURNED: u8 = 3;
-    pub(super) const UNSENDABLE: u8 = 4;
-    pub(super) const PANICKED: u8 = 5;
-    pub(super) const BACKTRACE: u8 = 6;
-    pub(super) const OUT_OF_MEMORY: u8 = 7;
-    pub(super) const ARRIVED: u8 = 8;
-    /// Set when what the frame has are not the bytes but a summary of what follows, on the line or in the last of the descriptors.
-    pub(in crate::start) const SPILLED: u8 = 0x80;
+pub(in crate::start) mod kind {
+    pub(in crate::start) const REACHED: u8 = 1;
+    pub(in crate::start) const FAILED: u8 = 2;
+    pub(in crate::start) const RETURNED: u8 = 3;
+    pub(in crate::start) const UNSENDABLE: u8 = 4;
+    pub(in crate::start) const PANICKED: u8 = 5;
+    pub(in crate::start) const BACKTRACE: u8 = 6;
+    pub(in crate::start) const OUT_OF_MEMORY: u8 = 7;
+    pub(in crate::start) const ARRIVED: u8 = 8;
 }
 
 /// What fits into a socket without anybody reading at the other end, unless the system has made it smaller than usual.
@@ -129,19 +55,19 @@ const INLINE: usize = 64 << 10;
 const SMALL: usize = 1 << 10;
 
 /// Says that the process is there, and has been told who it is.
-pub(super) fn send_arrived(line: &Line<'_>) -> io::Result<()> {
+pub(in crate::start) fn send_arrived(line: &Line<'_>) -> io::Result<()> {
     line.send(kind::ARRIVED, &[], &[])
 }
 
-pub(super) fn send_reached(line: &Line<'_>) -> io::Result<()> {
+pub(in crate::start) fn send_reached(line: &Line<'_>) -> io::Result<()> {
     line.send(kind::REACHED, &[], &[])
 }
 
-pub(super) fn send_failed(line: &Line<'_>, failure: &Failure) -> io::Result<()> {
+pub(in crate::start) fn send_failed(line: &Line<'_>, failure: &Failure) -> io::Result<()> {
     send_encoded(line, kind::FAILED, failure)
 }
 
-pub(super) fn send_panicked(line: &Line<'_>, panic: &Panic) -> io::Result<()> {
+pub(in crate::start) fn send_panicked(line: &Line<'_>, panic: &Panic) -> io::Result<()> {
     // In the middle of a value it would be taken for a part of it.
     if spilled::is_sending() {
         return Ok(());
@@ -149,7 +75,7 @@ pub(super) fn send_panicked(line: &Line<'_>, panic: &Panic) -> io::Result<()> {
     send_encoded(line, kind::PANICKED, panic)
 }
 
-pub(super) fn send_backtrace(line: &Line<'_>, backtrace: &str) -> io::Result<()> {
+pub(in crate::start) fn send_backtrace(line: &Line<'_>, backtrace: &str) -> io::Result<()> {
     if spilled::is_sending() {
         return Ok(());
     }
@@ -161,13 +87,14 @@ pub(super) fn send_backtrace(line: &Line<'_>, backtrace: &str) -> io::Result<()>
 }
 
 /// What says that this process aborts after it was refused memory. It is sent by a signal handler.
-pub(super) static OUT_OF_MEMORY: [u8; wire::HEADER] = wire::header(kind::OUT_OF_MEMORY, 0, 0);
+pub(in crate::start) static OUT_OF_MEMORY: [u8; wire::HEADER] =
+    wire::header(kind::OUT_OF_MEMORY, 0, 0);
 
-pub(super) fn send_returned(line: &Line<'_>, value: Outgoing<'_>) -> io::Result<()> {
+pub(in crate::start) fn send_returned(line: &Line<'_>, value: Outgoing<'_>) -> io::Result<()> {
     send(line, kind::RETURNED, value)
 }
 
-pub(super) fn send_unsendable(line: &Line<'_>, failure: &Failure) -> io::Result<()> {
+pub(in crate::start) fn send_unsendable(line: &Line<'_>, failure: &Failure) -> io::Result<()> {
     send_encoded(line, kind::UNSENDABLE, failure)
 }
 
@@ -198,8 +125,8 @@ pub(crate) fn receive(line: &Line<'_>) -> io::Result<Option<Reply>> {
     let Some(mut frame) = line.receive()? else {
         return Ok(None);
     };
-    if frame.kind & kind::SPILLED != 0 {
-        frame.kind &= !kind::SPILLED;
+    if frame.kind & SPILLED != 0 {
+        frame.kind &= !SPILLED;
         match spilled::receive(line, &mut frame.fds, &frame.bytes)? {
             Spilled::Whole(bytes, blobs) => (frame.bytes, frame.blobs) = (bytes, blobs),
             Spilled::Lost(failure) => return Ok(Some(Reply::Lost(failure))),

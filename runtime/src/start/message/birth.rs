@@ -1,10 +1,10 @@
 //! What a child is told first: who it is, what it runs and under which settings.
 
-use super::{Entry, StartMethod, identity::AuthKey, settings::Limits};
 use crate::{
     error::{Error, ErrorKind, Result},
+    start::{StartMethod, identity::AuthKey, settings::Limits},
     sys::{image::Place, signal::Mask},
-    wire,
+    wire::{self, Entry},
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -18,39 +18,39 @@ use std::time::Duration;
     clippy::struct_excessive_bools,
     reason = "each is a setting of its own"
 )]
-pub(super) struct Birth {
-    pub(super) name: String,
-    pub(super) parent_name: String,
-    pub(super) daemon: bool,
-    pub(super) start_method: StartMethod,
+pub(in crate::start) struct Birth {
+    pub(in crate::start) name: String,
+    pub(in crate::start) parent_name: String,
+    pub(in crate::start) daemon: bool,
+    pub(in crate::start) start_method: StartMethod,
     /// None in a copy of the parent, which knows it.
-    pub(super) entry: Option<Place<Entry>>,
-    pub(super) authkey: AuthKey,
+    pub(in crate::start) entry: Option<Place<Entry>>,
+    pub(in crate::start) authkey: AuthKey,
     /// As [`heritage::block`](super::heritage::block) makes it; `None` where the process has it
     /// already.
     #[serde(with = "serde_bytes")]
-    pub(super) environment: Option<Vec<u8>>,
+    pub(in crate::start) environment: Option<Vec<u8>>,
     /// What is left of it. The child ends itself then.
-    pub(super) timeout: Option<Duration>,
+    pub(in crate::start) timeout: Option<Duration>,
     /// Whether panics have a backtrace; `None` leaves it to the environment.
-    pub(super) backtrace: Option<bool>,
-    pub(super) limits: Limits,
+    pub(in crate::start) backtrace: Option<bool>,
+    pub(in crate::start) limits: Limits,
     #[serde(with = "serde_bytes")]
-    pub(super) current_dir: Option<Vec<u8>>,
-    pub(super) signal_mask: Mask,
-    pub(super) subreaper: bool,
+    pub(in crate::start) current_dir: Option<Vec<u8>>,
+    pub(in crate::start) signal_mask: Mask,
+    pub(in crate::start) subreaper: bool,
     /// Whether the parent must know the process before its function runs: the kernel reaps the
     /// parent's children, so that the end of one that is not known yet cannot be told.
-    pub(super) awaits_parent: bool,
+    pub(in crate::start) awaits_parent: bool,
     /// Whether the arguments stand behind this in the same message.
-    pub(super) has_arguments: bool,
+    pub(in crate::start) has_arguments: bool,
     /// What the descriptors beside this message are for, in their order.
-    pub(super) roles: Vec<Role>,
+    pub(in crate::start) roles: Vec<Role>,
 }
 
 impl Birth {
     /// Makes the message: its own length, this, and the arguments that stand behind it.
-    pub(super) fn encode(&self, arguments: &[u8]) -> Result<Vec<u8>> {
+    pub(in crate::start) fn encode(&self, arguments: &[u8]) -> Result<Vec<u8>> {
         let mut birth = wire::encode(self).map_err(|source| {
             Error::new(ErrorKind::Encode, "its settings cannot be encoded").because(source)
         })?;
@@ -61,7 +61,7 @@ impl Birth {
     }
 
     /// Takes the message apart; returns also what stands behind this.
-    pub(super) fn decode(message: &mut Vec<u8>) -> Result<(Self, Vec<u8>)> {
+    pub(in crate::start) fn decode(message: &mut Vec<u8>) -> Result<(Self, Vec<u8>)> {
         let broken = || Error::new(ErrorKind::Decode, "its settings cannot be decoded");
         let (length, rest) = message.split_first_chunk().ok_or_else(broken)?;
         let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| broken())?;
@@ -74,7 +74,7 @@ impl Birth {
 
 /// What a descriptor that a child is given is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Role {
+pub(in crate::start) enum Role {
     /// The standard input; without one it is `/dev/null`, as are the next two.
     Input,
     Output,
@@ -88,7 +88,7 @@ pub(super) enum Role {
 }
 
 /// The kinds of what a new process is sent.
-pub(super) mod kind {
+pub(in crate::start) mod kind {
     pub(in crate::start) const BIRTH: u8 = 1;
     /// Instead of a birth: be the helper.
     pub(in crate::start) const SERVE: u8 = 2;

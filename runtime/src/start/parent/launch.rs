@@ -1,8 +1,8 @@
-//! The spawn start method: the executable is run anew.
+//! The executable, run anew.
 
-use super::{entry, heritage};
 use crate::{
     error::{Error, ErrorKind, Result},
+    start::{mark, message::heritage},
     sys::{
         image, launch,
         privilege::{self, Gain},
@@ -52,9 +52,9 @@ pub(super) fn launch(
 /// The environment as an exec takes it. The first entry is ours: from there on the helper forgets
 /// what it was started with.
 fn entries(variables: &[heritage::Variable]) -> Result<Vec<OsString>> {
-    let own = entry::VARIABLE.to_bytes();
+    let own = mark::VARIABLE.to_bytes();
     let entry = |name: &[u8], value: &[u8]| OsString::from_vec([name, b"=", value].concat());
-    let mut entries = vec![entry(own, entry::mark()?.as_bytes())];
+    let mut entries = vec![entry(own, mark::mark()?.as_bytes())];
     let others = variables
         .iter()
         .filter(|(name, _)| name.as_bytes() != own)

@@ -15,14 +15,14 @@ use serde::{Deserialize, Serialize};
 use std::{ffi::OsString, os::unix::ffi::OsStrExt};
 
 /// A variable of the environment.
-pub(super) type Variable = (OsString, OsString);
+pub(in crate::start) type Variable = (OsString, OsString);
 
 /// How many bytes an environment usually has at most.
 const USUAL_LENGTH: usize = 4 << 10;
 
 /// What a child inherits from the thread that starts it, beside the environment.
 #[derive(Clone, Debug)]
-pub(super) struct Heritage {
+pub(in crate::start) struct Heritage {
     dispositions: Dispositions,
     limits: Vec<limits::Limit>,
     nice: i32,
@@ -32,7 +32,7 @@ pub(super) struct Heritage {
 
 /// In what one heritage differs from another: a field is `None`, or empty, where nothing differs.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Changes {
+pub(in crate::start) struct Changes {
     umask: Option<u32>,
     /// Which signals were ignored, and which are to be.
     ignored: Option<(Mask, Mask)>,
@@ -43,7 +43,7 @@ pub(super) struct Changes {
 
 impl Heritage {
     /// What a child of this thread would inherit now.
-    pub(super) fn now(dispositions: Dispositions) -> Result<Self> {
+    pub(in crate::start) fn now(dispositions: Dispositions) -> Result<Self> {
         let limits: std::io::Result<_> = (0..limits::COUNT).map(limits::get).collect();
         Ok(Self {
             dispositions,
@@ -55,13 +55,13 @@ impl Heritage {
     }
 
     /// Whether a process that has `other` could not take this on without a privilege.
-    pub(super) fn exceeds(&self, other: &Self) -> bool {
+    pub(in crate::start) fn exceeds(&self, other: &Self) -> bool {
         let raised = |(ours, theirs): (&limits::Limit, &limits::Limit)| ours.1 > theirs.1;
         self.nice < other.nice || self.limits.iter().zip(&other.limits).any(raised)
     }
 
     /// What a process that has `other` has to change to have this.
-    pub(super) fn since(&self, other: &Self) -> Changes {
+    pub(in crate::start) fn since(&self, other: &Self) -> Changes {
         let changed = |differs: bool| differs.then_some(());
         let limits = (0..limits::COUNT).zip(self.limits.iter().copied());
         Changes {
@@ -81,7 +81,7 @@ impl Heritage {
 
 /// The variables as the environment has them: entries such as `NAME=value`, each with a NUL behind
 /// it.
-pub(super) fn block(variables: impl IntoIterator<Item = Variable>) -> Vec<u8> {
+pub(in crate::start) fn block(variables: impl IntoIterator<Item = Variable>) -> Vec<u8> {
     let mut block = Vec::with_capacity(USUAL_LENGTH);
     for (name, value) in variables {
         block.extend_from_slice(name.as_bytes());
@@ -94,20 +94,20 @@ pub(super) fn block(variables: impl IntoIterator<Item = Variable>) -> Vec<u8> {
 
 impl Changes {
     /// Makes the message that tells of them.
-    pub(super) fn encode(&self) -> Result<Vec<u8>> {
+    pub(in crate::start) fn encode(&self) -> Result<Vec<u8>> {
         wire::encode(self).map_err(|source| {
             Error::new(ErrorKind::Encode, "what it inherits cannot be encoded").because(source)
         })
     }
 
     /// Whether the stack is to have another limit.
-    pub(super) fn limits_stack(&self) -> bool {
+    pub(in crate::start) fn limits_stack(&self) -> bool {
         let is_stack = |(number, _): &(u8, _)| i64::from(*number) == i64::from(libc::RLIMIT_STACK);
         self.limits.iter().any(is_stack)
     }
 
     /// Makes them in this process, which has one thread.
-    pub(super) fn apply(self) -> Result<()> {
+    pub(in crate::start) fn apply(self) -> Result<()> {
         if let Some(umask) = self.umask {
             limits::set_umask(umask);
         }

@@ -1,0 +1,186 @@
+//! How a child arrives at its function: it becomes what its parent wants it to be.
+
+use super::{backtrace, line::next, perform};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    start::{
+        StartMethod,
+        identity::{self, AuthKey, Identity, Parent},
+        lifeline,
+        message::{
+            birth::{Birth, Role},
+            heritage::Changes,
+            reply,
+        },
+    },
+    sys::{environment, family, limits, overflow, signal, stdio, wait},
+    wire::{self, Entry, Frame, Incoming, Line},
+};
+use std::{
+    env,
+    ffi::OsString,
+    io, mem,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::OsStringExt,
+    },
+    time::Duration,
+};
+
+pub(super) const NO_NULL: &str = "/dev/null cannot be opened for its standard streams";
+
+/// How long the parent is waited for without going to sleep: as long as it takes for what it has to find out.
+const SOON: Duration = Duration::from_micros(100);
+
+/// Where the child was entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entered {
+    /// std's own start-up has not happened.
+    BeforeMain,
+    InMain,
+}
+
+pub(super) fn overflow_message(name: &str) -> String {
+    format!(
+        "\nprocess `{name}` has overflowed its stack\nfatal runtime error: stack overflow, aborting\n"
+    )
+}
+
+/// Becomes what the parent wants this process to be; returns its function and the arguments.
+pub(super) fn arrive(
+    line: &Line<'_>,
+    birth: Option<Frame>,
+    entered: Entered,
+) -> Result<(Entry, Incoming)> {
+    let Frame { mut bytes, fds, .. } = birth.map_or_else(|| next(line, "its settings"), Ok)?;
+    let (mut birth, arguments) = Birth::decode(&mut bytes)?;
+    if birth.awaits_parent && birth.start_method == StartMethod::ForkServer {
+        reply::send_arrived(line).map_err(|source| Error::os("its parent is gone", source))?;
+    }
+    for (role, fd) in birth.roles.iter().zip(fds) {
+        accept(*role, fd)?;
+    }
+    introduce(&mut birth)?;
+    if entered == Entered::BeforeMain {
+        overflow::say(overflow_message(&birth.name));
+    }
+    let mut another_stack = false;
+    if birth.start_method == StartMethod::ForkServer {
+        // It is finding that out at this moment.
+        wait::spin(line.socket, SOON);
+        another_stack = inherit(&next(line, "what its parent is like")?)?;
+    } else {
+        stdio::fill_gaps().map_err(setting(NO_NULL))?;
+    }
+    let has_arguments = birth.has_arguments;
+    let entry = settle(birth)?.ok_or_else(|| {
+        Error::new(
+            ErrorKind::NotInExecutable,
+            "its executable is another one than its parent's",
+        )
+    })?;
+    if another_stack && entered == Entered::BeforeMain {
+        overflow::watch().map_err(setting("its stack cannot be watched"))?;
+    }
+    let arguments = if has_arguments {
+        Incoming::new(arguments, Vec::new())
+    } else {
+        Incoming::from(next(line, "its arguments")?)
+    };
+    Ok((entry, arguments.when_ready(perform::reached)))
+}
+
+/// Takes on what is not as it was when the helper was started; returns whether the stack has
+/// another limit.
+fn inherit(frame: &Frame) -> Result<bool> {
+    let changes: Changes = wire::decode(&frame.bytes).map_err(|source| {
+        Error::new(ErrorKind::Decode, "what it inherits cannot be decoded").because(source)
+    })?;
+    let another_stack = changes.limits_stack();
+    changes.apply()?;
+    Ok(another_stack)
+}
+
+/// Puts a descriptor to its use.
+pub(super) fn accept(role: Role, fd: OwnedFd) -> Result<()> {
+    match role {
+        Role::Input => {
+            stdio::replace(0, fd.as_fd()).map_err(setting("its standard input cannot be set"))
+        }
+        Role::Output => {
+            stdio::replace(1, fd.as_fd()).map_err(setting("its standard output cannot be set"))
+        }
+        Role::Error => {
+            stdio::replace(2, fd.as_fd()).map_err(setting("its standard error cannot be set"))
+        }
+        Role::Directory => stdio::set_working_directory(fd.as_fd()).map_err(setting(
+            "its working directory cannot be that of its parent",
+        )),
+        Role::Lifeline => lifeline::tie(fd).map_err(setting("its lifeline cannot be armed")),
+        Role::Sentinel => {
+            // Its end is the end of this process.
+            mem::forget(fd);
+            Ok(())
+        }
+    }
+}
+
+/// Takes on the environment and the identity.
+pub(super) fn introduce(birth: &mut Birth) -> Result<()> {
+    if let Some(environment) = birth.environment.take() {
+        environment::replace_before_main(environment);
+    }
+    backtrace::want(birth.backtrace);
+    limits::set_name(&birth.name).map_err(setting("it cannot be named"))?;
+    let identity = Identity {
+        name: birth.name.clone(),
+        daemon: birth.daemon,
+        start_method: Some(birth.start_method),
+        parent: Some(Parent::new(mem::take(&mut birth.parent_name))),
+        before: None,
+    };
+    let authkey = mem::replace(&mut birth.authkey, AuthKey::new([]));
+    identity::assume(identity, authkey);
+    Ok(())
+}
+
+/// Applies the settings. Returns the function, if it is in this executable.
+pub(super) fn settle(birth: Birth) -> Result<Option<Entry>> {
+    if let Some(left) = birth.timeout {
+        signal::kill_after(left).map_err(setting("its timeout cannot be set"))?;
+    }
+    if birth.subreaper {
+        family::keep_orphans().map_err(setting("it cannot keep its orphans"))?;
+    }
+    if let Some(path) = birth.current_dir.map(OsString::from_vec) {
+        let what = format!("its working directory cannot be set to {}", path.display());
+        env::set_current_dir(path).map_err(setting(what))?;
+    }
+    let wanted = birth.limits;
+    if let Some(bytes) = wanted.memory {
+        limits::set_memory(bytes).map_err(setting("its memory cannot be limited"))?;
+    }
+    if let Some(time) = wanted.cpu_time {
+        limits::set_cpu_time(time).map_err(setting("its CPU time cannot be limited"))?;
+    }
+    if let Some(count) = wanted.open_files {
+        limits::set_open_files(count).map_err(setting("its open files cannot be limited"))?;
+    }
+    if let Some(nice) = wanted.nice {
+        limits::set_nice(nice)
+            .map_err(setting(format!("its nice value cannot be set to {nice}")))?;
+    }
+    if let Some(cpus) = wanted.affinity {
+        limits::set_affinity(&cpus)
+            .map_err(setting(format!("it cannot be bound to the CPUs {cpus:?}")))?;
+    }
+    signal::set_mask(birth.signal_mask).map_err(setting("its signal mask cannot be set"))?;
+    // An ignored SIGTERM would leave nothing that asks the process to end.
+    signal::heed(libc::SIGTERM).map_err(setting("SIGTERM cannot be heeded"))?;
+    let entry = birth.entry.map_or(Ok(None), |entry| entry.resolve());
+    entry.map_err(|source| Error::os("its executable cannot be read", source))
+}
+
+pub(super) fn setting<E: Into<io::Error>>(what: impl Into<String>) -> impl FnOnce(E) -> Error {
+    |source| Error::new(ErrorKind::Setting, what.into()).because(source.into())
+}

@@ -1,0 +1,18 @@
+//! The child's side of a start.
+
+mod arrival;
+mod backtrace;
+mod copied;
+mod entry;
+mod hook;
+mod line;
+mod perform;
+mod rehearsal;
+mod server;
+
+pub(crate) use backtrace::__rust_begin_short_backtrace;
+pub(crate) use copied::Copying;
+pub(super) use copied::{Known, live_copied};
+pub(super) use entry::at_load;
+pub use entry::{defer, run_deferred};
+pub(super) use line::FAILED;

@@ -1,0 +1,66 @@
+//! A rehearsal of what a child does, in the helper and in spares.
+
+use super::{
+    arrival::{Entered, arrive},
+    line::line_on,
+};
+use crate::{
+    error::{Error, Result},
+    start::{
+        StartMethod,
+        identity::AuthKey,
+        message::{
+            birth::{Birth, Role, kind},
+            heritage::Changes,
+            reply,
+        },
+        settings::Limits,
+    },
+    sys::{image::Place, signal, socket, stdio},
+    wire::{Entry, Outgoing},
+};
+
+/// Goes once through what a child of the helper does from its birth to its value, on a line to itself, so that a fork of this process
+/// finds done what need be done only once: symbols bound, memory at hand, this executable looked at.
+///
+/// It changes nothing that a birth does not set again.
+pub(super) fn rehearse(name: &str, entered: Entered) -> Result<()> {
+    let no_socket = |source| Error::os("no socket for a rehearsal", source);
+    let (ours, theirs) = socket::pair().map_err(no_socket)?;
+    let (ours, theirs) = (line_on(&ours), line_on(&theirs));
+    let birth = Birth {
+        name: name.to_owned(),
+        parent_name: String::new(),
+        daemon: false,
+        start_method: StartMethod::ForkServer,
+        entry: Place::of((|_, _| Ok(())) as Entry)
+            .map_err(|source| Error::os("the executable cannot be read", source))?,
+        authkey: AuthKey::new([]),
+        environment: Some(Vec::new()),
+        timeout: None,
+        backtrace: None,
+        limits: Limits::default(),
+        current_dir: None,
+        signal_mask: signal::Mask::MAX,
+        subreaper: false,
+        awaits_parent: false,
+        has_arguments: true,
+        roles: vec![Role::Output, Role::Error, Role::Directory],
+    };
+    let mut arguments = Outgoing::default();
+    arguments.put("a rehearsal", name)?;
+    let birth = birth.encode(&arguments.bytes)?;
+    let unsaid = |source| Error::os("a line to itself cannot be used", source);
+    let null = || stdio::null().map_err(unsaid);
+    let root = stdio::working_directory().map_err(unsaid)?;
+    ours.send(kind::BIRTH, &birth, &[null()?, null()?, root])
+        .map_err(unsaid)?;
+    let unchanged = Changes::default().encode()?;
+    ours.send(kind::HERITAGE, &unchanged, &[]).map_err(unsaid)?;
+    let (_, mut arguments) = arrive(&theirs, None, entered)?;
+    drop(arguments.take::<String>()?);
+    reply::send_reached(&theirs).map_err(unsaid)?;
+    let mut value = Outgoing::default();
+    value.put("a rehearsal", name)?;
+    reply::send_returned(&theirs, value).map_err(unsaid)
+}

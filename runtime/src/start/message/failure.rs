@@ -1,0 +1,77 @@
+//! Why a child did not come to its function, or cannot send its value: an error on its way.
+
+use crate::error::{Error, ErrorKind};
+use serde::{Deserialize, Serialize};
+use std::{error::Error as _, io};
+
+/// Why a child did not come to its function, or cannot send its value.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Failure {
+    pub(crate) kind: FailureKind,
+    pub(crate) what: String,
+    pub(crate) errno: Option<i32>,
+    pub(crate) cause: Option<String>,
+}
+
+/// The sorts of failure that a child can tell of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum FailureKind {
+    Setting,
+    Encode,
+    Decode,
+    /// Told by the errno.
+    Os,
+}
+
+impl Failure {
+    pub(in crate::start) fn of(error: &Error) -> Self {
+        Self {
+            kind: match error.kind() {
+                ErrorKind::Setting => FailureKind::Setting,
+                ErrorKind::Encode => FailureKind::Encode,
+                ErrorKind::Decode => FailureKind::Decode,
+                _ => FailureKind::Os,
+            },
+            what: error.to_string(),
+            errno: error.raw_os_error(),
+            cause: error.source().map(chain),
+        }
+    }
+}
+
+/// An error and what is behind it.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut behind = error.source();
+    while let Some(error) = behind {
+        text = format!("{text}: {error}");
+        behind = error.source();
+    }
+    text
+}
+
+impl From<Failure> for Error {
+    /// The error that the child had.
+    fn from(failure: Failure) -> Self {
+        let source = failure.errno.map(io::Error::from_raw_os_error);
+        let error = match failure.kind {
+            FailureKind::Setting => Self::new(ErrorKind::Setting, failure.what),
+            FailureKind::Encode => Self::new(ErrorKind::Encode, failure.what),
+            FailureKind::Decode => Self::new(ErrorKind::Decode, failure.what),
+            FailureKind::Os => {
+                let unknown = || {
+                    failure
+                        .cause
+                        .clone()
+                        .map_or_else(|| io::ErrorKind::Other.into(), io::Error::other)
+                };
+                return Self::os(failure.what, source.unwrap_or_else(unknown));
+            }
+        };
+        match (source, failure.cause) {
+            (Some(source), _) => error.because(source),
+            (None, Some(cause)) => error.because(cause),
+            (None, None) => error,
+        }
+    }
+}

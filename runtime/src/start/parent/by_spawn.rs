@@ -1,0 +1,25 @@
+//! The spawn start method: the executable is run anew for each child.
+
+use super::{gifts::Gifts, launch, newborn::Newborn, ward::Ward};
+use crate::{
+    error::{Error, Result},
+    start::{message::birth::Role, settings::Settings},
+    sys::socket,
+};
+use std::os::fd::OwnedFd;
+
+/// Has the process made by running the executable anew.
+pub(super) fn make(
+    settings: &Settings,
+    gifts: &mut Gifts,
+    pipe: Option<OwnedFd>,
+) -> Result<Newborn> {
+    let (ours, theirs) =
+        socket::pair().map_err(|source| Error::os("no socket to be had", source))?;
+    // They are given by the exec.
+    let (output, error) = (gifts.take(Role::Output), gifts.take(Role::Error));
+    let variables = settings.environment();
+    let id = launch::launch(&variables, &theirs, output.as_ref(), error.as_ref())?;
+    let ward = Ward::new(id, pipe)?;
+    Ok(Newborn::made(ward, ours))
+}

@@ -1,0 +1,56 @@
+//! The descriptors that a child is given.
+
+use crate::{
+    error::{Error, Result},
+    start::{
+        message::birth::Role,
+        stdio::{Opened, Stdio, Stream},
+    },
+    sys::sentinel,
+};
+use std::{io, os::fd::OwnedFd};
+
+/// The descriptors that a child is given, each with what it is for.
+#[derive(Debug, Default)]
+pub(super) struct Gifts {
+    pub(super) roles: Vec<Role>,
+    pub(super) fds: Vec<OwnedFd>,
+}
+
+impl Gifts {
+    pub(super) fn give(&mut self, role: Role, fd: OwnedFd) {
+        self.roles.push(role);
+        self.fds.push(fd);
+    }
+
+    pub(super) fn take(&mut self, role: Role) -> Option<OwnedFd> {
+        let place = self.roles.iter().position(|other| *other == role)?;
+        self.roles.remove(place);
+        Some(self.fds.remove(place))
+    }
+
+    /// Gives a pipe that is held until the end, where there are no pidfds; returns our end.
+    pub(super) fn sentinel(&mut self) -> Result<Option<OwnedFd>> {
+        if sentinel::has_pidfds() {
+            return Ok(None);
+        }
+        let (reader, writer) =
+            io::pipe().map_err(|source| Error::os("no pipe for its sentinel", source))?;
+        self.give(Role::Sentinel, writer.into());
+        Ok(Some(reader.into()))
+    }
+
+    /// Opens a standard stream; returns our end if it is a pipe.
+    pub(super) fn open(&mut self, stdio: Stdio, stream: Stream) -> Result<Option<OwnedFd>> {
+        let Opened { theirs, ours } = stdio.open(stream)?;
+        if let Some(fd) = theirs {
+            let role = match stream {
+                Stream::Input => Role::Input,
+                Stream::Output => Role::Output,
+                Stream::Error => Role::Error,
+            };
+            self.give(role, fd);
+        }
+        Ok(ours)
+    }
+}

@@ -1,0 +1,79 @@
+//! A child that is not left behind.
+
+use crate::{
+    error::{Error, Result},
+    start::patience::LAST_BREATH,
+    sys::{
+        sentinel::{self, Reaped, Sentinel},
+        wait,
+    },
+};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    process::ExitStatus,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+/// A child that nobody is to be left with: dropping it kills and reaps it.
+#[derive(Debug)]
+pub(super) struct Ward {
+    /// None once it was given away.
+    sentinel: Option<Sentinel>,
+    reaped: AtomicBool,
+}
+
+impl Ward {
+    /// The child of this id; `pipe` is what tells of its end where there are no pidfds.
+    pub(super) fn new(id: u32, pipe: Option<OwnedFd>) -> Result<Self> {
+        match Sentinel::new(id, pipe) {
+            Ok(sentinel) => Ok(Self {
+                sentinel: Some(sentinel),
+                reaped: AtomicBool::new(false),
+            }),
+            Err(source) => {
+                sentinel::put_down(id);
+                Err(Error::os("no pidfd to be had", source))
+            }
+        }
+    }
+
+    pub(super) fn sentinel(&self) -> &Sentinel {
+        self.sentinel
+            .as_ref()
+            .expect("it is taken out by value only")
+    }
+
+    pub(super) fn give_away(mut self) -> Sentinel {
+        self.sentinel.take().expect("it is taken out here only")
+    }
+
+    /// Waits for the process to end, and reaps it; returns how, if it did in time.
+    pub(super) fn await_end(&self, patience: std::time::Duration) -> Option<ExitStatus> {
+        if !wait::readable(self.sentinel().as_fd(), wait::deadline(patience)).ok()? {
+            return None;
+        }
+        match self.sentinel().reap() {
+            Ok(Reaped::Ended(status)) => {
+                self.reaped.store(true, Ordering::Relaxed);
+                Some(status)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Ward {
+    fn drop(&mut self) {
+        if let Some(sentinel) = &self.sentinel
+            && !self.reaped.load(Ordering::Relaxed)
+        {
+            // It may have rights that this process has given up. It was told to end in other ways before this.
+            let _ = sentinel.signal(libc::SIGKILL);
+            let ended = wait::readable(sentinel.as_fd(), wait::deadline(LAST_BREATH));
+            // One that waits in the kernel for a broken disk stays a zombie when it ends.
+            if matches!(ended, Ok(true)) {
+                let _ = sentinel.reap();
+            }
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! A line: one end of the socket between a parent and its child, over which frames go, and how long to
+//! wait for the other end.
+
+use super::{
+    frame::{self, Frame, HEADER},
+    inbox::{Inbox, Progress, Until},
+};
+use crate::sys::{
+    socket::{self, MAX_FDS},
+    table,
+    wait::{self, For},
+};
+use std::{
+    fmt,
+    io::{self, IoSlice},
+    os::fd::{BorrowedFd, OwnedFd},
+    time::{Duration, Instant},
+};
+
+/// One end of the socket, and how long to wait for the other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line<'a> {
+    pub(crate) socket: BorrowedFd<'a>,
+    /// The process at the other end: when it is gone there is nothing to wait for, though a copy of its end may live on.
+    pub(crate) peer: Option<BorrowedFd<'a>>,
+    /// How long the other side may make no progress at all.
+    pub(crate) stall: Option<Duration>,
+    /// Until when everything has to be done, whatever the progress.
+    pub(crate) until: Option<Instant>,
+    /// Is asked why the other side makes no progress, each time that it has made none for [`LOOK`].
+    pub(crate) watch: Option<&'a dyn Watch>,
+}
+
+/// How often a line without progress has its [`Watch`] look at the other side.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Knows what the other side of a line is doing.
+pub(crate) trait Watch: fmt::Debug {
+    /// Says why the other side makes no progress.
+    fn look(&self) -> Look;
+}
+
+/// Why the other side of a line makes no progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// It is slow.
+    Slow,
+    /// It runs code of the user's, which may take as long as the user lets it.
+    Busy,
+    /// It is stopped: waiting for it is in vain. The error is [`io::ErrorKind::ResourceBusy`].
+    Stopped,
+}
+
+/// Why a frame was not sent.
+#[derive(Debug)]
+pub(crate) struct Unsent {
+    pub(crate) cause: io::Error,
+    /// Whether some of it was sent, so that whatever is sent next would be taken for the rest.
+    pub(crate) in_part: bool,
+}
+
+impl From<Unsent> for io::Error {
+    fn from(unsent: Unsent) -> Self {
+        unsent.cause
+    }
+}
+
+impl<'a> Line<'a> {
+    /// A line whose other side is waited for without limit.
+    pub(crate) fn on(socket: BorrowedFd<'a>) -> Self {
+        Self {
+            socket,
+            peer: None,
+            stall: None,
+            until: None,
+            watch: None,
+        }
+    }
+}
+
+impl Line<'_> {
+    /// Sends one frame.
+    pub(crate) fn send(&self, kind: u8, bytes: &[u8], fds: &[OwnedFd]) -> io::Result<()> {
+        Ok(self.send_frame(kind, [bytes, &[]], fds)?)
+    }
+
+    /// Sends one frame, whose bytes are in two parts.
+    pub(super) fn send_frame(
+        &self,
+        kind: u8,
+        bytes: [&[u8]; 2],
+        fds: &[OwnedFd],
+    ) -> Result<(), Unsent> {
+        let length = bytes[0].len() as u64 + bytes[1].len() as u64;
+        let header = frame::header(kind, length, fds.len() as u64);
+        let mut in_part = false;
+        let mut send_more = |bytes: &[IoSlice<'_>], fds| {
+            let count = self.send_some(bytes, fds);
+            let count = count.map_err(|cause| Unsent { cause, in_part })?;
+            in_part = true;
+            Ok(count)
+        };
+        let mut rest = &mut [&header, bytes[0], bytes[1]].map(IoSlice::new)[..];
+        let mut fds = fds.chunks(MAX_FDS);
+        let mut first = fds.next().unwrap_or_default();
+        while !rest.is_empty() {
+            let count = send_more(rest, first)?;
+            IoSlice::advance_slices(&mut rest, count);
+            first = &[];
+        }
+        // A message carries so many descriptors and no more; each further one takes a byte to go beside.
+        for fds in fds {
+            send_more(&[IoSlice::new(&[0])], fds)?;
+        }
+        Ok(())
+    }
+
+    /// Sends some of the bytes, and all of the descriptors beside the first of them; returns how many bytes went.
+    pub(crate) fn send_some(&self, bytes: &[IoSlice<'_>], fds: &[OwnedFd]) -> io::Result<usize> {
+        loop {
+            match socket::try_send(self.socket, bytes, fds) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if !self.wait(For::Writing)? {
+                        return Err(io::ErrorKind::BrokenPipe.into());
+                    }
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Makes sure that this process has room for the descriptors of the next frame, and waits for
+    /// its beginning; `EMFILE` if it has not. The frame stays where it is.
+    pub(crate) fn has_room_for_next(&self) -> io::Result<()> {
+        let mut header = [0; HEADER];
+        let mut last_try = false;
+        loop {
+            match socket::peek_into(self.socket, &mut header) {
+                Ok(HEADER) => {
+                    let (_, _, descriptors) = frame::fields(&header)?;
+                    return table::has_room(self.socket, descriptors);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !last_try => {
+                    // The peer may have sent something between our look at the socket and its end.
+                    last_try = !self.wait(For::Reading)?;
+                }
+                // Whoever receives it sees what there is to see.
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Receives one frame; none when the other side has ended between two.
+    pub(crate) fn receive(&self) -> io::Result<Option<Frame>> {
+        let mut inbox = Inbox::default();
+        let mut last_try = false;
+        loop {
+            match inbox.take_in(self.socket, Until::Whole)? {
+                Progress::Reached => return inbox.hand_over().map(Some),
+                Progress::Ended => return Ok(None),
+                Progress::Paused => {}
+                Progress::Waiting if !last_try => {
+                    // The peer may have sent something between our look at the socket and its end: look once more.
+                    last_try = !self.wait(For::Reading)?;
+                }
+                Progress::Waiting if inbox.is_empty() => return Ok(None),
+                Progress::Waiting => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+    }
+
+    /// Waits until the socket is ready; returns whether the other side is still there.
+    pub(super) fn wait(&self, what: For) -> io::Result<bool> {
+        let mut stalled = self.stall.and_then(wait::deadline);
+        loop {
+            let look = self.watch.and_then(|_| wait::deadline(LOOK));
+            let deadline = [stalled, self.until, look].into_iter().flatten().min();
+            let ready = match self.peer {
+                Some(peer) => {
+                    wait::until_ready(&[(self.socket, what), (peer, For::Reading)], deadline)?
+                }
+                None => wait::until_ready(&[(self.socket, what)], deadline)?,
+            };
+            match ready[..] {
+                [true, ..] => return Ok(true),
+                [_, true] => return Ok(false),
+                _ => {}
+            }
+            match self.watch.map(Watch::look) {
+                Some(Look::Busy) => stalled = self.stall.and_then(wait::deadline),
+                Some(Look::Stopped) => return Err(io::ErrorKind::ResourceBusy.into()),
+                Some(Look::Slow) | None => {}
+            }
+            let now = Instant::now();
+            let is_over = |moment: Option<Instant>| moment.is_some_and(|moment| moment <= now);
+            if is_over(stalled) || is_over(self.until) {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+    }
+}
+
+/// Whether an error says that the other side is gone.
+pub(crate) fn is_end(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HEADER, Line, Look, MAX_FDS, Watch};
+    use crate::sys::socket;
+    use std::{
+        cell::RefCell, fs::File, io, io::Write, os::fd::AsFd, os::fd::OwnedFd,
+        os::unix::net::UnixStream, thread, time::Duration,
+    };
+
+    fn line(socket: &OwnedFd) -> Line<'_> {
+        Line {
+            stall: Some(Duration::from_secs(20)),
+            ..Line::on(socket.as_fd())
+        }
+    }
+
+    #[test]
+    fn frame_arrives_as_it_was_sent() {
+        let (here, there) = socket::pair().unwrap();
+        let null = || OwnedFd::from(File::open("/dev/null").unwrap());
+        for (length, descriptors) in [
+            (0, 0),
+            (1, 1),
+            (HEADER, 0),
+            ((3 << 20) + 7, 2),
+            (10, 2 * MAX_FDS + 1),
+        ] {
+            let bytes: Vec<u8> = (0..length)
+                .map(|index| u8::try_from(index % 251).unwrap())
+                .collect();
+            let fds: Vec<_> = (0..descriptors).map(|_| null()).collect();
+            let frame = thread::scope(|scope| {
+                scope.spawn(|| line(&there).send(7, &bytes, &fds).unwrap());
+                line(&here).receive().unwrap().unwrap()
+            });
+            assert_eq!((frame.kind, frame.fds.len()), (7, descriptors));
+            assert!(frame.bytes == bytes);
+        }
+        drop(there);
+        assert!(line(&here).receive().unwrap().is_none());
+    }
+
+    #[test]
+    fn end_in_mid_frame_is_an_error() {
+        let mut whole = [0_u8; HEADER + 5];
+        whole[8] = 5;
+        for cut in 1..whole.len() {
+            let (here, there) = socket::pair().unwrap();
+            UnixStream::from(there).write_all(&whole[..cut]).unwrap();
+            assert_eq!(
+                line(&here).receive().unwrap_err().kind(),
+                io::ErrorKind::UnexpectedEof,
+                "cut at {cut}"
+            );
+        }
+    }
+
+    #[test]
+    fn announced_length_takes_no_memory() {
+        let (here, there) = socket::pair().unwrap();
+        let mut header = [0_u8; HEADER];
+        header[8..16].copy_from_slice(&(1_u64 << 60).to_le_bytes());
+        UnixStream::from(there).write_all(&header).unwrap();
+        assert_eq!(
+            line(&here).receive().unwrap_err().kind(),
+            io::ErrorKind::UnexpectedEof
+        );
+    }
+
+    /// Says each time why the peer makes no progress, and has it make some after that.
+    #[derive(Debug)]
+    struct Looks<'a>(RefCell<Vec<Look>>, &'a OwnedFd);
+
+    impl Watch for Looks<'_> {
+        fn look(&self) -> Look {
+            let mut looks = self.0.borrow_mut();
+            let look = looks.pop().unwrap();
+            if looks.is_empty() {
+                line(self.1).send(7, &[], &[]).unwrap();
+            }
+            look
+        }
+    }
+
+    #[test]
+    fn line_waits_as_long_as_the_peer_is_busy() {
+        let stall = Some(Duration::from_millis(1500));
+        let receive = |looks: &[Look]| {
+            let (here, there) = socket::pair().unwrap();
+            let watch = Looks(RefCell::new(looks.to_vec()), &there);
+            let line = Line {
+                stall,
+                watch: Some(&watch),
+                ..Line::on(here.as_fd())
+            };
+            line.receive().map(|frame| frame.unwrap().kind)
+        };
+        assert_eq!(receive(&[Look::Busy; 3]).unwrap(), 7);
+        let slow = receive(&[Look::Slow; 3]).unwrap_err();
+        assert_eq!(slow.kind(), io::ErrorKind::TimedOut);
+        let stopped = receive(&[Look::Stopped; 3]).unwrap_err();
+        assert_eq!(stopped.kind(), io::ErrorKind::ResourceBusy);
+    }
+
+    #[test]
+    fn silent_peer_is_waited_for_no_longer_than_asked() {
+        let (here, _there) = socket::pair().unwrap();
+        let line = Line {
+            stall: Some(Duration::from_millis(1)),
+            ..line(&here)
+        };
+        assert_eq!(line.receive().unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+}
