@@ -165,3 +165,7 @@ pub use wire::{Bulk, Fd, Transfer};
 #[cfg(all(doctest, feature = "net"))]
 #[doc = include_str!("../../README.md")]
 mod readme {}
+
+#[cfg(all(doctest, feature = "net"))]
+#[doc = include_str!("../../examples/README.md")]
+mod lecture {}
