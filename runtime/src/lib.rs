@@ -68,6 +68,13 @@
 //! Nothing, unless they are given it: [`sync`] has the locks of [`std::sync`] for processes, with their values inside, and [`shm`] has
 //! plain memory. They travel like any other value, and outlive whoever is killed with them.
 
+// The floors below serve all features, and each feature alone leaves some of them unused.
+#![cfg_attr(
+    not(all(feature = "channel", feature = "net", feature = "shm", feature = "sync")),
+    allow(dead_code, unreachable_pub, unused_imports)
+)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(not(all(
     target_os = "linux",
     target_pointer_width = "64",
@@ -81,16 +88,23 @@ compile_error!(
 #[cfg(test)]
 extern crate self as procession;
 
+#[cfg(feature = "channel")]
+#[cfg_attr(docsrs, doc(cfg(feature = "channel")))]
 pub mod channel;
 mod error;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
 #[cfg(feature = "net")]
+#[cfg_attr(docsrs, doc(cfg(feature = "net")))]
 pub mod net;
 mod process;
+#[cfg(feature = "shm")]
+#[cfg_attr(docsrs, doc(cfg(feature = "shm")))]
 pub mod shm;
 mod start;
+#[cfg(feature = "sync")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sync")))]
 pub mod sync;
 mod sys;
 mod wire;
