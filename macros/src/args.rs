@@ -1,4 +1,4 @@
-//! The arguments of the attributes, from syntax to typed options.
+//! The arguments of the attributes: parses them into typed options.
 
 use crate::errors::Errors;
 use proc_macro2::{Ident, TokenStream};
@@ -9,7 +9,7 @@ use syn::{
     parse::{Parse, ParseStream, Parser, discouraged::Speculative},
 };
 
-/// Where the arguments stand.
+/// Which attribute has the arguments.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     /// `#[process(..)]` on a function.
@@ -20,7 +20,7 @@ pub(crate) enum Form {
     Main,
 }
 
-/// What a value must be, with an example of it.
+/// The type of a value, with an example for error messages.
 #[derive(Clone, Copy)]
 enum Kind {
     Text(&'static str),
@@ -48,7 +48,7 @@ const ARGUMENTS: &[(&str, Kind)] = &[
     ("output", Kind::Type),
 ];
 
-/// The start methods: their names, and those of the variants of `StartMethod`.
+/// The start methods: the name in the attribute, and the variant of `StartMethod`.
 const START_METHODS: &[(&str, &str)] = &[
     ("forkserver", "ForkServer"),
     ("spawn", "Spawn"),
@@ -60,38 +60,38 @@ const START_METHODS: &[(&str, &str)] = &[
 pub(crate) struct Args {
     /// The path of the runtime, if it is not `::procession`.
     pub(crate) krate: Option<Path>,
-    /// What the method `run` of a struct returns.
+    /// The type that the method `run` of a struct returns.
     pub(crate) output: Option<Type>,
-    /// The calls of a `Builder`.
+    /// The setters of a `Builder` to call, in their order.
     pub(crate) settings: Vec<Setting>,
     seen: Vec<String>,
 }
 
-/// A default that a `Builder` overrides: the setter and what it is given.
+/// A default that a `Builder` overrides: the setter and its argument.
 pub(crate) struct Setting {
     pub(crate) ident: Ident,
     pub(crate) value: Value,
 }
 
-/// What a setter is given.
+/// The argument of a setter.
 pub(crate) enum Value {
-    /// An expression, as written.
+    /// An expression, as the user wrote it.
     Expr(Expr),
-    /// A word that stands for `true`.
+    /// `true`, for a name without a value.
     Yes,
     /// A variant of `StartMethod`.
     StartMethod(Ident),
 }
 
 impl Args {
-    /// Reads the arguments of an attribute macro.
+    /// Parses the arguments of an attribute macro.
     pub(crate) fn parse(tokens: TokenStream, form: Form, errors: &mut Errors) -> Self {
         let mut args = Self::default();
         args.read(tokens, form, errors);
         args
     }
 
-    /// Reads the arguments of all helper attributes of a struct.
+    /// Parses the arguments of all helper attributes of a struct.
     pub(crate) fn from_attributes(attrs: &[Attribute], errors: &mut Errors) -> Self {
         let mut args = Self::default();
         for attr in attrs.iter().filter(|attr| attr.path().is_ident("process")) {
@@ -141,7 +141,7 @@ impl Args {
             return Err(Error::new_spanned(ident, message));
         };
         let result = self.value(&ident, *kind, input);
-        // Said after the value was read, so that the next argument is read as well.
+        // The check comes after the value was parsed, so that the next argument can be parsed too.
         if self.seen.contains(&name) {
             let message = format!("duplicate argument `{name}`: give it once");
             return Err(Error::new_spanned(ident, message));
@@ -185,7 +185,7 @@ impl Args {
         });
     }
 
-    /// The path of the runtime.
+    /// Returns the path of the runtime.
     pub(crate) fn krate(&self) -> TokenStream {
         self.krate
             .as_ref()
@@ -193,7 +193,7 @@ impl Args {
     }
 }
 
-/// Checks what can be told about a value by its looks. The rest is the compiler's, which knows types.
+/// Checks the form of a value. The compiler checks its type.
 fn typed(ident: &Ident, kind: Kind, expr: Expr) -> Result<Value> {
     let literal = match bare(&expr) {
         Expr::Lit(literal) => Some(&literal.lit),
@@ -229,7 +229,7 @@ fn typed(ident: &Ident, kind: Kind, expr: Expr) -> Result<Value> {
     }
 }
 
-/// What an argument takes, in the words of an error.
+/// Returns what an argument takes, in the words of an error message.
 fn takes(ident: &Ident, kind: Kind) -> String {
     match kind {
         Kind::Text(example) => format!("`{ident}` takes a string literal: `{ident} = {example}`"),
@@ -251,7 +251,7 @@ fn takes(ident: &Ident, kind: Kind) -> String {
     }
 }
 
-/// The arguments that a form has.
+/// Returns the arguments that a form takes.
 fn arguments(form: Form) -> impl Iterator<Item = &'static (&'static str, Kind)> {
     ARGUMENTS.iter().filter(move |(_, kind)| match kind {
         Kind::Path => true,
@@ -274,7 +274,7 @@ fn one_of(form: Form) -> String {
     }
 }
 
-/// The argument that was probably meant: at most a third of its letters differ.
+/// Returns the argument that the user probably meant: at most a third of its letters differ.
 fn nearest(name: &str, form: Form) -> Option<&'static str> {
     arguments(form)
         .map(|(known, _)| (distance(name, known), *known))
@@ -283,7 +283,7 @@ fn nearest(name: &str, form: Form) -> Option<&'static str> {
         .map(|(_, known)| known)
 }
 
-/// The edit distance of two words: letters to insert, delete or replace.
+/// Returns the edit distance of two words: how many letters to insert, delete or replace.
 fn distance(a: &str, b: &str) -> usize {
     let mut row = (0..=b.chars().count()).collect::<Vec<_>>();
     for (i, x) in a.chars().enumerate() {
@@ -298,7 +298,7 @@ fn distance(a: &str, b: &str) -> usize {
     row[b.chars().count()]
 }
 
-/// The expression without parentheses and the invisible groups of `macro_rules!`.
+/// Returns the expression without parentheses and without the invisible groups of `macro_rules!`.
 fn bare(expr: &Expr) -> &Expr {
     match expr {
         Expr::Group(group) => bare(&group.expr),
@@ -311,7 +311,8 @@ fn first(tokens: TokenStream) -> TokenStream {
     tokens.into_iter().take(1).collect()
 }
 
-/// Goes to the end of an argument that is wrong. Its value may hold commas: `output = HashMap<String, u8>`.
+/// Skips the rest of a wrong argument. Its value may have commas in it:
+/// `output = HashMap<String, u8>`.
 fn skip_to_comma(input: ParseStream) -> Result<()> {
     let ends = |fork: ParseStream| fork.is_empty() || fork.peek(Token![,]);
     let (as_type, as_expr) = (input.fork(), input.fork());

@@ -1,4 +1,4 @@
-//! What the macros are put on, in our words.
+//! The items that the macros are put on, in our own types.
 
 use crate::{
     args::Args,
@@ -16,7 +16,7 @@ use syn::{
     visit_mut::VisitMut,
 };
 
-/// A function as written. Its body is the compiler's business.
+/// A function as written. Its body is not parsed: the compiler does that.
 pub(crate) struct Source {
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
@@ -44,7 +44,7 @@ impl Parse for Source {
 }
 
 impl Source {
-    /// Reads a function. `attribute` is what the user put on it.
+    /// Parses a function. `attribute` is what the user put on it.
     pub(crate) fn from_tokens(attribute: &str, tokens: &TokenStream) -> Result<Self> {
         syn::parse2(tokens.clone()).map_err(|error| match syn::parse2(tokens.clone()) {
             Ok(item) => not_a_function(attribute, &item).unwrap_or(error),
@@ -53,7 +53,7 @@ impl Source {
     }
 }
 
-/// The body of a function, which `macro_rules!` may have put into an invisible group.
+/// Returns the body of a function. `macro_rules!` may have put it into an invisible group.
 fn braced(token: TokenTree) -> Result<Group> {
     match token {
         TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Ok(group),
@@ -64,7 +64,7 @@ fn braced(token: TokenTree) -> Result<Group> {
     }
 }
 
-/// Underlines the keyword of an item that is no function.
+/// Returns an error at the keyword of an item that is not a function.
 fn not_a_function(attribute: &str, item: &Item) -> Option<Error> {
     let is_process = attribute == "#[process]";
     let elsewhere = format!("`{attribute}` goes on a function");
@@ -96,18 +96,19 @@ fn not_a_function(attribute: &str, item: &Item) -> Option<Error> {
     })
 }
 
-/// A function that is to become a process.
+/// A function that becomes a process.
 pub(crate) struct Function<'a> {
     pub(crate) original: &'a Source,
     pub(crate) args: &'a Args,
     pub(crate) ident: &'a Ident,
     pub(crate) receiver: Option<&'a Receiver>,
     pub(crate) params: Vec<Param<'a>>,
-    /// Those of the struct: every lifetime has a name, and nothing a default.
+    /// The generic parameters of the struct: every lifetime has a name, and no parameter has a
+    /// default.
     pub(crate) generics: Generics,
-    /// What the process hands back: `()` also for `-> !`.
+    /// The output of the process. It is `()` for `-> !` too.
     pub(crate) output: Type,
-    /// What the plain function returns.
+    /// What the function returns, as written.
     pub(crate) returns: ReturnType,
 }
 
@@ -115,9 +116,9 @@ pub(crate) struct Function<'a> {
 pub(crate) struct Param<'a> {
     pub(crate) original: &'a PatType,
     pub(crate) ident: Ident,
-    /// Whether the field has the name that the user gave.
+    /// Whether the field has the name of the parameter. Otherwise its name is made up.
     pub(crate) is_named: bool,
-    /// The type with every lifetime named.
+    /// The type, in which every lifetime has a name.
     pub(crate) ty: Type,
 }
 
@@ -129,7 +130,7 @@ impl<'a> Function<'a> {
         let mut lifetimes = generics
             .lifetimes()
             .map(|param| param.lifetime.ident.to_string())
-            // What the methods of the impl call theirs.
+            // The lifetime parameter of the generated methods.
             .chain(iter::once("__sent".to_owned()))
             .collect();
         let mut fields = BTreeSet::new();
@@ -178,14 +179,15 @@ impl<'a> Function<'a> {
         }
     }
 
-    /// The first type that is called like the function, and hence like the struct that the function gets.
+    /// Returns the first type with the name of the function. The struct of the function has that
+    /// name too.
     pub(crate) fn mention_of_itself(&self) -> Option<Ident> {
         let params = self.params.iter().map(|param| &*param.original.ty);
         let mentions = Mentions::of(params.chain([&self.output]));
         mentions.get(self.ident).cloned()
     }
 
-    /// The path of a second `#[process]`.
+    /// Returns the path of a second `#[process]`.
     pub(crate) fn repeated(&self) -> Option<&Path> {
         let mut paths = self.original.attrs.iter().map(Attribute::path);
         paths.find(|path| match path.segments.iter().collect::<Vec<_>>()[..] {
@@ -195,7 +197,7 @@ impl<'a> Function<'a> {
         })
     }
 
-    /// Where the output is written, or else the name of the function.
+    /// Returns the span of the output, or that of the function's name if there is none.
     pub(crate) fn output_span(&self) -> Span {
         match &self.original.sig.output {
             ReturnType::Type(_, ty) => crate::types::span(ty),
@@ -203,20 +205,20 @@ impl<'a> Function<'a> {
         }
     }
 
-    /// The lifetimes and types among the generic parameters that no field mentions.
+    /// Returns the generic lifetimes and types that no field mentions.
     pub(crate) fn unmentioned(&self) -> Vec<&GenericParam> {
         let mentions = Mentions::of(self.params.iter().map(|param| &param.ty));
         let is_unmentioned = |param: &&GenericParam| match param {
             GenericParam::Lifetime(param) => !mentions.lifetimes.contains(&param.lifetime.ident),
             GenericParam::Type(param) => mentions.get(&param.ident).is_none(),
-            // The language does not ask for these.
+            // The compiler accepts an unused const parameter.
             GenericParam::Const(_) => false,
         };
         self.generics.params.iter().filter(is_unmentioned).collect()
     }
 }
 
-/// The name that a pattern gives to the whole parameter.
+/// Returns the name that a pattern gives to the whole parameter.
 fn pattern_name(pat: &Pat) -> Option<Ident> {
     match pat {
         Pat::Ident(pat) => Some(pat.ident.clone()),
@@ -225,7 +227,8 @@ fn pattern_name(pat: &Pat) -> Option<Ident> {
     }
 }
 
-/// A function's parameters may have no defaults, and those of an impl neither.
+/// Removes the defaults: neither a function nor an impl may have defaults for its generic
+/// parameters.
 fn without_defaults(generics: &Generics) -> Generics {
     let mut generics = generics.clone();
     generics
@@ -237,18 +240,18 @@ fn without_defaults(generics: &Generics) -> Generics {
     generics
 }
 
-/// A struct that is to become a process.
+/// A struct that becomes a process.
 pub(crate) struct Structure<'a> {
     pub(crate) original: &'a DeriveInput,
     pub(crate) args: &'a Args,
     pub(crate) ident: &'a Ident,
-    /// Empty for what is no struct.
+    /// Empty if the item is not a struct.
     pub(crate) fields: Vec<Part<'a>>,
     pub(crate) generics: Generics,
     pub(crate) output: Type,
 }
 
-/// A field of such a struct.
+/// A field of the struct.
 pub(crate) struct Part<'a> {
     pub(crate) original: &'a Field,
     pub(crate) member: Member,
@@ -275,7 +278,7 @@ impl<'a> Structure<'a> {
         }
     }
 
-    /// Where the output is written, or else the name of the struct.
+    /// Returns the span of the output, or that of the struct's name if there is none.
     pub(crate) fn output_span(&self) -> Span {
         self.args
             .output

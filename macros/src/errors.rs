@@ -1,4 +1,4 @@
-//! Everything wrong with one item, reported at once.
+//! Collects the errors of one item, so that all are reported at once.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
@@ -18,18 +18,19 @@ impl Errors {
         }
     }
 
-    /// Adds an error under `node`.
+    /// Adds an error at `node`.
     pub(crate) fn add(&mut self, node: impl ToTokens, message: impl Display) {
         self.push(Error::new_spanned(node, message));
     }
 
-    /// Ends the collection.
+    /// Returns all errors, if there are any.
     pub(crate) fn finish(self) -> Result<()> {
         self.0.map_or(Ok(()), Err)
     }
 }
 
-/// The errors as tokens, which vanish where the item vanishes.
+/// Returns the errors as tokens. They have the `cfg` attributes of the item, so they disappear
+/// together with it.
 pub(crate) fn report(error: Error, cfgs: &[Attribute]) -> TokenStream {
     let errors = error.into_iter().map(|error| {
         let error = error.to_compile_error();

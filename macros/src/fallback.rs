@@ -1,4 +1,4 @@
-//! What a refused item still becomes, so that there is no second error where it is used.
+//! What the macros generate for a refused item, so that its uses cause no further errors.
 
 use crate::{
     ast::{Function, Param, Source, Structure},
@@ -10,17 +10,19 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{Error, FnArg, Signature, Type, parse_quote, visit_mut::VisitMut};
 
-/// What could not be read is left as it is.
+/// Returns an item that could not be parsed, unchanged.
 pub(crate) fn unread(error: Error, item: &TokenStream) -> TokenStream {
     let error = report(error, &[]);
     quote!(#error #item)
 }
 
-/// The function and the struct, with types that any struct may have and bodies that are never run.
+/// Returns the function and the struct. The types are ones that any struct may have, and the bodies
+/// never run.
 pub(crate) fn function(error: Error, function: &Function, item: &TokenStream) -> TokenStream {
     let cfgs = form::cfgs(&function.original.attrs);
     let error = report(error, &cfgs);
-    // The impl around a method has no room for a struct, and the second of two attributes is yet to be expanded.
+    // A struct cannot stand in an impl, next to a method. And a second `#[process]` is expanded
+    // after this one, and generates the struct.
     if function.receiver.is_some() || function.repeated().is_some() {
         return quote!(#error #item);
     }
@@ -36,14 +38,14 @@ pub(crate) fn function(error: Error, function: &Function, item: &TokenStream) ->
     quote!(#error #item #structure)
 }
 
-/// The impl, with bodies that are never run.
+/// Returns the impl of `Process`. The bodies never run.
 pub(crate) fn structure(error: Error, structure: &Structure) -> TokenStream {
     let error = report(error, &[]);
     let process = unreachable(&derive::definition(structure));
     quote!(#error #process)
 }
 
-/// A `main` that the compiler accepts.
+/// Returns a `main` that the compiler accepts.
 pub(crate) fn main(error: Error, source: &Source) -> TokenStream {
     let cfgs = form::cfgs(&source.attrs);
     let error = report(error, &cfgs);
@@ -63,7 +65,9 @@ pub(crate) fn main(error: Error, source: &Source) -> TokenStream {
 
 // impl<'x> ::procession::Process for task<'x> {
 //     type Output = usize;
-//     fn __send<'__sent>(&'__sent self, _: &mut Outgoing<'__sent>) -> Result<()> { ::core::unreachable!() }
+//     fn __send<'__sent>(&'__sent self, _: &mut Outgoing<'__sent>) -> Result<()> {
+//         ::core::unreachable!()
+//     }
 //     ..
 // }
 fn unreachable(definition: &Definition) -> TokenStream {
@@ -85,7 +89,8 @@ fn unreachable(definition: &Definition) -> TokenStream {
     })
 }
 
-/// The same with types that a struct may have: `impl Trait` becomes a type parameter, or `()` where it is returned.
+/// Replaces the types that a struct may not have. An `impl Trait` becomes a type parameter, or `()`
+/// in the output. A type without a size becomes a reference to it.
 fn soften<'a>(function: &Function<'a>) -> Function<'a> {
     let mut generics = function.generics.clone();
     let params = function.params.iter().map(|param| {
@@ -120,7 +125,8 @@ fn soften<'a>(function: &Function<'a>) -> Function<'a> {
     }
 }
 
-/// The function in a form that the compiler accepts, if its own is not one.
+/// Returns the function in a form that the compiler accepts. Returns `None` if it accepts the
+/// function as it is.
 fn plain(function: &Function) -> Option<TokenStream> {
     let Source {
         attrs, vis, sig, ..
@@ -162,8 +168,9 @@ fn referenced(ty: &Type) -> Type {
 // use __task::*;
 // trait __task_process: Sized { fn new(t: task) -> Self { .. } .. }
 // impl<T> __task_process for T {}
-/// Whatever is called like the function gets what its struct would have. If nothing is, something is made up; being imported by
-/// a glob, it gives way to anything else of that name.
+/// Gives every type the methods of the struct, because some type has the name that the struct would
+/// have. If no such type exists, the glob import provides one. If one exists, the import gives way
+/// to it.
 fn anything(function: &Function) -> TokenStream {
     let soft = soften(function);
     let Function {

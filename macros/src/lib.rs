@@ -1,4 +1,4 @@
-//! The macros of `procession`, which re-exports them: depend on that crate, not on this one.
+//! The macros of `procession`. That crate re-exports them: depend on it and not on this one.
 
 #![forbid(unsafe_code)]
 
@@ -15,10 +15,11 @@ mod tests;
 
 use proc_macro::TokenStream;
 
-/// Makes a function a process.
+/// Makes a function a process: `task::spawn(..)` calls `task(..)` in a child process.
 ///
-/// The function stays what it is: called, it runs here. Beside it, under the same name, stands a struct whose fields are the
-/// parameters. A value of that struct is a process that has not been started:
+/// The function itself does not change: a call of it runs in this process. The macro adds a struct
+/// with the same name, whose fields are the parameters. A value of that struct is a process that
+/// has not been started:
 ///
 /// | written | what it does |
 /// |---|---|
@@ -30,19 +31,22 @@ use proc_macro::TokenStream;
 ///
 /// # Parameters and output
 ///
-/// Every parameter and the output must be `Transfer`: whatever serde can carry, and files and sockets. A reference at the top
-/// of a parameter's type (`&str`, `&[T]`, `&Path`, `&T`) is sent without a clone, and the child owns what it points to while the
-/// function runs; behind a `&'static` reference, or one whose lifetime a trait bound names, it is leaked there. The output
-/// cannot be a reference.
+/// Every parameter and the output must be `Transfer`: a value that serde can carry, or a file or a
+/// socket. The output cannot be a reference.
 ///
-/// A parameter that is a pattern, such as `_` or `(a, b)`, has no name that a field could have: such a function has `new` and
-/// `spawn` but no named arguments. The output of a function that returns `!` is `()`.
+/// A parameter may be a reference at the top of its type (`&str`, `&[T]`, `&Path`, `&T`). The value
+/// behind it is sent without a clone, and the child keeps it while the function runs. If the
+/// reference is `&'static`, or if a trait bound names its lifetime, the child leaks the value.
+///
+/// A parameter that is a pattern, such as `_` or `(a, b)`, has no name for a field. A function with
+/// such a parameter has `new` and `spawn`, but no named arguments. The output of a function that
+/// returns `!` is `()`.
 ///
 /// Generic functions work, with all their instances. Type parameters that are sent need the bound
 /// `Transfer`.
 ///
-/// The struct and its fields are as visible as the function, so the parameter names of a `pub fn` are part of its interface, and
-/// the type it returns must be as visible as the function.
+/// The struct and its fields are as visible as the function. So the parameter names of a `pub fn`
+/// are part of its interface, and the type that it returns must be as visible as the function.
 ///
 /// # Arguments
 ///
@@ -50,22 +54,26 @@ use proc_macro::TokenStream;
 ///
 /// | argument | value |
 /// |---|---|
-/// | `name = ".."` | a string literal, the name of the process; by default that of the function and a number |
+/// | `name = ".."` | a string literal: the process's name; by default the function's and a number |
 /// | `daemon` or `daemon = true` | the process ends with its parent |
 /// | `kill_on_drop` or `kill_on_drop = true` | the process ends when its `Child` is dropped |
 /// | `backtrace` or `backtrace = true` | a panic has a backtrace |
-/// | `start_method = ".."` | `"spawn"` |
+/// | `start_method = ".."` | `"forkserver"`, `"spawn"` or `"fork"` |
 /// | `timeout = ..` | a `Duration`, after which the process is killed |
 /// | `memory_limit = ..` | bytes, as a `u64` |
 /// | `cpu_time_limit = ..` | a `Duration` |
 /// | `open_files_limit = ..` | a `u64` |
 /// | `nice = ..` | an `i32` |
-/// | `crate = ..` | the path of this crate, where it is not `::procession` |
+/// | `crate = ..` | the path of this crate, if it is not `::procession` |
 ///
 /// # What it cannot do
 ///
-/// Processes share no memory, so `&mut` parameters are refused. Methods are refused too: a struct with a method `run` is made a
-/// process by `#[derive(Process)]`. So are `unsafe`, `extern`, `const` and `async` functions, and `impl Trait` and `dyn` types.
+/// The macro refuses:
+///
+/// - `&mut` parameters, because processes share no memory;
+/// - methods: put `#[derive(Process)]` on a struct with a method `run` instead;
+/// - `unsafe`, `extern`, `const` and `async` functions;
+/// - `impl Trait` and `dyn` types.
 ///
 /// # What it generates
 ///
@@ -94,17 +102,17 @@ pub fn process(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::process(args.into(), &item.into()).into()
 }
 
-/// Makes a struct a process.
+/// Makes a struct a process: `spawn` calls its method `run` in a child process.
 ///
-/// The process runs the struct's own method `run`, which takes `self`, `&self` or `&mut self` and nothing else: what it works on
-/// are the fields. Every field must be `Transfer`, with the same freedom for references as the parameters of a function that is
-/// made a process by `#[process]`. Structs with named fields, tuple structs and unit structs work, with generic parameters and
-/// `where` clauses.
+/// The method `run` takes `self`, `&self` or `&mut self` and nothing else: the fields are its
+/// arguments. Every field must be `Transfer`. References are allowed in the same places as for the
+/// parameters of a function with `#[process]`. Structs with named fields, tuple structs and unit
+/// structs work, with generic parameters and `where` clauses.
 ///
 /// # Arguments
 ///
-/// The helper attribute `#[process(..)]`, below the derive, takes the arguments of the attribute macro of the same name, and
-/// one more:
+/// The helper attribute `#[process(..)]`, below the derive, takes the arguments of the attribute
+/// macro of the same name, and one more:
 ///
 /// | argument | value |
 /// |---|---|
@@ -132,14 +140,16 @@ pub fn derive_process(input: TokenStream) -> TokenStream {
     expand::derive(input.into()).into()
 }
 
-/// Lets child processes enter their function from `main`, rather than before it.
+/// Lets child processes enter their function at the beginning of `main`, and not before `main`.
 ///
-/// Nothing needs this attribute. Without it a child process enters its function before `main` and before the standard library
-/// has set itself up, which a few things can tell. With it the child goes through the same start as every program, reaches the
+/// No program needs this attribute. Without it, a child process enters its function before `main`,
+/// when the standard library has not set itself up. A few things differ there: for example, the
+/// main thread has no name. With the attribute, the child starts as every program does, reaches the
 /// first line of `main` and enters its function there. It never runs the body of `main`.
 ///
-/// It goes on the function `main` of a program, below the attribute of an async runtime if there is one, and takes no arguments
-/// but `crate = path`, the path of this crate where it is not `::procession`.
+/// The attribute goes on the function `main` of a program. If an async runtime has an attribute
+/// there, this one goes below it. It takes no arguments except `crate = path`, the path of this
+/// crate if it is not `::procession`.
 ///
 /// # What it generates
 ///

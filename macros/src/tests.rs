@@ -1,4 +1,4 @@
-//! What each macro makes of an item, and that none of them panics, whatever the item.
+//! Tests of the expansion of each macro, and that no item makes a macro panic.
 
 use crate::expand::{self, quiet};
 use proc_macro2::TokenStream;
@@ -221,7 +221,7 @@ fn all_mistakes_are_reported() {
     assert_eq!(errors, 11, "{actual}");
 }
 
-/// Items that are odd, each for another reason. What the compiler's own parser would not let through is among them.
+/// Odd items, each for another reason. Some of them the compiler's own parser would refuse.
 const ITEMS: &[&str] = &[
     "",
     ";",
@@ -393,7 +393,7 @@ const ARGUMENTS: &[&str] = &[
     "fn f() {}",
 ];
 
-/// Tokens of a text that may not be one that tokens can be made of.
+/// Parses a text, which may have no tokens.
 fn tokens(text: &str) -> TokenStream {
     TokenStream::from_str(text).unwrap_or_default()
 }
@@ -405,7 +405,7 @@ fn expand_all(args: &TokenStream, item: &TokenStream) {
         expand::derive(quote!(#[process(#args)] #item)),
         expand::derive(item.clone()),
     ] {
-        // Rendered, so that all of it is made.
+        // Converted to text, so that all of the output is built.
         assert!(output.is_empty() || !output.to_string().is_empty());
     }
 }
@@ -419,7 +419,7 @@ fn nothing_panics_on_odd_items_and_arguments() {
     }
 }
 
-/// Every item with one token left out, and with one token doubled.
+/// Tries every item with one token left out, and with one token doubled.
 #[test]
 fn nothing_panics_on_mutilated_items() {
     for item in ITEMS {
@@ -439,7 +439,7 @@ fn nothing_panics_on_mutilated_items() {
     }
 }
 
-/// Every item inside the invisible groups that `macro_rules!` makes.
+/// Tries every item inside the invisible groups that `macro_rules!` makes.
 #[test]
 fn nothing_panics_on_invisible_groups() {
     use proc_macro2::{Delimiter, Group, TokenTree};

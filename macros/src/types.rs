@@ -1,4 +1,4 @@
-//! What a macro can tell about a type from its tokens.
+//! What the tokens of a type tell about it.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -11,7 +11,7 @@ use syn::{
     visit_mut::{self, VisitMut},
 };
 
-/// The type without parentheses and the invisible groups of `macro_rules!`.
+/// Returns the type without parentheses and without the invisible groups of `macro_rules!`.
 pub(crate) fn bare(ty: &Type) -> &Type {
     match ty {
         Type::Group(group) => bare(&group.elem),
@@ -20,7 +20,8 @@ pub(crate) fn bare(ty: &Type) -> &Type {
     }
 }
 
-/// The one token that errors about a type point at: the name that matters in it, as `Rc` in `&std::rc::Rc<T>`.
+/// Returns the span for errors about a type: that of its last name, such as `Rc` in
+/// `&std::rc::Rc<T>`.
 pub(crate) fn span(ty: &Type) -> Span {
     match bare(ty) {
         Type::Reference(reference) => span(&reference.elem),
@@ -33,9 +34,9 @@ pub(crate) fn span(ty: &Type) -> Span {
     }
 }
 
-/// Gives every elided lifetime of a type a name of its own, called after `name`.
+/// Gives a name to every elided lifetime of a type. The names begin with `name`.
 ///
-/// Lifetimes in `fn(&str)` and `Fn(&str)` belong to these, not to the type.
+/// The lifetimes in `fn(&str)` and `Fn(&str)` belong to these types and stay as they are.
 pub(crate) struct NameLifetimes<'a> {
     pub(crate) name: &'a str,
     pub(crate) taken: &'a mut BTreeSet<String>,
@@ -48,7 +49,7 @@ impl NameLifetimes<'_> {
         while !self.taken.insert(name.clone()) {
             name.push('_');
         }
-        // As a token of ours, or the compiler proposes further generic parameters at this place.
+        // With the user's own span the compiler would propose further generic parameters here.
         let span = Span::call_site().located_at(span);
         let lifetime = Lifetime::new(&format!("'{name}"), span);
         self.fresh.push(lifetime.clone());
@@ -92,12 +93,13 @@ impl Mentions {
         mentions
     }
 
-    /// Finds a type or const parameter, or a type written as one word.
+    /// Returns the type parameter or const parameter of this name, or a type that is written as
+    /// this one word.
     pub(crate) fn get(&self, name: &Ident) -> Option<&Ident> {
         self.names.get(name)
     }
 
-    /// The lifetimes in the bounds of generic types, as that in `T: Trait<'a>`.
+    /// Returns the lifetimes in the bounds of generic types, such as `'a` in `T: Trait<'a>`.
     pub(crate) fn in_bounds(generics: &Generics) -> Self {
         struct Bounds(Mentions);
 
@@ -117,7 +119,7 @@ impl Mentions {
         bounds.0
     }
 
-    /// Whether there is a lifetime other than `'static`.
+    /// Whether the types have a lifetime other than `'static`.
     pub(crate) fn borrows(&self) -> bool {
         self.lifetimes.iter().any(|lifetime| lifetime != "static")
     }
@@ -150,12 +152,12 @@ impl Visit<'_> for Mentions {
     }
 }
 
-/// Why a type can cross no process boundary, told by its looks.
+/// Why a type cannot be sent to another process, as far as its tokens tell.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Obstacle {
     /// `&mut T`, at the top.
     Exclusive,
-    /// `&T`, anywhere but at the top.
+    /// `&T`, not at the top.
     Nested,
     /// `impl Trait`.
     Impl,
@@ -163,7 +165,8 @@ pub(crate) enum Obstacle {
     Dyn,
 }
 
-/// Whether a parameter of this type has no size. (Of many others the compiler says so.)
+/// Whether a parameter of this type has no size. The compiler reports the types that this function
+/// does not know.
 pub(crate) fn is_unsized(ty: &Type) -> bool {
     match bare(ty) {
         Type::TraitObject(_) | Type::Slice(_) => true,
@@ -172,7 +175,7 @@ pub(crate) fn is_unsized(ty: &Type) -> bool {
     }
 }
 
-/// Finds the first obstacle in a type, and the part of the type that it is.
+/// Returns the first obstacle in a type, and the tokens that cause it.
 pub(crate) fn obstacle(ty: &Type) -> Option<(Obstacle, TokenStream)> {
     match bare(ty) {
         Type::Reference(reference) => match reference.mutability {
@@ -187,7 +190,7 @@ pub(crate) fn obstacle(ty: &Type) -> Option<(Obstacle, TokenStream)> {
     }
 }
 
-/// Finds the first obstacle in a type where not even a reference may stand.
+/// Returns the first obstacle in a type that may have no reference at the top either.
 pub(crate) fn nested_obstacle(ty: &Type) -> Option<(Obstacle, TokenStream)> {
     let mut find = FindObstacle(None);
     find.visit_type(ty);
@@ -202,7 +205,7 @@ impl Visit<'_> for FindObstacle {
             Type::Reference(_) => Obstacle::Nested,
             Type::ImplTrait(_) => Obstacle::Impl,
             Type::TraitObject(_) => Obstacle::Dyn,
-            // These hold no value of the types that they mention.
+            // These types hold no value of the types that they mention.
             Type::FnPtr(_) => return,
             Type::Path(path) if is_phantom(&path.path) => return,
             _ => return visit::visit_type(self, ty),
@@ -210,7 +213,7 @@ impl Visit<'_> for FindObstacle {
         self.0.get_or_insert((obstacle, ty.to_token_stream()));
     }
 
-    // An associated type may be anything: `<&str as ToOwned>::Owned`.
+    // An associated type may be any type: `<&str as ToOwned>::Owned`.
     fn visit_qself(&mut self, _: &QSelf) {}
     fn visit_parenthesized_generic_arguments(&mut self, _: &ParenthesizedGenericArguments) {}
     fn visit_expr(&mut self, _: &Expr) {}
@@ -222,7 +225,7 @@ fn is_phantom(path: &Path) -> bool {
         .is_some_and(|last| last.ident == "PhantomData")
 }
 
-/// Puts another type in the place of every `impl Trait`.
+/// Replaces every `impl Trait` by another type.
 pub(crate) struct ReplaceImpl<F>(pub(crate) F);
 
 impl<F: FnMut() -> Type> VisitMut for ReplaceImpl<F> {

@@ -1,4 +1,4 @@
-//! The rules: what is refused, and what to do instead.
+//! The rules: which items are refused, and what to do instead.
 
 use crate::{
     ast::{Function, Part, Source, Structure},
@@ -9,7 +9,7 @@ use quote::ToTokens;
 use syn::{Attribute, Data, GenericParam, ReturnType, Safety, Type};
 
 impl Function<'_> {
-    /// Adds whatever is wrong with the function.
+    /// Adds an error for each rule that the function breaks.
     pub(crate) fn validate(&self, errors: &mut Errors) {
         self.check_attributes(errors);
         self.check_qualifiers(errors);
@@ -100,7 +100,8 @@ impl Function<'_> {
         }
     }
 
-    /// A type called like the function would be taken for the struct that the function gets.
+    /// If a type has the name of the function, the compiler would take it for the struct of the
+    /// function.
     fn check_own_name(&self, errors: &mut Errors) {
         if let Some(ident) = self.mention_of_itself() {
             errors.add(
@@ -114,7 +115,7 @@ impl Function<'_> {
 }
 
 impl Structure<'_> {
-    /// Adds whatever is wrong with the struct.
+    /// Adds an error for each rule that the struct breaks.
     pub(crate) fn validate(&self, errors: &mut Errors) {
         self.check_kind(errors);
         self.check_fields(errors);
@@ -144,7 +145,7 @@ impl Structure<'_> {
     }
 }
 
-/// The rules about the function under `#[procession::main]`.
+/// Checks the function under `#[procession::main]`.
 pub(crate) fn check_main(source: &Source, errors: &mut Errors) {
     let sig = &source.sig;
     if sig.ident != "main" {

@@ -10,7 +10,7 @@ use syn::{
     parse::{ParseStream, Parser},
 };
 
-/// The function as it is, the struct, and its impls.
+/// Returns the function as it is, the struct, and the impls of the struct.
 pub(crate) fn expand(function: &Function, item: &TokenStream) -> TokenStream {
     let definition = definition(function);
     let received = definition.received();
@@ -23,7 +23,7 @@ pub(crate) fn expand(function: &Function, item: &TokenStream) -> TokenStream {
     quote!(#item #structure)
 }
 
-/// What the impl of `Process` is made of.
+/// Returns the parts of the impl of `Process`.
 pub(crate) fn definition<'a>(function: &'a Function) -> Definition<'a> {
     let fields = function
         .params
@@ -53,10 +53,10 @@ pub(crate) fn definition<'a>(function: &'a Function) -> Definition<'a> {
 // #[derive(::procession::Process)]
 // #[process(__impls { .. })]
 // pub struct task<'__name, T: Transfer> { pub name: &'__name str, __1: (i32, i32), pub t: T }
-/// The struct whose fields are the parameters.
+/// Returns the struct whose fields are the parameters.
 ///
-/// Its impls are handed to the derive, which puts them below it. So there is one new item and not three, and one error where no
-/// item can be, as in an impl.
+/// The struct hands its impls to the derive, which puts them below the struct. So one new item is
+/// added and not three. If no item can stand there, as in an impl, the compiler reports one error.
 pub(crate) fn structure(function: &Function, impls: &TokenStream) -> TokenStream {
     let Function {
         ident,
@@ -111,7 +111,8 @@ pub(crate) fn structure(function: &Function, impls: &TokenStream) -> TokenStream
     }
 }
 
-/// The impls that the struct of a function hands to its derive.
+/// Returns the impls that the struct of a function hands to its derive. Returns `None` for a struct
+/// of the user's.
 pub(crate) fn impls(attrs: &[Attribute]) -> Option<TokenStream> {
     let impls = |input: ParseStream| {
         let name = input.parse::<Ident>()?;
@@ -132,12 +133,16 @@ pub(crate) fn impls(attrs: &[Attribute]) -> Option<TokenStream> {
 
 // impl<'__name, T: Transfer> task<'__name, T> {
 //     pub fn new(name: &'__name str, __1: (i32, i32), t: T) -> Self { Self { name, __1, t } }
-//     pub fn spawn(name: &'__name str, __1: (i32, i32), t: T) -> ::procession::Result<::procession::Child<usize>> {
+//     pub fn spawn(
+//         name: &'__name str,
+//         __1: (i32, i32),
+//         t: T
+//     ) -> ::procession::Result<::procession::Child<usize>> {
 //         ::procession::Process::spawn(Self::new(name, __1, t))
 //     }
 //     pub fn run(self) -> usize { task::<T>(self.name, self.__1, self.t) }
 // }
-/// The methods of the struct. `call` is the body of `run`.
+/// Returns the impl with the methods of the struct. `call` is the body of `run`.
 pub(crate) fn inherent(function: &Function, call: &TokenStream) -> TokenStream {
     let Function {
         ident,
@@ -186,7 +191,7 @@ fn link(ident: &Ident) -> String {
     format!("[`{}`](fn@{ident})", ident.unraw())
 }
 
-/// The function with its types and constants: lifetimes may not be given to a call.
+/// Returns the function with its generic types and constants. A call may not name lifetimes.
 fn path(function: &Function) -> TokenStream {
     let ident = function.ident;
     let args = function
@@ -206,7 +211,7 @@ fn path(function: &Function) -> TokenStream {
     }
 }
 
-/// A tuple that mentions the generic parameters that no field does.
+/// Returns a tuple that mentions the generic parameters that no field mentions.
 fn mentions(function: &Function) -> Option<TokenStream> {
     let unmentioned = function.unmentioned();
     let mentions = unmentioned.iter().filter_map(|param| match param {
@@ -223,7 +228,8 @@ fn mentions(function: &Function) -> Option<TokenStream> {
     (!unmentioned.is_empty()).then(|| quote!((#(#mentions,)*)))
 }
 
-/// Which field takes the mentions: best one without generic types, whose literal leaves nothing to infer.
+/// Returns the index of the field that mentions them. A field without generic types is best: its
+/// struct literal leaves nothing to infer.
 fn host(function: &Function) -> usize {
     let is_plain = |param: &Param| {
         let mentions = crate::types::Mentions::of([&param.ty]);
@@ -233,7 +239,7 @@ fn host(function: &Function) -> usize {
     function.params.iter().position(is_plain).unwrap_or(0)
 }
 
-/// The conditions that every generated item shares with the function.
+/// Returns the `cfg` attributes of the function. Every generated item gets them too.
 pub(crate) fn cfgs(attrs: &[Attribute]) -> Vec<Attribute> {
     copied(attrs, is_cfg)
 }

@@ -11,7 +11,7 @@ use syn::{
 // fn main() -> ExitCode { .. }
 //
 // fn main() -> ExitCode { ::procession::__deferred!(); .. }
-/// The function with one more statement.
+/// Returns the function with one more statement.
 pub(crate) fn expand(args: &Args, source: &Source) -> TokenStream {
     let Source {
         attrs, vis, sig, ..
@@ -28,7 +28,7 @@ pub(crate) fn expand(args: &Args, source: &Source) -> TokenStream {
     }
 }
 
-/// The attributes of the body itself, which come first in it, and the rest.
+/// Returns the inner attributes of the body, which must come first, and the rest of the body.
 fn body(source: &Source) -> (Vec<Attribute>, TokenStream) {
     let split = |input: ParseStream| Ok((input.call(Attribute::parse_inner)?, input.parse()?));
     let body = source.body.stream();

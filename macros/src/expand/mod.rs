@@ -1,4 +1,4 @@
-//! From what the user wrote to what the compiler gets. The order is the design.
+//! The expansion of each macro: parse, check, generate, in this order.
 
 pub(crate) mod function;
 mod main;
@@ -16,7 +16,7 @@ use crate::{
 use proc_macro2::TokenStream;
 use syn::DeriveInput;
 
-/// `#[process]` on a function.
+/// Expands `#[process]` on a function.
 pub(crate) fn process(args: TokenStream, item: &TokenStream) -> TokenStream {
     let source = match Source::from_tokens("#[process]", item) {
         Ok(source) => source,
@@ -32,7 +32,7 @@ pub(crate) fn process(args: TokenStream, item: &TokenStream) -> TokenStream {
     }
 }
 
-/// `#[derive(Process)]`.
+/// Expands `#[derive(Process)]`.
 pub(crate) fn derive(input: TokenStream) -> TokenStream {
     let input = match syn::parse2::<DeriveInput>(input) {
         Ok(input) => input,
@@ -51,7 +51,7 @@ pub(crate) fn derive(input: TokenStream) -> TokenStream {
     }
 }
 
-/// `#[procession::main]`.
+/// Expands `#[procession::main]`.
 pub(crate) fn main(args: TokenStream, item: &TokenStream) -> TokenStream {
     let source = match Source::from_tokens("#[procession::main]", item) {
         Ok(source) => source,

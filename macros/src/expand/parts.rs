@@ -1,4 +1,4 @@
-//! The pieces that both forms of a process share.
+//! The parts that both forms of a process share.
 
 use crate::{
     args::{Args, Setting, Value},
@@ -14,7 +14,7 @@ use syn::{
     punctuated::Punctuated,
 };
 
-/// What the impl of `Process` is made of.
+/// The parts of the impl of `Process`.
 pub(crate) struct Definition<'a> {
     pub(crate) args: &'a Args,
     pub(crate) ident: &'a Ident,
@@ -24,11 +24,11 @@ pub(crate) struct Definition<'a> {
     pub(crate) fields: Vec<Field<'a>>,
 }
 
-/// A field that is sent.
+/// A field that is sent to the child.
 pub(crate) struct Field<'a> {
     pub(crate) member: Member,
     pub(crate) ty: &'a Type,
-    /// What an error calls it.
+    /// The name of the field in error messages.
     pub(crate) what: String,
 }
 
@@ -45,12 +45,18 @@ impl Definition<'_> {
     //         __from.ready()?;
     //         Ok(task(Shape::<&'name str>::NEW.codec().lend(&mut __0)))
     //     }
-    //     fn __reply<'__sent>(__output: &'__sent usize, __to: &mut Outgoing<'__sent>) -> Result<()> {
+    //     fn __reply<'__sent>(
+    //         __output: &'__sent usize,
+    //         __to: &mut Outgoing<'__sent>
+    //     ) -> Result<()> {
     //         Shape::<usize>::NEW.codec().send(__output, "the output", __to)
     //     }
-    //     fn __receive(__from: &mut Incoming) -> Result<usize> { Shape::<usize>::NEW.codec().own(__from) }
+    //     fn __receive(__from: &mut Incoming) -> Result<usize> {
+    //         Shape::<usize>::NEW.codec().own(__from)
+    //     }
     // }
-    /// The impl of `Process`. `call` is what runs in the child, made of [`Self::received`].
+    /// Returns the impl of `Process`. `call` is the expression that runs in the child. It uses
+    /// [`Self::received`].
     pub(crate) fn expand(&self, call: &TokenStream) -> TokenStream {
         let krate = self.args.krate();
         let private = quote!(#krate::__private);
@@ -103,7 +109,7 @@ impl Definition<'_> {
         self.implement(&quote!(#defaults #members))
     }
 
-    /// The impl of `Process` with the given methods, which are all but `__meta`.
+    /// Returns the impl of `Process` with the given methods. It adds `spawn` and `__meta`.
     pub(crate) fn implement(&self, methods: &TokenStream) -> TokenStream {
         let Self { ident, output, .. } = self;
         let krate = self.args.krate();
@@ -132,14 +138,16 @@ impl Definition<'_> {
         }
     }
 
-    /// Whether the child holds the value while its function borrows it. It cannot where a generic type depends on the lifetime,
-    /// which is then longer than the function runs: such a value is leaked, as `'static` ones are.
+    /// Whether the child keeps the value, and the function borrows it.
+    ///
+    /// It cannot do so if a trait bound names the lifetime. That lifetime may be longer than the
+    /// call, so such a value is leaked, like a `'static` one.
     fn lends(&self, ty: &Type) -> bool {
         let (mentions, bounds) = (Mentions::of([ty]), Mentions::in_bounds(self.generics));
         mentions.borrows() && mentions.lifetimes.is_disjoint(&bounds.lifetimes)
     }
 
-    /// The fields as expressions, each to be used once, in the child.
+    /// Returns the fields as expressions for the child. Each may be used once.
     pub(crate) fn received(&self) -> impl Iterator<Item = TokenStream> {
         let krate = self.args.krate();
         self.fields.iter().enumerate().map(move |(index, field)| {
@@ -175,7 +183,8 @@ fn defaults(krate: &TokenStream, settings: &[Setting]) -> TokenStream {
     }
 }
 
-/// A call of a type's codec. All that is not the user's is at `span`, because the compiler reports one cause at one place once.
+/// Returns a call of the codec of a type. All our tokens have the span `span`, because the compiler
+/// reports the same error at the same place only once.
 fn codec(
     krate: &TokenStream,
     ty: &Type,
@@ -187,7 +196,7 @@ fn codec(
     quote_spanned!(span=> #krate::__private::Shape::<#ty>::NEW.codec().#method #arguments)
 }
 
-/// The tokens of a path, all at one place.
+/// Returns the tokens of a path, all with one span.
 pub(super) fn spanned(tokens: &TokenStream, span: Span) -> TokenStream {
     let at = |mut token: TokenTree| {
         token.set_span(span);
@@ -200,7 +209,7 @@ fn local(index: usize) -> Ident {
     format_ident!("__{index}")
 }
 
-/// Keeps the lints of users quiet: they have seen the item itself.
+/// Returns an attribute that turns off the user's lints. They have checked the user's item already.
 pub(crate) fn quiet() -> TokenStream {
     quote! {
         #[allow(
@@ -233,7 +242,7 @@ pub(crate) fn quiet() -> TokenStream {
     }
 }
 
-/// The attributes that `is_wanted`, also those within `cfg_attr`.
+/// Returns the attributes that `is_wanted` selects, also those within `cfg_attr`.
 pub(crate) fn copied(attrs: &[Attribute], is_wanted: fn(&Meta) -> bool) -> Vec<Attribute> {
     let mut wanted = Vec::new();
     for attr in attrs {
@@ -249,7 +258,7 @@ pub(crate) fn copied(attrs: &[Attribute], is_wanted: fn(&Meta) -> bool) -> Vec<A
                 let metas = Punctuated::<Meta, Token![,]>::parse_terminated(input)?;
                 Ok((condition, metas))
             };
-            // What cannot be read is for the compiler to judge.
+            // The compiler reports an attribute that cannot be parsed.
             if let Meta::List(list) = &attr.meta
                 && let Ok((condition, metas)) = conditional.parse2(list.tokens.clone())
             {

@@ -9,14 +9,14 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::{GenericParam, Member};
 
-/// The impl of `Process`.
+/// Returns the impl of `Process`.
 pub(crate) fn expand(structure: &Structure) -> TokenStream {
     let definition = definition(structure);
     let call = call(structure, &definition);
     definition.expand(&call)
 }
 
-/// What the impl of `Process` is made of.
+/// Returns the parts of the impl of `Process`.
 pub(crate) fn definition<'a>(structure: &'a Structure) -> Definition<'a> {
     let fields = structure
         .fields
@@ -44,11 +44,17 @@ pub(crate) fn definition<'a>(structure: &'a Structure) -> Definition<'a> {
 //
 // {
 //     use ::procession::__private::MissingRun as _;
-//     let __returned = ::procession::__private::run::<Mine<'_, T>, _, _>(Mine::<'_, T>::run, Mine::<'_, T> { text: .., t: __1 });
+//     let __returned = ::procession::__private::run::<Mine<'_, T>, _, _>(
+//         Mine::<'_, T>::run,
+//         Mine::<'_, T> { text: .., t: __1 }
+//     );
 //     ::procession::__private::output::<usize, _>(__returned)
 // }
-/// Builds the struct, with the lifetimes of what the child holds, and calls the user's `run`. An error about `run` is one about
-/// the name of the struct, and one about what it returns is one about the output.
+/// Returns the expression that builds the struct and calls the user's `run`. The lifetimes of the
+/// struct are those of the values that the child keeps.
+///
+/// The compiler reports an error about `run` at the name of the struct, and an error about the
+/// returned value at the output.
 fn call(structure: &Structure, definition: &Definition) -> TokenStream {
     let krate = structure.args.krate();
     let (ident, output) = (structure.ident, &structure.output);

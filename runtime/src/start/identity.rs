@@ -1,4 +1,5 @@
-//! Who this process is: what it was told at birth, or what the first process of a program is by default.
+//! The identity of this process: what its birth says, or the defaults in the first process of a
+//! program.
 
 use super::StartMethod;
 use crate::{
@@ -22,7 +23,7 @@ pub(crate) struct Identity {
     pub(crate) daemon: bool,
     pub(crate) start_method: Option<StartMethod>,
     pub(crate) parent: Option<Parent>,
-    /// Who this process was before, if it was another. Somebody may still borrow from it, so it is
+    /// The identity before this one, if there was one. A caller may still borrow from it, so it is
     /// kept.
     pub(super) before: Option<&'static Identity>,
 }
@@ -32,7 +33,7 @@ pub(crate) struct Identity {
 pub(crate) struct Parent {
     pub(crate) id: u32,
     pub(crate) name: String,
-    /// Opened when it is first asked for. None if there was none to be had then.
+    /// Opened when it is first asked for. The inner value is `None` if that failed.
     pidfd: OnceLock<Option<OwnedFd>>,
 }
 
@@ -45,10 +46,11 @@ impl Parent {
         }
     }
 
-    /// Returns a pidfd of the parent; none if it was gone before one was asked for.
+    /// Returns a pidfd of the parent, or `None` if the parent was gone before the first call.
     pub(crate) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
         let open = || {
-            // A parent that is gone by now has no pidfd to be opened, and its id may be another's.
+            // If the parent is gone, its id may be that of another process. The parent of this
+            // process has changed then.
             let pidfd = sentinel::open_pidfd(self.id).ok();
             pidfd.filter(|_| parent_id() == self.id)
         };
@@ -56,11 +58,11 @@ impl Parent {
     }
 }
 
-/// None in a process that is no child, until it is asked who it is.
+/// `None` in a process that is no child, until the first call of [`current`].
 static IDENTITY: Mutex<Option<&'static Identity>> = Mutex::new(None);
 static AUTHKEY: Mutex<Option<AuthKey>> = Mutex::new(None);
 
-/// Returns who this process is.
+/// Returns the identity of this process.
 pub(crate) fn current() -> &'static Identity {
     identity().get_or_insert_with(|| {
         Box::leak(Box::new(Identity {
@@ -73,7 +75,7 @@ pub(crate) fn current() -> &'static Identity {
     })
 }
 
-/// Makes this process a child, from its birth on.
+/// Sets the identity and the key that the birth brought.
 pub(super) fn assume(mut identity: Identity, authkey: AuthKey) {
     *AUTHKEY.lock().unwrap_or_else(PoisonError::into_inner) = Some(authkey);
     let mut current = self::identity();
@@ -85,11 +87,12 @@ fn identity() -> MutexGuard<'static, Option<&'static Identity>> {
     IDENTITY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A secret that this process and its descendants share, by which they can prove to each other that they belong together.
+/// A secret key that a process and its descendants share. They use it to prove to each other that
+/// they belong together.
 ///
-/// It is made at random in the first process that asks for it and inherited by the children. It is never in an argument list,
-/// an environment or a log, and its [`Debug`](fmt::Debug) form does not show it. Comparison takes the same time whatever it
-/// finds.
+/// The first process that asks for the key makes it at random, and its children inherit it. It is
+/// never in an argument list, an environment or a log, and its [`Debug`](fmt::Debug) form does not
+/// show it. The time that a comparison takes does not depend on the bytes.
 ///
 /// # Examples
 ///
@@ -109,7 +112,7 @@ fn identity() -> MutexGuard<'static, Option<&'static Identity>> {
 pub struct AuthKey(#[serde(with = "serde_bytes")] Vec<u8>);
 
 impl AuthKey {
-    /// Makes a key of bytes that both sides know.
+    /// Makes a key from bytes that both sides know.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self(bytes.into())
     }
@@ -118,7 +121,8 @@ impl AuthKey {
     ///
     /// # Errors
     ///
-    /// When the kernel has no randomness to give.
+    /// Fails if the kernel returns no random bytes
+    /// ([getrandom(2)](https://man7.org/linux/man-pages/man2/getrandom.2.html)).
     pub fn random() -> Result<Self> {
         let mut bytes = vec![0; 32];
         random::fill(&mut bytes).map_err(|source| Error::os("no random key to be had", source))?;
@@ -149,11 +153,14 @@ impl fmt::Debug for AuthKey {
     }
 }
 
-/// Returns the authentication key of this process: 32 random bytes in the first one, and what it was given in a child.
+/// Returns the authentication key of this process.
+///
+/// A child has the key that its [`Builder`](crate::Builder) was given, or else the key of its
+/// parent. In the first process, the first call makes a key of 32 random bytes.
 ///
 /// # Errors
 ///
-/// When the kernel has no randomness to give.
+/// Fails if the kernel returns no random bytes for a new key.
 ///
 /// # Examples
 ///

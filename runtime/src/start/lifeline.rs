@@ -1,7 +1,9 @@
-//! The lifeline: a pipe that only the parent holds open, and whose end the kernel answers by killing the daemon.
+//! The lifeline: a pipe whose write end only the parent holds open. When the parent ends, the
+//! kernel closes that end and kills the daemon.
 //!
-//! Nothing is ever written to it. It is tied to the process and not to the thread that spawned, needs no thread to watch it,
-//! and works whatever the daemon blocks or does. A daemon that execs, or closes descriptors it does not own, has left it.
+//! Nothing is ever written to the pipe. It is tied to the parent process and not to the thread that
+//! started the daemon. It needs no thread to watch it, and works whatever the daemon blocks or
+//! does. A daemon that execs, or that closes descriptors which it does not own, is no longer tied.
 
 use crate::{
     error::{Error, Result},
@@ -13,20 +15,20 @@ use std::{
     time::Instant,
 };
 
-/// Makes one: the daemon's end, and the parent's.
+/// Makes a lifeline. Returns the daemon's end and the parent's end.
 pub(super) fn make() -> Result<(OwnedFd, OwnedFd)> {
     let (reader, writer) =
         io::pipe().map_err(|source| Error::os("no pipe for its lifeline", source))?;
     Ok((reader.into(), writer.into()))
 }
 
-/// Ties this process to its parent; ends it if the parent is gone already.
+/// Ties this process to its parent. Ends this process if the parent is gone already.
 pub(super) fn tie(pipe: OwnedFd) -> io::Result<()> {
     lifeline::arm(pipe.as_fd())?;
     if is_cut(pipe.as_fd())? {
         exit::now(0);
     }
-    // It stays open for as long as this process lives.
+    // The pipe stays open for as long as this process lives.
     std::mem::forget(pipe);
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The mark by which a new process knows that it is a child, and of which copy of this crate: a program
-//! may be linked with several versions.
+//! The mark that tells a new process two things: that it is a child, and of which copy of this
+//! crate. A program may be linked with several versions.
 
 use crate::{
     error::{Error, Result},
@@ -7,16 +7,15 @@ use crate::{
 };
 use std::{any::TypeId, ffi::CStr};
 
-/// The variable by which a parent tells a new process to look at its standard input. Its value is
-/// the [`mark`].
+/// The variable that tells a new process to look at its standard input. Its value is the [`mark`].
 pub(super) const VARIABLE: &CStr = c"PROCESSION_CHILD";
 
-/// Returns what distinguishes this copy of the crate from every other in this program, and is the
-/// same each time that it runs.
+/// Returns a text that distinguishes this copy of the crate from every other one in this program.
+/// It is the same each time that the program runs.
 ///
-/// The compiler gives no two crates that it links into one program the same type ids: other
-/// versions of this one have others. A copy in a preloaded library may be built of the very same
-/// crate.
+/// The compiler gives different type ids to the crates that it links into one program, so another
+/// version of this crate has others. But a copy in a preloaded library may be built from the very
+/// same crate. So the mark also says whether this copy is in the executable.
 pub(super) fn mark() -> Result<String> {
     struct Copy;
     fn here() {}

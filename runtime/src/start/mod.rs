@@ -1,8 +1,35 @@
-//! Starting a process: what is ordered, how the child comes to be, and how it finds its function.
+//! Starting a process: the order, the messages between parent and child, and the way of the child
+//! to its function.
 //!
-//! A start method makes a process that holds one end of a socket ([`Line`](crate::wire::Line)); everything else is the same for
-//! all of them. Over that socket the parent sends the [`Birth`](message::birth::Birth) and the arguments, and the child answers when it
-//! has reached its function, then with its value or its panic.
+//! A start method makes a process that holds one end of a socket. Everything else is the same for
+//! all methods. The parent sends the [`Birth`](message::birth::Birth) and the arguments over that
+//! socket. The child answers when it has reached its function, and later with its value or its
+//! panic.
+//!
+//! - `parent` has the parent's side, with one file for each start method.
+//! - `message` has the messages. Both sides read it.
+//! - `child` has the child's side.
+//!
+//! # The words of a start
+//!
+//! | Word | Meaning |
+//! |---|---|
+//! | Order | what the caller wants to start: a function, its arguments and its settings |
+//! | Settings | what a `Builder` or an attribute sets: environment, limits, streams and so on |
+//! | Line | one end of the socket between parent and child, with the time limits for its use |
+//! | Birth | the first message to a child: its identity, its function and its settings |
+//! | Gift | a descriptor that the parent gives to the child |
+//! | Role | what a gift is for, for example standard input |
+//! | Identity | what a process knows about itself: its name, its parent and so on |
+//! | Newborn | a child that has not reached its function yet; dropping it kills and reaps it |
+//! | Ward | a child that is killed and reaped if nobody takes it over |
+//! | Sentinel | the descriptor that tells the end of a process: a pidfd, or else a pipe |
+//! | Lifeline | a pipe by which the kernel kills a daemon when its parent ends |
+//! | Helper | the process of one thread that forks children (the forkserver start method) |
+//! | Spare | a child that the helper has forked in advance, and that waits for its birth |
+//! | Heritage | the state that a child inherits and can change itself: umask, limits and so on |
+//! | Changes | the difference between the heritage of the helper and that of its owner now |
+//! | Standing | the state that only a new helper can take on: user, namespaces, session and so on |
 
 mod child;
 mod identity;

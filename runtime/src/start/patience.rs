@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-/// How long a new child may make no progress on its way to its function: that of a machine with a hundred times more to do than
-/// it can, and still an end.
+/// How long a new child may make no progress on its way to its function. It is enough for a machine
+/// that has a hundred times more to do than it can, but it is bounded.
 pub(crate) const STALL: Duration = Duration::from_secs(60);
 
-/// How long a child that said why it ends may take to end.
+/// How long a child that has said why it ends may take to end.
 pub(crate) const LAST_BREATH: Duration = Duration::from_secs(5);
 
-/// How much later than the process itself its parent ends it when its time is over.
+/// How long the parent waits, after the time of a process is over, before it kills the process. The
+/// process should have ended itself by then.
 pub(crate) const MARGIN: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! What a process is started with, beside its arguments.
+//! The settings that a process is started with.
 
 use super::{
     StartMethod, Stdio,
@@ -15,7 +15,8 @@ use std::{
     time::Duration,
 };
 
-/// The settings of a [`Builder`](crate::Builder): what is none is left to the attribute, then to the default.
+/// The settings of a [`Builder`](crate::Builder). The attribute of the process decides about those
+/// that are not set, and the defaults decide about the rest.
 #[derive(Debug, Default)]
 pub struct Settings {
     pub(crate) name: Option<String>,
@@ -24,7 +25,7 @@ pub struct Settings {
     pub(crate) timeout: Option<Duration>,
     pub(crate) authkey: Option<AuthKey>,
     pub(crate) env_clear: bool,
-    /// Changes in the order in which they were asked for; `None` removes the variable.
+    /// The changes in the order in which they were asked for. `None` removes the variable.
     pub(crate) env: Vec<(OsString, Option<OsString>)>,
     pub(crate) current_dir: Option<PathBuf>,
     pub(crate) stdin: Option<Stdio>,
@@ -36,7 +37,7 @@ pub struct Settings {
     pub(crate) backtrace: Option<bool>,
 }
 
-/// What the child may use; each is left as it is where it is none.
+/// The limits of the child. Those that are `None` stay as they are.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Limits {
     pub(crate) memory: Option<u64>,
@@ -47,7 +48,7 @@ pub(crate) struct Limits {
 }
 
 impl Settings {
-    /// Makes sure that the environment can be what it is to be.
+    /// Checks that an environment can have these variables.
     pub(crate) fn check(&self) -> Result<()> {
         let refuse = |what: String| Err(Error::new(ErrorKind::Setting, what));
         for (name, value) in &self.env {
@@ -76,7 +77,7 @@ impl Settings {
         self.env_clear || !self.env.is_empty()
     }
 
-    /// Returns the environment of this process as these settings change it.
+    /// Returns the environment of this process, with the changes of these settings.
     pub(super) fn environment(&self) -> Vec<Variable> {
         let inherited = env::vars_os();
         if self.changes_environment() {
@@ -86,7 +87,7 @@ impl Settings {
         }
     }
 
-    /// Returns the same in one block.
+    /// Returns the same environment as one block.
     pub(super) fn environment_block(&self) -> Vec<u8> {
         if self.changes_environment() {
             heritage::block(self.environment())
@@ -95,10 +96,10 @@ impl Settings {
         }
     }
 
-    /// Changes an environment. One that is replaced stays in its place, and new ones come last. An
-    /// environment may have a variable twice, though not through these settings.
+    /// Changes an environment. A variable that gets another value keeps its place, and new ones
+    /// come last. An environment may have a variable twice, but not one that these settings name.
     fn changed(&self, inherited: impl Iterator<Item = Variable>) -> Vec<Variable> {
-        // The last word on a variable counts.
+        // The last change of a variable counts.
         let mut words: HashMap<&OsStr, (usize, Option<&OsString>)> = HashMap::new();
         for (place, (name, value)) in self.env.iter().enumerate() {
             words.entry(name).or_insert((place, None)).1 = value.as_ref();
@@ -120,7 +121,7 @@ impl Settings {
         environment
     }
 
-    /// Fills in what is not set with what `defaults` has set.
+    /// Takes from `defaults` what is not set here.
     pub(crate) fn or(self, defaults: Self) -> Self {
         Self {
             name: self.name.or(defaults.name),

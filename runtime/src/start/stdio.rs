@@ -1,4 +1,4 @@
-//! Where the standard streams of a child lead.
+//! The standard streams of a child.
 
 use crate::error::{Error, Result};
 use std::{
@@ -6,7 +6,8 @@ use std::{
     os::fd::{AsFd, OwnedFd},
 };
 
-/// Where a standard stream of a child leads: like [`std::process::Stdio`], but one that travels.
+/// Where a standard stream of a child leads. It is like [`std::process::Stdio`], but works with
+/// every start method.
 ///
 /// # Examples
 ///
@@ -36,25 +37,27 @@ enum Kind {
 }
 
 impl Stdio {
-    /// Leads to `/dev/null`: reading ends at once, and what is written is lost. The default for standard input.
+    /// Leads to `/dev/null`: reading ends at once, and what is written is lost. This is the default
+    /// for standard input.
     #[must_use]
     pub fn null() -> Self {
         Self(Kind::Null)
     }
 
-    /// Leads to where the same stream of the parent leads. The default for standard output and standard error.
+    /// Leads to where the same stream of the parent leads. This is the default for standard output
+    /// and standard error.
     #[must_use]
     pub fn inherit() -> Self {
         Self(Kind::Inherit)
     }
 
-    /// Leads to a pipe, whose other end is in the [`Child`](crate::Child).
+    /// Leads to a pipe. The [`Child`](crate::Child) has the other end.
     #[must_use]
     pub fn piped() -> Self {
         Self(Kind::Piped)
     }
 
-    /// Opens what one standard stream of a child leads to.
+    /// Opens what a standard stream of a child leads to.
     pub(super) fn open(self, stream: Stream) -> Result<Opened> {
         Ok(match self.0 {
             Kind::Null => Opened::default(),
@@ -96,14 +99,14 @@ pub(super) enum Stream {
 /// The two ends of a standard stream.
 #[derive(Debug, Default)]
 pub(super) struct Opened {
-    /// The child's; none is `/dev/null`.
+    /// The child's end. `None` means `/dev/null`.
     pub(super) theirs: Option<OwnedFd>,
-    /// Ours, if it is a pipe.
+    /// Our end, if the stream is a pipe.
     pub(super) ours: Option<OwnedFd>,
 }
 
 impl Stream {
-    /// Returns a copy of this process's own; none if it is closed.
+    /// Returns a copy of the same stream of this process, or `None` if it is closed.
     fn of_this_process(self) -> Result<Option<OwnedFd>> {
         let copy = match self {
             Self::Input => io::stdin().as_fd().try_clone_to_owned(),

@@ -1,4 +1,4 @@
-//! How a child arrives at its function: it becomes what its parent wants it to be.
+//! The arrival of a child at its function: the child applies what the birth says.
 
 use super::{backtrace, line::next, perform};
 use crate::{
@@ -29,13 +29,14 @@ use std::{
 
 pub(super) const NO_NULL: &str = "/dev/null cannot be opened for its standard streams";
 
-/// How long the parent is waited for without going to sleep: as long as it takes for what it has to find out.
+/// How long the child spins while the parent finds out what has changed, before it sleeps. The
+/// parent usually needs about as long.
 const SOON: Duration = Duration::from_micros(100);
 
-/// Where the child was entered.
+/// Where the child begins its work as a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Entered {
-    /// std's own start-up has not happened.
+    /// Before `main`: the start-up code of std has not run.
     BeforeMain,
     InMain,
 }
@@ -46,7 +47,10 @@ pub(super) fn overflow_message(name: &str) -> String {
     )
 }
 
-/// Becomes what the parent wants this process to be; returns its function and the arguments.
+/// Applies the birth to this process. Returns the function and its arguments.
+///
+/// Waits for each message of the parent. `birth` is the first frame, if it has been received
+/// already.
 pub(super) fn arrive(
     line: &Line<'_>,
     birth: Option<Frame>,
@@ -66,7 +70,7 @@ pub(super) fn arrive(
     }
     let mut another_stack = false;
     if birth.start_method == StartMethod::ForkServer {
-        // It is finding that out at this moment.
+        // The parent is finding out at this moment what has changed, so its message comes soon.
         wait::spin(line.socket, SOON);
         another_stack = inherit(&next(line, "what its parent is like")?)?;
     } else {
@@ -90,8 +94,8 @@ pub(super) fn arrive(
     Ok((entry, arguments.when_ready(perform::reached)))
 }
 
-/// Takes on what is not as it was when the helper was started; returns whether the stack has
-/// another limit.
+/// Applies what has changed in the parent since the helper was started. Returns whether the limit
+/// of the stack is among it.
 fn inherit(frame: &Frame) -> Result<bool> {
     let changes: Changes = wire::decode(&frame.bytes).map_err(|source| {
         Error::new(ErrorKind::Decode, "what it inherits cannot be decoded").because(source)
@@ -101,7 +105,7 @@ fn inherit(frame: &Frame) -> Result<bool> {
     Ok(another_stack)
 }
 
-/// Puts a descriptor to its use.
+/// Puts a descriptor to the use that its role says.
 pub(super) fn accept(role: Role, fd: OwnedFd) -> Result<()> {
     match role {
         Role::Input => {
@@ -118,14 +122,14 @@ pub(super) fn accept(role: Role, fd: OwnedFd) -> Result<()> {
         )),
         Role::Lifeline => lifeline::tie(fd).map_err(setting("its lifeline cannot be armed")),
         Role::Sentinel => {
-            // Its end is the end of this process.
+            // It stays open until this process ends. The parent sees the end of the pipe.
             mem::forget(fd);
             Ok(())
         }
     }
 }
 
-/// Takes on the environment and the identity.
+/// Sets the environment, the name and the identity of this process.
 pub(super) fn introduce(birth: &mut Birth) -> Result<()> {
     if let Some(environment) = birth.environment.take() {
         environment::replace_before_main(environment);
@@ -144,7 +148,7 @@ pub(super) fn introduce(birth: &mut Birth) -> Result<()> {
     Ok(())
 }
 
-/// Applies the settings. Returns the function, if it is in this executable.
+/// Applies the settings. Returns the function, or `None` if it is not in this executable.
 pub(super) fn settle(birth: Birth) -> Result<Option<Entry>> {
     if let Some(left) = birth.timeout {
         signal::kill_after(left).map_err(setting("its timeout cannot be set"))?;
@@ -175,7 +179,7 @@ pub(super) fn settle(birth: Birth) -> Result<Option<Entry>> {
             .map_err(setting(format!("it cannot be bound to the CPUs {cpus:?}")))?;
     }
     signal::set_mask(birth.signal_mask).map_err(setting("its signal mask cannot be set"))?;
-    // An ignored SIGTERM would leave nothing that asks the process to end.
+    // If SIGTERM were ignored, the parent could not ask the process to end.
     signal::heed(libc::SIGTERM).map_err(setting("SIGTERM cannot be heeded"))?;
     let entry = birth.entry.map_or(Ok(None), |entry| entry.resolve());
     entry.map_err(|source| Error::os("its executable cannot be read", source))

@@ -1,4 +1,4 @@
-//! The backtrace of a panic: whether one is wanted, and which part of it is the user's.
+//! The backtrace of a panic: whether the user wants one, and which of its frames are the user's.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -7,14 +7,14 @@ use std::{
     sync::atomic::{AtomicU8, Ordering},
 };
 
-/// What [`Builder::backtrace`](crate::Builder::backtrace) has said of this process.
+/// What [`Builder::backtrace`](crate::Builder::backtrace) says about this process.
 static WANTED: AtomicU8 = AtomicU8::new(ASK);
 
 const ASK: u8 = 0;
 const NEVER: u8 = 1;
 const ALWAYS: u8 = 2;
 
-/// Says whether panics of this process have a backtrace; `None` leaves it to the environment.
+/// Sets whether panics of this process have a backtrace. If `None`, the environment decides.
 pub(super) fn want(backtrace: Option<bool>) {
     let wanted = match backtrace {
         None => ASK,
@@ -24,7 +24,8 @@ pub(super) fn want(backtrace: Option<bool>) {
     WANTED.store(wanted, Ordering::Relaxed);
 }
 
-/// Captures where this thread is, if that is wanted. The names of the functions are left to [`resolve`].
+/// Captures the stack of this thread, if a backtrace is wanted. [`resolve`] finds the names of the
+/// functions later.
 pub(super) fn capture() -> Option<Backtrace> {
     let backtrace = match WANTED.load(Ordering::Relaxed) {
         NEVER => return None,
@@ -39,16 +40,18 @@ pub(super) fn is_printed() -> bool {
     env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0")
 }
 
-/// Runs a function of the user's. What calls this is left out of backtraces, of ours as of std's, which knows the name.
+/// Runs a function of the user's. The callers of this function are left out of backtraces: of ours,
+/// and of std's, which knows this name.
 #[inline(never)]
 pub(crate) fn __rust_begin_short_backtrace<T>(function: impl FnOnce() -> T) -> T {
     let result = function();
-    // Keeps this from being a tail call, which would leave no frame.
+    // Keeps this call from being a tail call, which would leave no frame.
     std::hint::black_box(());
     result
 }
 
-/// Finds the names of the functions, and leaves out what is not the user's: the beginning of the panic, the start of the process.
+/// Finds the names of the functions. Leaves out the frames that are not the user's: those of the
+/// panic itself, and those that start the process.
 pub(super) fn resolve(backtrace: &Backtrace) -> String {
     let text = backtrace.to_string();
     let mut frames: Vec<String> = Vec::new();
@@ -70,14 +73,15 @@ pub(super) fn resolve(backtrace: &Backtrace) -> String {
     text
 }
 
-/// The rest of a line that begins a frame: `   7: name`.
+/// Returns the rest of a line that begins a frame, such as `   7: name`.
 fn number(line: &str) -> Option<&str> {
     let (number, name) = line.split_once(": ")?;
     number.trim_start().parse::<u32>().ok()?;
     Some(name)
 }
 
-/// The frames between the panic and the start of the process; all of them where neither is found, as without symbols.
+/// Returns the frames between the panic and the start of the process. Returns all frames if neither
+/// is found, for example if there are no symbols.
 fn users(frames: &[String]) -> &[String] {
     let is = |frame: &String, names: &[&str]| names.iter().any(|name| frame.contains(name));
     let end = frames

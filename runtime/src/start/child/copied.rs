@@ -1,4 +1,4 @@
-//! A child that is a copy of its parent.
+//! A child that is a copy of its parent (the fork start method).
 
 use super::{
     arrival::{NO_NULL, accept, introduce, overflow_message, setting, settle},
@@ -17,29 +17,32 @@ use std::{
     os::fd::OwnedFd,
 };
 
-/// What the copy does with what it has of its parent, and before its end: the business of those above.
+/// What the copy does with what it has from its parent, first and last. The caller knows these
+/// steps; this module does not.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Copying {
-    /// Gives up what is the parent's own.
+    /// Called first. Gives up what belongs to the parent.
     pub(crate) disown: fn(),
-    /// Sees to its children.
+    /// Called when the function has ended. Ends the copy's own daemons and waits for its other
+    /// children.
     pub(crate) settle: extern "C" fn(),
 }
 
-/// What is in memory already, and need not be told.
+/// What the copy has in memory, so that the parent need not send it.
 pub(in crate::start) struct Known<'a> {
     pub(in crate::start) birth: Birth,
     pub(in crate::start) entry: Entry,
     pub(in crate::start) arguments: Outgoing<'a>,
-    /// What each of the gifts is for.
+    /// The role of each of the gifts, in the same order.
     pub(in crate::start) roles: Vec<Role>,
     pub(in crate::start) gifts: Vec<OwnedFd>,
     pub(in crate::start) copying: Copying,
 }
 
-/// Lives as a child that is a copy of its parent; returns the exit status.
+/// Lives as a child that is a copy of its parent. Returns the exit status.
 ///
-/// What the parent has registered with `atexit` is its own business, and is not done by the copy too.
+/// The caller ends the process without the functions that are registered with `atexit`: those are
+/// the parent's, and the parent calls them.
 pub(in crate::start) fn live_copied(socket: OwnedFd, known: Known<'_>) -> i32 {
     let copying = known.copying;
     (copying.disown)();
@@ -53,13 +56,13 @@ pub(in crate::start) fn live_copied(socket: OwnedFd, known: Known<'_>) -> i32 {
         Err(error) => perform::fail(&line, &error),
     };
     (copying.settle)();
-    // There is nobody to be told of what cannot be written.
+    // If the output cannot be written, there is no one to report it to.
     let _ = io::stdout().flush();
     fork::flush();
     status
 }
 
-/// Waits until the parent knows this copy of it, if it must.
+/// If the parent must know this copy before its function runs, waits until it does.
 fn await_parent(line: &Line<'_>, known: &Known<'_>) -> Result<()> {
     if known.birth.awaits_parent {
         next(line, "what its parent has to say")?;
@@ -67,7 +70,7 @@ fn await_parent(line: &Line<'_>, known: &Known<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Becomes what the parent wants its copy to be; returns its function and the arguments.
+/// Applies the birth to this copy of the parent. Returns the function and its arguments.
 fn become_child(known: Known<'_>) -> Result<(Entry, Incoming)> {
     hook::watch();
     overflow::widen_stack().map_err(setting("its handlers cannot have a stack"))?;
@@ -78,7 +81,7 @@ fn become_child(known: Known<'_>) -> Result<(Entry, Incoming)> {
         moved.map_err(no_streams())
     };
     let (gifts, argument_fds) = (above(known.gifts)?, above(known.arguments.fds)?);
-    // The parent's are not its own, but where it was given them.
+    // The copy does not keep the standard streams of its parent, except those that it was given.
     stdio::replace_all_by_null().map_err(setting(NO_NULL))?;
     for (role, fd) in known.roles.into_iter().zip(gifts) {
         accept(role, fd)?;
@@ -87,7 +90,8 @@ fn become_child(known: Known<'_>) -> Result<(Entry, Incoming)> {
     let mut birth = known.birth;
     introduce(&mut birth)?;
     settle(birth)?;
-    // This is a copy of the process that lent them, but what is decoded has to be its own.
+    // The blobs borrow from the parent's memory. This process has a copy of that memory, but
+    // decoding takes blobs that it owns.
     let blobs = known
         .arguments
         .blobs

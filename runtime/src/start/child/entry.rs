@@ -1,8 +1,8 @@
-//! How a child is recognised, and its life from there to the end of the process.
+//! How a new process finds out that it is a child, and what it does from there to its end.
 //!
 //! The parent says in the environment that a new process is a child. But an environment proves
-//! nothing: what stands on the standard input must be a socket that the kernel says was made by our
-//! parent, as our user. Everything else is told over that socket.
+//! nothing. So the standard input must be a socket, and the kernel must say that our parent made
+//! it, as our user. The parent sends everything else over that socket.
 
 use super::{
     arrival::{Entered, NO_NULL, arrive, setting},
@@ -30,18 +30,19 @@ use std::{
     time::Instant,
 };
 
-/// Whether the child is entered by `main` instead of before it.
+/// Whether `main` enters the child. Otherwise the child is entered before `main`.
 static DEFERRED: AtomicBool = AtomicBool::new(false);
 
-/// Whether this process is a child that `main` has to enter.
+/// Whether this process is a child that `main` has not entered yet.
 static WAITING: AtomicBool = AtomicBool::new(false);
 
-/// Called before `main`.
+/// Enters the child before `main`, if this process is one. The loader calls this function.
 pub(in crate::start) fn at_load() {
     let Some(value) = environment::get_before_main(VARIABLE) else {
         return;
     };
-    // Meant for another copy: it will find the variable and the standard input as they are.
+    // The variable is meant for another copy of this crate, which finds it and the standard input
+    // unchanged.
     if !mark().is_ok_and(|mark| mark.as_bytes() == value) {
         return;
     }
@@ -56,12 +57,14 @@ pub(in crate::start) fn at_load() {
     }
 }
 
-/// Has the child entered by `main`, which will call [`run_deferred`]. Called by a constructor that comes before ours.
+/// Makes `main` enter the child, by a call of [`run_deferred`]. A constructor that runs before ours
+/// calls this function.
 pub fn defer() {
     DEFERRED.store(true, Ordering::Relaxed);
 }
 
-/// Enters the child, if this process is one. Called first thing in `main`.
+/// Enters the child, if this process is one and [`defer`] was called. It is the first call in
+/// `main`.
 pub fn run_deferred() {
     if WAITING.swap(false, Ordering::Relaxed) {
         enter(Entered::InMain);
@@ -79,8 +82,11 @@ fn is_child() -> bool {
     if peer.pid == parent_id() {
         return true;
     }
-    // Whoever made the socket is not our parent. If the other end is closed it may have been, and died before we came here:
-    // then there is nothing to do, and least of all to run `main`. Otherwise the variable was a lie.
+    // The process that made the socket is not our parent now. There are two cases:
+    //
+    // 1. The other end is closed. That process may have been our parent, and died before we came
+    //    here. Then there is nothing to do, and `main` must not run.
+    // 2. The other end is open. Then the variable is wrong, and this process is no child.
     if wait::readable(stdin.as_fd(), Some(Instant::now())).unwrap_or(false) {
         exit::now(0);
     }
@@ -90,19 +96,20 @@ fn is_child() -> bool {
 fn enter(entered: Entered) -> ! {
     match stdio::take_stdin() {
         Ok(socket) => live(socket, entered),
-        // The parent sees the socket end, and that its child said nothing.
+        // The parent sees the end of the socket, and that the child has sent nothing.
         Err(_) => exit::now(FAILED),
     }
 }
 
-/// Lives as what the parent at the other end of the socket wants this new process to be, and ends.
+/// Becomes a child or the helper, as the parent at the other end of the socket says, and ends as
+/// that.
 fn live(socket: OwnedFd, entered: Entered) -> ! {
     match prepare(entered).and_then(|()| next(&line_on(&socket), "its settings")) {
         Ok(frame) if frame.kind == kind::SERVE => {
             drop(socket);
             match server::serve(frame.fds, entered) {
                 Ok(child) => begin(child, None, entered),
-                // The owner sees that it is gone.
+                // The owner sees that the helper has ended.
                 Err(_) => exit::now(FAILED),
             }
         }
@@ -111,7 +118,7 @@ fn live(socket: OwnedFd, entered: Entered) -> ! {
     }
 }
 
-/// Makes good what a process lacks that std has not started, for itself or for those that will be forked from it.
+/// Sets up what std has not set up in this process, for this process and for those that it forks.
 fn prepare(entered: Entered) -> Result<()> {
     if entered == Entered::BeforeMain {
         signal::ignore_broken_pipes().map_err(setting("SIGPIPE cannot be ignored"))?;
@@ -124,11 +131,11 @@ fn prepare(entered: Entered) -> Result<()> {
     stdio::replace_input_by_null().map_err(setting(NO_NULL))
 }
 
-/// Lives as the child, from its birth on.
+/// Lives as the child: from its birth to the end of the process.
 fn begin(socket: OwnedFd, birth: Option<Frame>, entered: Entered) -> ! {
     let line = line_on(hold(socket));
     let arrived = arrive(&line, birth, entered);
-    // By now it has its environment, which says where the profile goes.
+    // The child has its environment by now, which says where the profile goes.
     profile::begin();
     let status = match arrived {
         Ok((entry, arguments)) => perform::run(&line, entry, arguments),

@@ -1,4 +1,5 @@
-//! Panics of a child: what the hook sees, kept until it is known whether the panic ends the process.
+//! Panics of a child. The hook keeps what it sees until it is known whether the panic ends the
+//! process.
 
 use super::{backtrace, line};
 use crate::{
@@ -21,18 +22,19 @@ use std::{
     time::Duration,
 };
 
-/// A panic as the hook saw it, its backtrace not yet resolved: that takes long, and the panic may be caught.
+/// A panic as the hook saw it. Its backtrace is not resolved yet: that takes long, and the panic
+/// may be caught.
 pub(super) struct Seen {
     panic: Panic,
     backtrace: Option<Backtrace>,
 }
 
-/// How long a limited process may take to report a panic. Code that finds no memory there may wait for a lock that its own thread
-/// holds.
+/// How long a process with limited memory may take to report a panic. Code that gets no memory
+/// there may wait for a lock that its own thread holds.
 const REPORT: Duration = Duration::from_secs(10);
 
 thread_local! {
-    /// The panic that this thread saw last.
+    /// The last panic of this thread.
     static LAST: RefCell<Option<Seen>> = const { RefCell::new(None) };
 }
 
@@ -53,9 +55,11 @@ impl Seen {
         }
     }
 
-    /// Tells the parent: first of the panic, then how it came about, which may fail.
+    /// Sends the panic to the parent. The backtrace follows in a message of its own, since
+    /// resolving it may fail.
     pub(super) fn tell(self, line: &Line<'_>) {
-        // Nobody is left to be told if the parent does not listen.
+        // If this fails, the parent does not listen, and there is no one else to report the panic
+        // to.
         let _ = reply::send_panicked(line, &self.panic);
         let Some(backtrace) = self.backtrace else {
             return;
@@ -73,15 +77,16 @@ impl fmt::Display for Seen {
     }
 }
 
-/// Ends this process if reporting a panic never ends. Where memory has no limit nothing of that kind is known, and a hook of the
-/// user's may take its time.
+/// Returns a fuse that ends this process if reporting a panic never ends. Returns `None` if memory
+/// has no limit: nothing is known to hang then, and a hook of the user's may take its time.
 fn fuse() -> Option<Fuse> {
     room::is_limited().then(|| Fuse::new(REPORT).ok()).flatten()
 }
 
-/// Has every panic noticed before the hook that is there now, which goes on to print it.
+/// Installs a hook that notes every panic. It then calls the hook that was there before, which
+/// prints the panic.
 pub(super) fn watch() {
-    // A copy of a process that does so does so too.
+    // A copy of a process has the hook and this flag from it.
     static WATCHED: AtomicBool = AtomicBool::new(false);
     if WATCHED.swap(true, Ordering::Relaxed) {
         return;
@@ -89,7 +94,8 @@ pub(super) fn watch() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         let _fuse = fuse();
-        // Capturing one takes memory, and a lock that std takes again when there is none.
+        // Capturing a backtrace takes memory. It also takes a lock, which std takes again if there
+        // is no memory.
         let has_room = !room::is_limited() || room::is_there_for_a_backtrace();
         notice(info, has_room);
         if has_room || !backtrace::is_printed() {
@@ -100,11 +106,11 @@ pub(super) fn watch() {
     }));
 }
 
-/// Prints what std would, without the backtrace that there is no memory for.
+/// Prints what std would print, except for the backtrace, for which there is no memory.
 fn print(info: &PanicHookInfo<'_>) {
     let thread = thread::current();
     let name = thread.name().unwrap_or("<unnamed>");
-    // As std does, where it cannot be written.
+    // std ignores this error too.
     let _ = writeln!(
         io::stderr(),
         "\nthread '{name}' {info}\nnote: no backtrace, since its memory is nearly used up"
@@ -113,7 +119,8 @@ fn print(info: &PanicHookInfo<'_>) {
 
 fn notice(info: &PanicHookInfo<'_>, has_room: bool) {
     let seen = Seen::new(info, has_room);
-    // A thread that is being torn down has no such place any more, and no panic of it ends the process.
+    // A thread that is being torn down has no thread-locals any more. Its panics do not end the
+    // process.
     let Ok(before) = LAST.try_with(RefCell::take) else {
         return;
     };
@@ -121,7 +128,7 @@ fn notice(info: &PanicHookInfo<'_>, has_room: bool) {
         Some(before) if is_last_word(&seen.panic.message) => before,
         _ if cfg!(panic = "abort") => seen,
         _ => {
-            // The same holds here.
+            // As above.
             let _ = LAST.try_with(|last| last.replace(Some(seen)));
             return;
         }
@@ -131,8 +138,9 @@ fn notice(info: &PanicHookInfo<'_>, has_room: bool) {
     }
 }
 
-/// Whether no unwinding follows this panic, also where panics unwind: it is what `core` says when a panic meets another in a
-/// destructor, or the edge of a function that must not unwind. The panic of interest is the one before.
+/// Whether no unwinding follows this panic, even if panics unwind. `core` panics with these
+/// messages when a panic meets another one in a destructor, or when it reaches the edge of a
+/// function that must not unwind. The panic to report is the one before.
 fn is_last_word(message: &str) -> bool {
     matches!(
         message,
@@ -143,8 +151,11 @@ fn is_last_word(message: &str) -> bool {
 /// Returns the panic that was caught with this payload.
 pub(super) fn caught(payload: &(dyn Any + Send)) -> Seen {
     let message = message(payload);
-    // A hook of the program's own may have taken the place of ours, which then has seen another panic or none.
-    // A copy of a process that was made at the very end of a thread has no such place any more.
+    // `last` may be another panic, or `None`:
+    //
+    // - A hook of the program's own may have replaced ours, which then has not seen this panic.
+    // - A copy of a process that was made at the very end of a thread has no thread-locals any
+    //   more.
     let last = LAST.try_with(RefCell::take).unwrap_or_default();
     last.filter(|seen| seen.panic.message == message)
         .unwrap_or(Seen {

@@ -1,4 +1,4 @@
-//! The line of this process to its parent, if it is a child.
+//! The line from this process to its parent, if this process is a child.
 
 use crate::{
     error::{Error, Result},
@@ -15,14 +15,16 @@ use std::{
     },
 };
 
-/// The exit status of a child that could not come to its function.
+/// The exit status of a child that did not reach its function.
 pub(in crate::start) const FAILED: i32 = 1;
 
-/// What this process is as a child. A copy of a child that is a child itself begins anew.
+/// The socket to the parent. If a child makes a copy of itself that is a child too, the copy stores
+/// its own socket.
 static SOCKET: Mutex<Option<&'static OwnedFd>> = Mutex::new(None);
-/// The id of this process as a child. A copy of it that a bare `fork` has made has nothing to say to the parent.
+/// The id of this process, if it is a child. A copy of it that a bare `fork` has made has another
+/// id, and sends nothing to the parent.
 static CHILD: AtomicU32 = AtomicU32::new(0);
-/// The line to the parent, in a child.
+/// Returns the line to the parent, or `None` if this process is no child.
 pub(super) fn line() -> Option<Line<'static>> {
     let socket = *SOCKET.lock().unwrap_or_else(PoisonError::into_inner);
     socket.filter(|_| is_child()).map(line_on)
@@ -33,7 +35,8 @@ pub(super) fn is_child() -> bool {
     CHILD.load(Ordering::Relaxed) == process::id()
 }
 
-/// The parent is waited for without limit: a child has nothing else to do, and the end of the parent ends the wait.
+/// Returns a line without a time limit. A child has nothing to do but wait for its parent, and the
+/// end of the parent ends the wait.
 pub(super) fn line_on(socket: &OwnedFd) -> Line<'_> {
     Line::on(socket.as_fd())
 }
@@ -48,7 +51,8 @@ pub(super) fn hold(socket: OwnedFd) -> &'static OwnedFd {
     socket
 }
 
-/// Receives the next frame of the parent. Without one there is no parent to tell, and nothing to live for.
+/// Receives the next frame of the parent. If the parent is gone, ends this process: there is no one
+/// to report to.
 pub(super) fn next(line: &Line<'_>, what: &str) -> Result<Frame> {
     match line.receive() {
         Ok(Some(frame)) => Ok(frame),

@@ -1,4 +1,5 @@
-//! The function of a child: that it is reached, what it comes to, and how the parent is told.
+//! The function of a child: reports to the parent that it is reached, runs it, and sends its
+//! result.
 
 use super::{
     hook,
@@ -16,29 +17,31 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-/// The exit status of a child whose function panicked: that of a Rust program whose `main` did.
+/// The exit status of a child whose function panicked. A Rust program has the same status if its
+/// `main` panics.
 const PANICKED: i32 = 101;
 
-/// Whether this process has come to its function.
+/// Whether this process has reached its function.
 static REACHED: AtomicBool = AtomicBool::new(false);
 
-/// Begins anew, in a copy of a process that may have come to its function.
+/// Resets the flag, in a copy of a process that may have reached its function.
 pub(super) fn begin() {
     REACHED.store(false, Ordering::Relaxed);
 }
 
-/// Tells the parent that the function comes next. From here on whatever happens is the function's doing.
+/// Tells the parent that the function runs next. The function is responsible for whatever happens
+/// from here on.
 pub(super) fn reached() -> Result<()> {
     if let Some(line) = line() {
         reply::send_reached(&line).map_err(|source| Error::os("its parent is gone", source))?;
     }
     REACHED.store(true, Ordering::Relaxed);
-    // What the system refused before is not the function's doing.
+    // The system may have refused memory before. The function is not responsible for that.
     abort::forget();
     Ok(())
 }
 
-/// Runs the function and answers with what came of it; returns the exit status.
+/// Runs the function and sends its result to the parent. Returns the exit status.
 pub(super) fn run(line: &Line<'_>, entry: Entry, mut arguments: Incoming) -> i32 {
     let mut sent = Ok(());
     let mut answer = |value: Outgoing<'_>| {
@@ -48,7 +51,8 @@ pub(super) fn run(line: &Line<'_>, entry: Entry, mut arguments: Incoming) -> i32
     };
     let outcome = catch_unwind(AssertUnwindSafe(|| entry(&mut arguments, &mut answer)));
     if !is_child() {
-        // What a copy comes to is its own business.
+        // This is a copy that a bare `fork` has made in the function. It sends nothing to the
+        // parent.
         return match outcome {
             Ok(_) => 0,
             Err(payload) => {
@@ -66,7 +70,7 @@ pub(super) fn run(line: &Line<'_>, entry: Entry, mut arguments: Incoming) -> i32
             Ok(Err(error)) => fail(line, &error),
             Err(payload) => {
                 let panic = hook::caught(&*payload);
-                // Dropping a payload runs code of the user's, which could panic again.
+                // Dropping a payload runs the user's code, which could panic again.
                 mem::forget(payload);
                 fail(
                     line,
@@ -75,7 +79,8 @@ pub(super) fn run(line: &Line<'_>, entry: Entry, mut arguments: Incoming) -> i32
             }
         };
     }
-    // A parent that does not listen any more has given the value up, or is dead: that is no failure of this process.
+    // If sending fails below, the parent does not listen any more: it has given up the value, or is
+    // dead. That is no failure of this process.
     match outcome {
         Ok(Ok(())) => {
             if let Err(source) = sent {
@@ -96,9 +101,9 @@ pub(super) fn run(line: &Line<'_>, entry: Entry, mut arguments: Incoming) -> i32
     }
 }
 
-/// Tells the parent why the function will not be reached; returns the exit status.
+/// Tells the parent why the function will not be reached. Returns the exit status.
 pub(super) fn fail(line: &Line<'_>, error: &Error) -> i32 {
-    // If the parent is gone there is nobody to tell.
+    // If the parent is gone, there is no one to tell.
     let _ = reply::send_failed(line, &Failure::of(error));
     FAILED
 }

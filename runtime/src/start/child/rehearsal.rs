@@ -1,4 +1,4 @@
-//! A rehearsal of what a child does, in the helper and in spares.
+//! A rehearsal of a child's work, in the helper and in spares.
 
 use super::{
     arrival::{Entered, arrive},
@@ -20,8 +20,9 @@ use crate::{
     wire::{Entry, Outgoing},
 };
 
-/// Goes once through what a child of the helper does from its birth to its value, on a line to itself, so that a fork of this process
-/// finds done what need be done only once: symbols bound, memory at hand, this executable looked at.
+/// Does everything once that a child of the helper does, from its birth to its value, on a line to
+/// itself. A fork of this process then finds done what must be done only once: symbols are bound,
+/// memory is allocated, and this executable has been looked at.
 ///
 /// It changes nothing that a birth does not set again.
 pub(super) fn rehearse(name: &str, entered: Entered) -> Result<()> {

@@ -1,8 +1,9 @@
-//! The helper: a process of one thread that forks the children of its parent, and does nothing else.
+//! The helper: a process of one thread that does nothing but fork the children of its parent, which
+//! is its owner.
 //!
-//! It holds no descriptor of its owner's but the socket on which it is asked, has `/` as its
-//! working directory, `/dev/null` as its standard streams and no environment: what the owner
-//! removes from its own is nowhere else. It ends with its owner.
+//! It holds no descriptor of its owner's except the socket for requests. Its working directory is
+//! `/`, its standard streams are `/dev/null`, and it has no environment. So what the owner removes
+//! from its own environment is nowhere else. The helper ends with its owner.
 
 use super::{arrival::Entered, rehearsal::rehearse};
 use crate::{
@@ -27,30 +28,32 @@ use std::{
     time::Duration,
 };
 
-/// What the helper is called where processes are listed, and what a spare is.
+/// The names of the helper and of a spare in lists of processes.
 const NAME: &str = "procession-fork";
 const IDLE_NAME: &str = "procession-idle";
 
-/// How long a spare waits.
+/// How long a spare waits for its birth.
 const IDLE: Duration = Duration::from_secs(10);
 
 struct Server {
     requests: OwnedFd,
     owner: OwnedFd,
     board: Board,
-    /// The error is what every request is answered with.
+    /// If this is an error, it answers every request.
     cloner: io::Result<Cloner>,
     threads: Threads,
-    /// Its end is that of this process, also while it is stopped.
+    /// When the last writer of this pipe is gone, the kernel kills this process, even if it is
+    /// stopped.
     lifeline: OwnedFd,
 }
 
-/// Serves until the owner is gone. Returns in each child, with its socket.
+/// Serves requests until the owner is gone. Returns only in each child, with the socket of that
+/// child.
 pub(super) fn serve(fds: Vec<OwnedFd>, entered: Entered) -> Result<OwnedFd> {
     environment::give_up();
     let mut server =
         Server::new(fds).map_err(|source| Error::os("the helper cannot begin its work", source))?;
-    // What goes wrong here goes wrong in the children too, who can tell.
+    // What fails here fails in the children too, and they can report it.
     let _ = rehearse(NAME, entered);
     let (socket, wait) = loop {
         if let Some(child) = server.next() {
@@ -64,7 +67,7 @@ pub(super) fn serve(fds: Vec<OwnedFd>, entered: Entered) -> Result<OwnedFd> {
         lifeline,
         ..
     } = server;
-    // It is another process's, and not even mapped here.
+    // The board belongs to the helper. Here, in the child, it is not mapped.
     std::mem::forget(board);
     drop(requests);
     await_birth(&socket, (&owner, lifeline), wait, entered);
@@ -81,8 +84,8 @@ impl Server {
         lifeline::arm(lifeline.as_fd())?;
         env::set_current_dir("/")?;
         limits::set_name(NAME)?;
-        // What is typed at the terminal is meant for the owner, and so is every signal to the group. Children have the mask of
-        // those who ask for them.
+        // Signals from the terminal, and to the process group, are meant for the owner. A child
+        // gets the mask of the thread that asks for it.
         signal::set_mask(signal::Mask::MAX)?;
         Ok(Self {
             requests,
@@ -94,14 +97,16 @@ impl Server {
         })
     }
 
-    /// Waits for one request and forks its child. Returns the socket in the child.
+    /// Waits for one request and forks its child. Returns the socket of the child, in the child
+    /// only.
     fn next(&mut self) -> Option<(OwnedFd, Wait)> {
         let waiting = [
             (self.requests.as_fd(), For::Reading),
             (self.owner.as_fd(), For::Reading),
         ];
         match wait::until_ready(&waiting, None).as_deref() {
-            // A copy of the owner that a bare `fork` made may hold the socket open.
+            // The end of the owner is watched too: a copy of the owner that a bare `fork` made may
+            // hold the socket open.
             Ok([_, true]) | Err(_) => exit::now(0),
             Ok(_) => {}
         }
@@ -113,7 +118,7 @@ impl Server {
         ) {
             Ok(received) if received.bytes == 0 => exit::now(0),
             Ok(received) if received.bytes == request.len() && !received.is_short => {}
-            // The socket of the child is closed by this, which tells who has asked.
+            // This closes the socket of the child, and the owner sees that.
             _ => return None,
         }
         let socket = fds.pop()?;
@@ -142,7 +147,7 @@ impl Server {
     }
 }
 
-/// Waits until the owner has something to say to a child; ends it if there will be nothing.
+/// Waits until the owner sends something to a child. Ends the process if nothing will come.
 fn await_birth(
     socket: &OwnedFd,
     (owner, lifeline): (&OwnedFd, OwnedFd),
@@ -150,15 +155,16 @@ fn await_birth(
     entered: Entered,
 ) {
     let mut deadline = None;
-    // Until it is told what it is.
+    // Dropped as soon as the wait is over.
     let mut tie = None;
     if patience == Wait::Idle {
-        // Without it, one that is stopped stays when its owner is gone.
+        // Without the tie, a stopped spare would outlive its owner.
         tie = lifeline::tie_copy(lifeline.as_fd()).ok();
         deadline = wait::deadline(IDLE);
-        // It would be taken for the helper else. The name is shown and no more.
+        // Otherwise lists of processes would show a second helper. The name has no other use, so an
+        // error does no harm.
         let _ = limits::set_name(IDLE_NAME);
-        // If there is time, what is touched now is there later.
+        // If there is time, the memory that a child needs is touched now and not after the birth.
         if !socket::has_something(socket.as_fd()) {
             let _ = rehearse(IDLE_NAME, entered);
         }
@@ -175,7 +181,8 @@ fn await_birth(
         Ok([_, true]) | Err(_) => exit::now(0),
         Ok(_) => {}
     }
-    // Nobody has wanted it. From here on nobody can; but somebody may have done so at the last moment.
+    // The time is over, and no birth has come. From here on none can come. But one may have come at
+    // the last moment: then the spare lives on.
     if socket::end_receiving(socket.as_fd()).is_err() || !socket::has_something(socket.as_fd()) {
         exit::now(0);
     }

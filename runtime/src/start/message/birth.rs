@@ -1,4 +1,5 @@
-//! What a child is told first: who it is, what it runs and under which settings.
+//! The birth: the first message to a child. It says what the child is, what it runs and under which
+//! settings.
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -11,8 +12,8 @@ use std::time::Duration;
 
 /// The first message to a child.
 ///
-/// A child of the helper is told next what its parent is like by now, which takes the parent a while
-/// to find out. Then come the arguments, unless they are at the end of this one.
+/// A child of the helper is sent the changes next, which the parent finds out meanwhile. Then come
+/// the arguments, unless they are at the end of this message.
 #[derive(Debug, Serialize, Deserialize)]
 #[allow(
     clippy::struct_excessive_bools,
@@ -23,33 +24,34 @@ pub(in crate::start) struct Birth {
     pub(in crate::start) parent_name: String,
     pub(in crate::start) daemon: bool,
     pub(in crate::start) start_method: StartMethod,
-    /// None in a copy of the parent, which knows it.
+    /// The function. `None` in a copy of the parent, which knows it.
     pub(in crate::start) entry: Option<Place<Entry>>,
     pub(in crate::start) authkey: AuthKey,
-    /// As [`heritage::block`](super::heritage::block) makes it; `None` where the process has it
+    /// The environment as one [block](super::heritage::block). `None` if the process has it
     /// already.
     #[serde(with = "serde_bytes")]
     pub(in crate::start) environment: Option<Vec<u8>>,
-    /// What is left of it. The child ends itself then.
+    /// How much time is left. The child ends itself when it is over.
     pub(in crate::start) timeout: Option<Duration>,
-    /// Whether panics have a backtrace; `None` leaves it to the environment.
+    /// Whether panics have a backtrace. If `None`, the environment decides.
     pub(in crate::start) backtrace: Option<bool>,
     pub(in crate::start) limits: Limits,
     #[serde(with = "serde_bytes")]
     pub(in crate::start) current_dir: Option<Vec<u8>>,
     pub(in crate::start) signal_mask: Mask,
     pub(in crate::start) subreaper: bool,
-    /// Whether the parent must know the process before its function runs: the kernel reaps the
-    /// parent's children, so that the end of one that is not known yet cannot be told.
+    /// Whether the parent must know the process before its function runs. It must if the kernel
+    /// reaps the parent's children: the end of a child that the parent does not know yet would be
+    /// lost.
     pub(in crate::start) awaits_parent: bool,
-    /// Whether the arguments stand behind this in the same message.
+    /// Whether the arguments follow at the end of this message.
     pub(in crate::start) has_arguments: bool,
-    /// What the descriptors beside this message are for, in their order.
+    /// What the descriptors of this message are for, in their order.
     pub(in crate::start) roles: Vec<Role>,
 }
 
 impl Birth {
-    /// Makes the message: its own length, this, and the arguments that stand behind it.
+    /// Encodes the message: the length of the birth in eight bytes, the birth, and the arguments.
     pub(in crate::start) fn encode(&self, arguments: &[u8]) -> Result<Vec<u8>> {
         let mut birth = wire::encode(self).map_err(|source| {
             Error::new(ErrorKind::Encode, "its settings cannot be encoded").because(source)
@@ -60,7 +62,7 @@ impl Birth {
         Ok(birth)
     }
 
-    /// Takes the message apart; returns also what stands behind this.
+    /// Decodes the message. Returns the birth and the bytes of the arguments.
     pub(in crate::start) fn decode(message: &mut Vec<u8>) -> Result<(Self, Vec<u8>)> {
         let broken = || Error::new(ErrorKind::Decode, "its settings cannot be decoded");
         let (length, rest) = message.split_first_chunk().ok_or_else(broken)?;
@@ -75,26 +77,27 @@ impl Birth {
 /// What a descriptor that a child is given is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::start) enum Role {
-    /// The standard input; without one it is `/dev/null`, as are the next two.
+    /// The standard input. Without this descriptor it is `/dev/null`. The same holds for the output
+    /// and the error stream.
     Input,
     Output,
     Error,
-    /// The working directory; without one it is as it is.
+    /// The working directory. Without this descriptor the child keeps the one that it has.
     Directory,
     /// The daemon's end of its lifeline.
     Lifeline,
-    /// A pipe to be held until the end.
+    /// The write end of a pipe that the child keeps open until it ends.
     Sentinel,
 }
 
-/// The kinds of what a new process is sent.
+/// The kinds of the messages to a new process.
 pub(in crate::start) mod kind {
     pub(in crate::start) const BIRTH: u8 = 1;
-    /// Instead of a birth: be the helper.
+    /// Sent instead of a birth: the process is to be the helper.
     pub(in crate::start) const SERVE: u8 = 2;
     pub(in crate::start) const ARGUMENTS: u8 = 3;
-    /// What the parent is like by now.
+    /// The changes in the parent since the helper was started.
     pub(in crate::start) const HERITAGE: u8 = 4;
-    /// A copy of the parent may begin.
+    /// The parent knows this copy of it, which may go on.
     pub(in crate::start) const KNOWN: u8 = 5;
 }

@@ -1,10 +1,10 @@
-//! Why a child did not come to its function, or cannot send its value: an error on its way.
+//! A failure in a child: why it did not reach its function, or why it cannot send its value.
 
 use crate::error::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 use std::{error::Error as _, io};
 
-/// Why a child did not come to its function, or cannot send its value.
+/// Why a child did not reach its function, or cannot send its value.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Failure {
     pub(crate) kind: FailureKind,
@@ -13,13 +13,13 @@ pub(crate) struct Failure {
     pub(crate) cause: Option<String>,
 }
 
-/// The sorts of failure that a child can tell of.
+/// The kinds of failure that a child reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum FailureKind {
     Setting,
     Encode,
     Decode,
-    /// Told by the errno.
+    /// The errno says what failed.
     Os,
 }
 
@@ -39,7 +39,7 @@ impl Failure {
     }
 }
 
-/// An error and what is behind it.
+/// Returns the messages of an error and of its sources as one text.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut behind = error.source();
@@ -51,7 +51,7 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 impl From<Failure> for Error {
-    /// The error that the child had.
+    /// Returns the error that the child had.
     fn from(failure: Failure) -> Self {
         let source = failure.errno.map(io::Error::from_raw_os_error);
         let error = match failure.kind {

@@ -1,6 +1,7 @@
-//! What a process inherits from the one that starts it. The helper has what its owner had when the
-//! helper was started, so its children are sent what has changed since, and the whole environment,
-//! which the helper does not keep.
+//! The state that a child inherits from its parent.
+//!
+//! The helper has the state that its owner had when the helper was started. So its children are
+//! sent what has changed since, and the whole environment, which the helper does not keep.
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -14,27 +15,27 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{ffi::OsString, os::unix::ffi::OsStrExt};
 
-/// A variable of the environment.
+/// A variable of the environment: its name and its value.
 pub(in crate::start) type Variable = (OsString, OsString);
 
-/// How many bytes an environment usually has at most.
+/// The most bytes that an environment usually has.
 const USUAL_LENGTH: usize = 4 << 10;
 
-/// What a child inherits from the thread that starts it, beside the environment.
+/// The state that a child inherits from the thread that starts it, apart from the environment.
 #[derive(Clone, Debug)]
 pub(in crate::start) struct Heritage {
     dispositions: Dispositions,
     limits: Vec<limits::Limit>,
     nice: i32,
-    /// `None` where there are more CPUs than can be told.
+    /// `None` if it cannot be read, for example if there are more CPUs than the set has room for.
     affinity: Option<limits::Cpus>,
 }
 
-/// In what one heritage differs from another: a field is `None`, or empty, where nothing differs.
+/// The differences between two heritages. A field is `None`, or empty, if nothing differs.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(in crate::start) struct Changes {
     umask: Option<u32>,
-    /// Which signals were ignored, and which are to be.
+    /// The signals that were ignored before, and those that are to be ignored.
     ignored: Option<(Mask, Mask)>,
     limits: Vec<(u8, limits::Limit)>,
     nice: Option<i32>,
@@ -42,7 +43,7 @@ pub(in crate::start) struct Changes {
 }
 
 impl Heritage {
-    /// What a child of this thread would inherit now.
+    /// Returns the heritage of a child that this thread would start now.
     pub(in crate::start) fn now(dispositions: Dispositions) -> Result<Self> {
         let limits: std::io::Result<_> = (0..limits::COUNT).map(limits::get).collect();
         Ok(Self {
@@ -54,13 +55,14 @@ impl Heritage {
         })
     }
 
-    /// Whether a process that has `other` could not take this on without a privilege.
+    /// Whether a process with the heritage `other` needs a privilege to change to this one: to
+    /// lower the nice value, or to raise a hard limit.
     pub(in crate::start) fn exceeds(&self, other: &Self) -> bool {
         let raised = |(ours, theirs): (&limits::Limit, &limits::Limit)| ours.1 > theirs.1;
         self.nice < other.nice || self.limits.iter().zip(&other.limits).any(raised)
     }
 
-    /// What a process that has `other` has to change to have this.
+    /// Returns what a process with the heritage `other` must change to have this one.
     pub(in crate::start) fn since(&self, other: &Self) -> Changes {
         let changed = |differs: bool| differs.then_some(());
         let limits = (0..limits::COUNT).zip(self.limits.iter().copied());
@@ -79,8 +81,7 @@ impl Heritage {
     }
 }
 
-/// The variables as the environment has them: entries such as `NAME=value`, each with a NUL behind
-/// it.
+/// Returns the variables as one block: entries such as `NAME=value`, each with a NUL behind it.
 pub(in crate::start) fn block(variables: impl IntoIterator<Item = Variable>) -> Vec<u8> {
     let mut block = Vec::with_capacity(USUAL_LENGTH);
     for (name, value) in variables {
@@ -93,20 +94,20 @@ pub(in crate::start) fn block(variables: impl IntoIterator<Item = Variable>) -> 
 }
 
 impl Changes {
-    /// Makes the message that tells of them.
+    /// Encodes the message.
     pub(in crate::start) fn encode(&self) -> Result<Vec<u8>> {
         wire::encode(self).map_err(|source| {
             Error::new(ErrorKind::Encode, "what it inherits cannot be encoded").because(source)
         })
     }
 
-    /// Whether the stack is to have another limit.
+    /// Whether the limit of the stack changes.
     pub(in crate::start) fn limits_stack(&self) -> bool {
         let is_stack = |(number, _): &(u8, _)| i64::from(*number) == i64::from(libc::RLIMIT_STACK);
         self.limits.iter().any(is_stack)
     }
 
-    /// Makes them in this process, which has one thread.
+    /// Applies the changes to this process, which has one thread.
     pub(in crate::start) fn apply(self) -> Result<()> {
         if let Some(umask) = self.umask {
             limits::set_umask(umask);

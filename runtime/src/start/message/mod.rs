@@ -1,4 +1,4 @@
-//! What goes over the line between a parent and its child. Both sides read it.
+//! The messages on the line between a parent and its child. Both sides use these types.
 
 pub(super) mod birth;
 pub(super) mod failure;

@@ -1,4 +1,4 @@
-//! A panic, as the child tells of it.
+//! A panic, as the child reports it.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -36,44 +36,54 @@ pub(in crate::start) struct Location {
 }
 
 impl Panic {
-    /// Returns what `panic!` was given.
+    /// Returns the message that `panic!` was given.
     ///
-    /// A payload that is not a string, as [`panic_any`](std::panic::panic_any) takes, has no message but its kind.
+    /// If the payload is not a string (see [`panic_any`](std::panic::panic_any)), returns
+    /// `Box<dyn Any>`.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Returns the source file, unless the program's own panic hook kept ours from seeing it.
+    /// Returns the source file. Returns `None` if a panic hook of the program's own did not call
+    /// ours.
     #[must_use]
     pub fn file(&self) -> Option<&str> {
         self.location.as_ref().map(|location| &*location.file)
     }
 
-    /// Returns the line in the file, counted from one.
+    /// Returns the line in the file, counted from one. Returns `None` where [`file`](Self::file)
+    /// does.
     #[must_use]
     pub fn line(&self) -> Option<u32> {
         self.location.as_ref().map(|location| location.line)
     }
 
-    /// Returns the column in the line, counted from one.
+    /// Returns the column in the line, counted from one. Returns `None` where [`file`](Self::file)
+    /// does.
     #[must_use]
     pub fn column(&self) -> Option<u32> {
         self.location.as_ref().map(|location| location.column)
     }
 
-    /// Returns the backtrace, from the panic down to the function of the process, if one was asked for: by
-    /// [`Builder::backtrace`](crate::Builder::backtrace), or else by `RUST_BACKTRACE` or `RUST_LIB_BACKTRACE` in the environment of
-    /// the process. Finding the names takes tens of milliseconds.
+    /// Returns the backtrace, from the panic down to the function of the process.
     ///
-    /// There is also none where the program's own panic hook kept ours from seeing the panic, or a limited memory has no room for
-    /// the symbols.
+    /// Returns `None` in these cases:
+    ///
+    /// - No backtrace was asked for. [`Builder::backtrace`](crate::Builder::backtrace) decides
+    ///   about that. If it was not called, `RUST_BACKTRACE` and `RUST_LIB_BACKTRACE` in the
+    ///   environment of the process decide.
+    /// - A panic hook of the program's own did not call ours.
+    /// - The memory of the process is limited, and there is no room for the symbols.
+    ///
+    /// The child finds the names of the functions after the panic, which takes tens of
+    /// milliseconds.
     #[must_use]
     pub fn backtrace(&self) -> Option<&str> {
         self.backtrace.as_deref()
     }
 
-    /// Adds a backtrace, which is told after the rest.
+    /// Adds the backtrace, which arrives in a message of its own.
     pub(crate) fn with_backtrace(self, backtrace: String) -> Self {
         Self {
             backtrace: Some(backtrace),

@@ -1,4 +1,4 @@
-//! What a child answers.
+//! The answers of a child.
 
 use super::{
     failure::Failure,
@@ -15,25 +15,27 @@ use std::io;
 /// One answer of a child.
 #[derive(Debug)]
 pub(crate) enum Reply {
-    /// It is there, and waits to be told what its parent is like.
+    /// It has its birth, and waits for the changes.
     Arrived,
-    /// It comes to its function now.
+    /// It calls its function next.
     Reached,
-    /// It will not come to its function.
+    /// It will not reach its function.
     Failed(Failure),
     /// Its function has returned.
     Returned(Incoming),
     /// Its function has returned a value that cannot be sent.
     Unsendable(Failure),
-    /// It has left its value in part only: it ended in the middle, or had no memory for the rest.
+    /// Only a part of its value is there: the child ended while it sent the value, or had no memory
+    /// to leave the rest in.
     Lost(Failure),
     /// Its function has panicked.
     Panicked(Panic),
-    /// How the panic came about.
+    /// The backtrace of the panic.
     Backtrace(String),
     /// It aborts, and the system has refused it memory before.
     OutOfMemory,
-    /// This process has no descriptor for what comes with the answer, which has stayed on the line.
+    /// This process has no room for the descriptors of the answer. The answer has stayed on the
+    /// line.
     NoRoom(io::Error),
 }
 
@@ -48,13 +50,14 @@ pub(in crate::start) mod kind {
     pub(in crate::start) const ARRIVED: u8 = 8;
 }
 
-/// What fits into a socket without anybody reading at the other end, unless the system has made it smaller than usual.
+/// How many bytes a socket takes while the other side receives nothing, unless the system has made
+/// it smaller than usual.
 const INLINE: usize = 64 << 10;
 
-/// What fits into any socket.
+/// How many bytes any socket takes.
 const SMALL: usize = 1 << 10;
 
-/// Says that the process is there, and has been told who it is.
+/// Tells the parent that this process is there, and has its birth.
 pub(in crate::start) fn send_arrived(line: &Line<'_>) -> io::Result<()> {
     line.send(kind::ARRIVED, &[], &[])
 }
@@ -68,7 +71,7 @@ pub(in crate::start) fn send_failed(line: &Line<'_>, failure: &Failure) -> io::R
 }
 
 pub(in crate::start) fn send_panicked(line: &Line<'_>, panic: &Panic) -> io::Result<()> {
-    // In the middle of a value it would be taken for a part of it.
+    // In the middle of a value, the parent would take this message for a part of the value.
     if spilled::is_sending() {
         return Ok(());
     }
@@ -86,7 +89,8 @@ pub(in crate::start) fn send_backtrace(line: &Line<'_>, backtrace: &str) -> io::
     )
 }
 
-/// What says that this process aborts after it was refused memory. It is sent by a signal handler.
+/// The message that this process aborts after the system has refused it memory. A signal handler
+/// sends it.
 pub(in crate::start) static OUT_OF_MEMORY: [u8; wire::HEADER] =
     wire::header(kind::OUT_OF_MEMORY, 0, 0);
 
@@ -103,8 +107,11 @@ fn send_encoded(line: &Line<'_>, kind: u8, answer: &impl Serialize) -> io::Resul
     send(line, kind, Outgoing::from(bytes))
 }
 
-/// Sends an answer that the parent may read long after this process has ended: what is too large for the socket goes into
-/// memory of its own, so that a child never stays because nobody joins it, and its pidfd tells the truth.
+/// Sends an answer that the parent may read long after this process has ended.
+///
+/// An answer that is too large for the socket is left in memory of its own, if the parent does not
+/// take it at once. So a child never stays because its parent does not join it, and its pidfd tells
+/// the end of its work.
 fn send(line: &Line<'_>, kind: u8, message: Outgoing<'_>) -> io::Result<()> {
     let length = message.bytes.len();
     let fits = length <= SMALL || length <= INLINE.min(socket::room(line.socket));
@@ -114,7 +121,7 @@ fn send(line: &Line<'_>, kind: u8, message: Outgoing<'_>) -> io::Result<()> {
     spilled::send(line, kind, message)
 }
 
-/// Receives the next answer; none when there will be no more.
+/// Receives the next answer. Returns `None` if the child is gone and has sent no more.
 pub(crate) fn receive(line: &Line<'_>) -> io::Result<Option<Reply>> {
     match line.has_room_for_next() {
         Err(error) if error.raw_os_error() == Some(libc::EMFILE) => {

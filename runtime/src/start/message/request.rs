@@ -1,23 +1,23 @@
-//! What the helper is asked: to make a child.
+//! The request to the helper: to fork a child.
 
-/// A request: the number on the board that the id of the child goes to, and how long the child is to wait. The child's socket is
-/// beside it.
+/// A request: the index of the number on the board where the id of the child goes, and how long the
+/// child waits. Each has four bytes. The socket of the child is sent with it.
 pub(in crate::start) type Request = [u8; 2 * size_of::<u32>()];
 
-/// How long a child waits to be told what it is.
+/// How long a child waits for its birth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::start) enum Wait {
     /// As long as its owner lives.
     Ever,
-    /// A while: it is a spare.
+    /// A limited time: the child is a spare.
     Idle,
 }
 
-/// The errno by which it answers where it has more than one thread, which a library has started: a
-/// copy might never get a lock that another thread held.
+/// The errno that the helper answers with if it has more than one thread, because a library has
+/// started one. A copy of such a process might wait for ever for a lock that another thread held.
 pub(in crate::start) const MORE_THREADS: i32 = libc::EDEADLK;
 
-/// Makes a request.
+/// Encodes a request.
 pub(in crate::start) fn request(number: u32, wait: Wait) -> Request {
     let mut request = Request::default();
     let (first, second) = request.split_at_mut(size_of::<u32>());

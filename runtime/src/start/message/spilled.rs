@@ -1,11 +1,13 @@
-//! A message of a child that is too large for the socket: what the parent takes while the child is there goes through the socket, and
-//! what it does not, because it joins later or never, is left in memory.
+//! A message of a child that is too large for the socket. What the parent receives while the child
+//! is there goes through the socket. The rest is left in memory, for a parent that joins later or
+//! never.
 //!
-//! A frame tells how long everything is and has the descriptor of that memory. Then come, first on the line, and from where it breaks
-//! off in the memory: a table of what goes beside the message, its bytes, and what goes beside it.
+//! The frame has the lengths of all parts, and the descriptor of that memory. Then follow three
+//! parts: a table of the blobs, the bytes of the message, and the blobs. They begin on the line.
+//! Where they break off there, they continue in the memory.
 //!
-//! A child that gets no such memory says so in the frame. Then the parent has what it takes at once, and what it does not is lost: a
-//! child never stays for it.
+//! A child that gets no such memory says so in the frame. Then the parent has what it receives at
+//! once, and the rest is lost: a child never stays for its message.
 
 use super::failure::{Failure, FailureKind};
 use crate::{
@@ -24,29 +26,32 @@ use std::{
     time::Duration,
 };
 
-/// Set in a kind when what the frame has are not the bytes but a summary of what follows, on the line
-/// or in the last of the descriptors.
+/// The flag in the kind of a frame that has a summary instead of the bytes. The parts follow on the
+/// line, or are in the memory of the last descriptor.
 pub(in crate::start) const SPILLED: u8 = 0x80;
 
-/// How long the parent may take nothing at all before the child leaves the rest in memory.
+/// How long the child waits for a parent that receives nothing, before it leaves the rest in
+/// memory.
 const PATIENCE: Duration = Duration::from_millis(20);
 
-/// The same where there is no memory to leave it in: what is not taken by then is lost.
+/// How long the child waits for such a parent if there is no memory. The rest is lost after that.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Whether a large message is being sent. Until it is complete nothing else may be sent: it would be taken for a part of it.
+/// Whether a large message is being sent. Until it is complete, nothing else may be sent: the
+/// parent would take it for a part of the message.
 static SENDING: AtomicBool = AtomicBool::new(false);
 
 pub(in crate::start) fn is_sending() -> bool {
     SENDING.load(Ordering::Relaxed)
 }
 
-/// Begins a line anew, in a copy of a process that may have been sending on another one.
+/// Resets the flag, in a copy of a process that may have been sending on another line.
 pub(in crate::start) fn begin() {
     SENDING.store(false, Ordering::Relaxed);
 }
 
-/// A width and a length, or the number of such entries and the length of the bytes, each in eight bytes.
+/// The size of two numbers of eight bytes each. An entry of the table has the width and the length
+/// of a blob. The summary has the number of entries and the length of the bytes.
 const ENTRY: usize = 16;
 
 fn entry(fields: [u64; 2]) -> [u8; ENTRY] {
@@ -63,7 +68,7 @@ fn fields(entry: &[u8]) -> Option<[u64; 2]> {
     Some([u64::from_le_bytes(*first), u64::from_le_bytes(second)])
 }
 
-/// The summary of a message, and the table of what goes beside it.
+/// Returns the summary of a message and the table of its blobs.
 pub(crate) fn describe(message: &Outgoing<'_>) -> ([u8; ENTRY], Vec<u8>) {
     let blobs = message.blobs.0.iter();
     let table =
@@ -72,7 +77,7 @@ pub(crate) fn describe(message: &Outgoing<'_>) -> ([u8; ENTRY], Vec<u8>) {
     (entry([count, message.bytes.len() as u64]), table.collect())
 }
 
-/// Sends a message.
+/// Sends a message. Returns after a bounded time, even if the parent receives nothing.
 pub(in crate::start) fn send(
     line: &Line<'_>,
     kind: u8,
@@ -109,11 +114,12 @@ pub(in crate::start) fn send(
             match hasty.send_some(&[IoSlice::new(part)], &[]) {
                 Ok(count) => part = &part[count..],
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => listens = false,
-                // The parent has given the value up.
+                // The parent has given up the value.
                 Err(_) => return Ok(()),
             }
         }
-        // Whatever was said now would be taken for a part of the value: the end in the middle of it has to do.
+        // The rest is lost, and nothing can report that: the parent would take any message for a
+        // part of the value. So the value just ends in the middle.
         let left = file.as_mut().map(|file| file.write_all(part));
         if !part.is_empty() && left.is_none_or(|left| left.is_err()) {
             return Ok(());
@@ -123,18 +129,18 @@ pub(in crate::start) fn send(
     Ok(())
 }
 
-/// What came of a message.
+/// What has arrived of a message.
 pub(crate) enum Spilled {
     Whole(Vec<u8>, Vec<Arrived>),
-    /// It came to an end before its time.
+    /// The message ended before it was complete.
     Lost(Failure),
 }
 
-/// Where the parts of a message are to be had.
+/// Where the parts of a message come from: first the line, then the memory.
 struct Source<'l> {
     line: &'l Line<'l>,
     file: Option<File>,
-    /// Whether the line has come to its end.
+    /// Whether the line has ended.
     ended: bool,
 }
 
@@ -165,8 +171,10 @@ impl Source<'_> {
     }
 }
 
-/// Receives a message of which there is a summary, with the memory behind the other descriptors. The child need not have told the
-/// truth: nothing is read but such memory, which never keeps a reader waiting, and a length is believed as far as bytes come.
+/// Receives the message that belongs to a summary, whose memory is the last of the descriptors.
+///
+/// The child need not have told the truth. So only memory is read, which never blocks a reader, and
+/// no length takes memory before its bytes come.
 pub(crate) fn receive(
     line: &Line<'_>,
     fds: &mut Vec<OwnedFd>,

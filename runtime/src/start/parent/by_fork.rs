@@ -19,7 +19,8 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-/// Copies this process. Returns in the parent only, and returns there what is its own: the copy closes it.
+/// Copies this process. Returns in the parent only. It returns `own`, which belongs to the parent:
+/// the copy drops it.
 pub(super) fn make<Own>(
     known: Known<'_>,
     pipe: Option<OwnedFd>,
@@ -28,7 +29,7 @@ pub(super) fn make<Own>(
     let awaited = known.birth.awaits_parent;
     let (ours, theirs) =
         socket::pair().map_err(|source| Error::os("no socket to be had", source))?;
-    // What fails here would fail for this process too, when it comes to its end.
+    // If this fails, it fails again when this process ends.
     let _ = io::stdout().flush();
     let _ = io::stderr().flush();
     match fork::fork().map_err(|source| Error::making("this process cannot be forked", source))? {
@@ -40,14 +41,14 @@ pub(super) fn make<Own>(
         Some(Copied::Parent(id)) => {
             let newborn = Newborn::made(Ward::new(id, pipe)?, ours);
             if awaited {
-                // Whether it is there to read it is seen by the wait for it.
+                // If the copy is not there to read this, the wait for it will tell.
                 let _ = newborn.line().send(kind::KNOWN, &[], &[]);
             }
             Ok((newborn, own))
         }
         Some(Copied::Child) => {
             drop((ours, pipe, own));
-            // Nothing of what called us is returned to, however this ends.
+            // The copy never returns to the caller, however its function ends.
             let lived = catch_unwind(AssertUnwindSafe(|| child::live_copied(theirs, known)));
             exit::now(lived.unwrap_or(child::FAILED))
         }

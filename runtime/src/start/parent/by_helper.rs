@@ -1,4 +1,4 @@
-//! The forkserver start method: the helper makes each child.
+//! The forkserver start method: the helper forks each child.
 
 use super::{
     gifts::Gifts,
@@ -20,11 +20,13 @@ use crate::{
 };
 use std::time::{Duration, Instant};
 
-/// How long a spare, which only waits to be told what it is, is waited for without going to sleep:
-/// about as long as going to sleep and being woken takes.
+/// How long this process spins for the answer of a spare, before it sleeps: about as long as it
+/// takes to sleep and be woken. A spare only waits for its birth, so it answers soon.
 const SOON: Duration = Duration::from_micros(50);
 
-/// Has the process made by the helper, and tells it what it is; none where that cannot be done here.
+/// Lets the helper make the process, and sends the birth. Returns whether the child has reached its
+/// function: it has not if its time was over before. Returns `None` if no helper can make the
+/// process.
 pub(super) fn make(
     birth: &mut Birth,
     settings: &Settings,
@@ -36,7 +38,7 @@ pub(super) fn make(
         let Some(mut made) = spares::make()? else {
             return Ok(None);
         };
-        // While the child comes to be.
+        // The child comes to be meanwhile.
         if birth.environment.is_none() {
             let Ok(directory) = stdio::working_directory() else {
                 return Ok(None);
@@ -49,23 +51,23 @@ pub(super) fn make(
         match tell_all(&made, birth, gifts, arguments) {
             Ok(reached) => return Ok(Some((made.newborn, reached))),
             Err(Unborn::Stopped) => {
-                // Nothing of the user's has run.
+                // The child has run no code of the user's, so it can be made again.
                 made.newborn.kill();
                 if made.newborn.ward().is_err() {
                     spares::replace(&made.helper);
                 }
             }
-            // With another helper it will be different.
+            // Another helper can make this child.
             Err(Unborn::Lost | Unborn::Stale) => spares::replace(&made.helper),
             Err(Unborn::Gone) => {}
-            // A filter, or a C library of another kind.
+            // A filter refuses the fork, or the C library is of an unknown kind.
             Err(Unborn::Refused(error))
                 if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) =>
             {
                 spares::give_up();
                 return Ok(None);
             }
-            // Or more threads than one, of which only the first would be in the copy.
+            // The helper has more than one thread, and only the first would be in the copy.
             Err(Unborn::Refused(error)) if error.raw_os_error() == Some(MORE_THREADS) => {
                 return Ok(None);
             }
@@ -76,9 +78,11 @@ pub(super) fn make(
     Ok(None)
 }
 
-/// Tells a child of the helper what it is, and waits until it has reached its function.
+/// Sends the messages of a start to a child of the helper, and waits until the child has reached
+/// its function. Returns whether it has: it has not if its time was over before.
 ///
-/// What this process is like by now takes a while to find out, in which the child comes to be and takes up what it can be told before.
+/// This process takes a while to find out what has changed in it. Meanwhile the child comes to be,
+/// and applies its birth.
 fn tell_all(
     made: &Made,
     birth: &mut Birth,
@@ -95,7 +99,8 @@ fn tell_all(
     if birth.awaits_parent && !tell::wait_until(newborn, Stage::Arrived)? {
         return Ok(false);
     }
-    // Where it is there already it can be watched; where it is on its way, its socket tells.
+    // If the child is there already, its end can be watched. If it is on its way, the end of its
+    // socket tells.
     match newborn.ward() {
         Ok(_) | Err(Unborn::Lost) => {}
         Err(unborn) => return Err(unborn),
@@ -105,7 +110,8 @@ fn tell_all(
     match line.send(kind::HERITAGE, &changes, &[]) {
         Ok(()) => {}
         Err(error) if is_end(&error) => {
-            // It is not there: with another helper it may be. Or it has said why it ends.
+            // Either there is no child, and another helper may make one. Or the child has said why
+            // it ends.
             if let Err(unborn @ (Unborn::Lost | Unborn::Refused(_))) = newborn.ward() {
                 return Err(unborn);
             }
@@ -114,10 +120,11 @@ fn tell_all(
     }
     tell::send_arguments(newborn, birth, arguments)?;
     if made.is_spare {
-        // It was waiting for this, and will answer sooner than this process could go to sleep and be woken.
+        // The spare was waiting for this message. It answers sooner than this process could sleep
+        // and be woken.
         wait::spin(line.socket, SOON);
     } else {
-        // While the child is on its way, and this process would only wait.
+        // The child is on its way, and this process would only wait.
         spares::replenish();
     }
     tell::wait_until(newborn, Stage::Reached)

@@ -8,7 +8,7 @@ use crate::{
 };
 use std::os::fd::OwnedFd;
 
-/// Has the process made by running the executable anew.
+/// Makes the process by running the executable anew.
 pub(super) fn make(
     settings: &Settings,
     gifts: &mut Gifts,
@@ -16,7 +16,7 @@ pub(super) fn make(
 ) -> Result<Newborn> {
     let (ours, theirs) =
         socket::pair().map_err(|source| Error::os("no socket to be had", source))?;
-    // They are given by the exec.
+    // The exec passes these two on, so they are not sent.
     let (output, error) = (gifts.take(Role::Output), gifts.take(Role::Error));
     let variables = settings.environment();
     let id = launch::launch(&variables, &theirs, output.as_ref(), error.as_ref())?;

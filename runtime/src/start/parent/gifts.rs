@@ -10,7 +10,7 @@ use crate::{
 };
 use std::{io, os::fd::OwnedFd};
 
-/// The descriptors that a child is given, each with what it is for.
+/// The descriptors that a child is given, each with its role.
 #[derive(Debug, Default)]
 pub(super) struct Gifts {
     pub(super) roles: Vec<Role>,
@@ -29,7 +29,8 @@ impl Gifts {
         Some(self.fds.remove(place))
     }
 
-    /// Gives a pipe that is held until the end, where there are no pidfds; returns our end.
+    /// If pidfds do not work here, gives the child the write end of a pipe, which the child keeps
+    /// open until it ends. Returns our end of that pipe.
     pub(super) fn sentinel(&mut self) -> Result<Option<OwnedFd>> {
         if sentinel::has_pidfds() {
             return Ok(None);
@@ -40,7 +41,8 @@ impl Gifts {
         Ok(Some(reader.into()))
     }
 
-    /// Opens a standard stream; returns our end if it is a pipe.
+    /// Opens a standard stream, and gives the child its end. Returns our end if the stream is a
+    /// pipe.
     pub(super) fn open(&mut self, stdio: Stdio, stream: Stream) -> Result<Option<OwnedFd>> {
         let Opened { theirs, ours } = stdio.open(stream)?;
         if let Some(fd) = theirs {

@@ -1,4 +1,4 @@
-//! The helper process, as its owner knows it: started, asked, stopped.
+//! The helper process, as its owner knows it: how it is started, asked and ended.
 
 use super::{launch, ward::Ward};
 use crate::{
@@ -21,25 +21,28 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// A helper of this process. Dropping it ends it, when the last child asked of it has been seen.
+/// A helper of this process. The requests on their way share it. When the last owner drops it, its
+/// process is ended.
 #[derive(Debug)]
 pub(super) struct Helper {
-    /// Closed before the process is waited for: it is also ended by that.
+    /// Declared before `process`, so that it is closed before the process is waited for: the end of
+    /// the socket ends the helper too.
     pub(super) requests: OwnedFd,
     pub(super) process: Ward,
     pub(super) board: Board,
-    /// The numbers on the board that no request uses.
+    /// The indices of the numbers on the board that no request uses.
     pub(super) free: Mutex<Vec<u32>>,
-    /// What its owner was when it was started, and therefore what it is.
+    /// The standing of the owner when it started the helper. It is therefore that of the helper.
     pub(super) standing: Standing,
     pub(super) heritage: Heritage,
-    /// Whether its owner could look at it.
+    /// Whether the owner could look at the helper when it had started it.
     pub(super) was_visible: bool,
-    /// The end of this process is the end of what is tied to it: the helper and its spares, also while they are stopped.
+    /// When this process ends, the kernel closes this, and kills the processes that are tied to it:
+    /// the helper and its spares, even if they are stopped.
     _lifeline: OwnedFd,
 }
 
-/// One request to a helper: where the id of the child comes to stand.
+/// One request to a helper. It owns the number on the board where the id of the child goes.
 #[derive(Debug)]
 pub(super) struct Request {
     helper: Arc<Helper>,
@@ -48,7 +51,8 @@ pub(super) struct Request {
 
 impl Helper {
     pub(super) fn start() -> Result<Self> {
-        // Where there is no /proc to read it from, there is nothing to run anew either.
+        // If there is no /proc, the standing cannot be read. But then the executable cannot be run
+        // anew either.
         let (standing, dispositions) = standing::read().map_err(launch::refused)?;
         let heritage = Heritage::now(dispositions)?;
         let no_socket = |source| Error::os("no socket for the helper", source);
@@ -57,7 +61,7 @@ impl Helper {
         let (board, file) =
             Board::create().map_err(|source| Error::os("no memory for the helper", source))?;
         let (tie, lifeline) = lifeline::make()?;
-        // The loader and the libraries are to find what they would find in this process.
+        // The loader and the libraries find the same variables as in this process.
         let variables: Vec<_> = env::vars_os().collect();
         let id = launch::launch(&variables, &theirs, None, None)?;
         drop(theirs);
@@ -72,7 +76,7 @@ impl Helper {
         line.send(kind::SERVE, &[], &fds).map_err(|source| {
             let what = "the helper cannot be talked to";
             if is_end(&source) {
-                // Another one may live.
+                // This helper has ended, but another one may live.
                 Error::new(ErrorKind::EndedEarly, what).because(source)
             } else {
                 Error::os(what, source)
@@ -94,20 +98,20 @@ impl Helper {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it is stopped, and does nothing that it is asked for.
+    /// Whether the helper is stopped, and so does nothing that it is asked for.
     pub(super) fn is_stopped(&self) -> bool {
         self.process.sentinel().is_stopped()
     }
 
-    /// Ends it at once, and what it has been asked for and not begun.
+    /// Kills the helper. The requests that it has not begun are never done.
     pub(super) fn kill(&self) {
-        // It is ours and has not been reaped, so that cannot fail.
+        // The helper is our child and has not been reaped, so this cannot fail.
         let _ = self.process.sentinel().signal(libc::SIGKILL);
     }
 }
 
 impl Request {
-    /// None if there are as many on the way as there are numbers.
+    /// Returns `None` if all numbers are in use.
     pub(super) fn new(helper: &Arc<Helper>) -> Option<Self> {
         let number = helper.free().pop()?;
         let request = Self {
@@ -125,8 +129,8 @@ impl Request {
             .expect("the numbers are those of the board")
     }
 
-    /// What has become of it: the id of the child, or why there is none. None if it is still to be done, or if it will never be,
-    /// since the helper has died.
+    /// Returns the id of the child, or the error of the fork. Returns `None` if the helper has not
+    /// forked yet, or has died before it did.
     pub(super) fn outcome(&self) -> Option<io::Result<u32>> {
         self.place().outcome()
     }

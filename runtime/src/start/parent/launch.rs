@@ -1,4 +1,4 @@
-//! The executable, run anew.
+//! Running the executable anew.
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -19,9 +19,11 @@ use std::{
     },
 };
 
-/// Starts the executable with the arguments of this process, with these variables, and with one end
-/// of the socket as its standard input, which the child puts in its place. An output of `None` is
-/// `/dev/null`. Returns the id of the new process.
+/// Runs the executable with the arguments of this process and with these variables. Returns the id
+/// of the new process.
+///
+/// Its standard input is one end of the socket. The child replaces it by `/dev/null` later. If an
+/// output is `None`, it is `/dev/null`.
 pub(super) fn launch(
     variables: &[heritage::Variable],
     socket: &OwnedFd,
@@ -29,8 +31,8 @@ pub(super) fn launch(
     error: Option<&OwnedFd>,
 ) -> Result<u32> {
     refuse_privileges()?;
-    // Opened in any case: the child needs it too, and cannot tell that it has none before it has
-    // its streams.
+    // Opened even if it is not used here: the child needs it too, but could not report an error
+    // before it has its streams.
     let null = stdio::null().map_err(|source| Error::os("/dev/null cannot be opened", source))?;
     let (output, error) = (output.unwrap_or(&null), error.unwrap_or(&null));
     let streams = [socket.as_fd(), output.as_fd(), error.as_fd()];
@@ -49,8 +51,8 @@ pub(super) fn launch(
     launch::launch(&program[0], &arguments, &variables, streams).map_err(refused)
 }
 
-/// The environment as an exec takes it. The first entry is ours: from there on the helper forgets
-/// what it was started with.
+/// Returns the environment as an exec takes it. The first entry is ours: the helper later wipes
+/// everything from there on.
 fn entries(variables: &[heritage::Variable]) -> Result<Vec<OsString>> {
     let own = mark::VARIABLE.to_bytes();
     let entry = |name: &[u8], value: &[u8]| OsString::from_vec([name, b"=", value].concat());
@@ -80,7 +82,7 @@ fn refuse_privileges() -> Result<()> {
     Err(Error::new(ErrorKind::Privileged, why))
 }
 
-/// The error that the executable cannot be run anew.
+/// Returns the error that the executable cannot be run anew.
 pub(super) fn refused(source: io::Error) -> Error {
     match source.kind() {
         io::ErrorKind::NotFound if fs::symlink_metadata("/proc/thread-self").is_err() => {

@@ -1,4 +1,4 @@
-//! A process on its way to its function, as its parent knows it.
+//! A newborn: a process on its way to its function, as its parent knows it.
 
 use super::{helper::Request, ward::Ward};
 use crate::{
@@ -17,15 +17,15 @@ use std::{
     time::Instant,
 };
 
-/// A process that has not reached its function yet: dropping it ends and reaps it.
+/// A process that has not reached its function yet. Dropping it kills and reaps the process.
 #[derive(Debug)]
 pub(super) struct Newborn {
-    /// None once it was given away.
+    /// `None` after it was given away.
     socket: Option<OwnedFd>,
-    /// Not known from the first moment where it is a helper that makes the process.
+    /// Not set at first if a helper makes the process: its id is not known yet.
     ward: OnceLock<Ward>,
     request: Option<Request>,
-    /// When its time is over; `None` is never.
+    /// When its time is over. `None` means never.
     deadline: Option<Instant>,
 }
 
@@ -35,7 +35,8 @@ impl Watch for Newborn {
             (Ok(ward), request) => {
                 let socket = self.socket.as_ref().map(AsFd::as_fd);
                 if socket.is_some_and(|socket| socket::is_read(socket).unwrap_or(false)) {
-                    // It has been told everything, and decodes its arguments.
+                    // The process has received everything, and decodes its arguments: that runs the
+                    // user's code.
                     Look::Busy
                 } else if request.is_some() && ward.sentinel().is_stopped() {
                     Look::Stopped
@@ -49,22 +50,24 @@ impl Watch for Newborn {
     }
 }
 
-/// Why a process that was asked of a helper is not there.
+/// Why a process that a helper was asked for cannot be used.
 #[derive(Debug)]
 pub(super) enum Unborn {
-    /// The helper died before it came to it.
+    /// There is neither a child nor an error: the helper has not forked it yet, or has died before
+    /// it did.
     Lost,
-    /// It was there, and ended before it was told what it is.
+    /// The child was there, and ended before it got its birth.
     Gone,
-    /// It is a child of what this process was, and cannot be one of what it is by now.
+    /// This process has changed so much that a child of the helper cannot become one of its
+    /// children.
     Stale,
-    /// What this process is by now cannot be found out.
+    /// It cannot be found out what has changed in this process.
     Unknown,
-    /// It, or the helper that was to make it, is stopped, before anything of the user's has run.
+    /// The child, or the helper that was to make it, is stopped. No code of the user's has run.
     Stopped,
-    /// The system refused to fork.
+    /// The helper could not fork.
     Refused(io::Error),
-    /// It is there, and cannot be known.
+    /// Anything else that failed.
     Failed(Error),
 }
 
@@ -90,7 +93,7 @@ impl Unborn {
 }
 
 impl Newborn {
-    /// A process that this one has made.
+    /// Makes a newborn of a process that this process has made itself.
     pub(super) fn made(ward: Ward, socket: OwnedFd) -> Self {
         Self {
             socket: Some(socket),
@@ -100,7 +103,7 @@ impl Newborn {
         }
     }
 
-    /// A process that a helper has been asked for.
+    /// Makes a newborn of a process that a helper has been asked for.
     pub(super) fn requested(request: Request, socket: OwnedFd) -> Self {
         Self {
             socket: Some(socket),
@@ -110,7 +113,7 @@ impl Newborn {
         }
     }
 
-    /// Returns the child, if it is there.
+    /// Returns the child. Fails with [`Unborn::Lost`] if its id is not known yet.
     pub(super) fn ward(&self) -> Result<&Ward, Unborn> {
         if let Some(ward) = self.ward.get() {
             return Ok(ward);
@@ -123,7 +126,7 @@ impl Newborn {
         Ok(self.ward.get_or_init(|| ward))
     }
 
-    /// Whether it is known to have ended.
+    /// Whether the process is known to have ended.
     pub(super) fn has_ended(&self) -> bool {
         self.ward().is_ok_and(|ward| ward.sentinel().has_ended())
     }
@@ -137,7 +140,7 @@ impl Newborn {
                 .as_fd(),
             peer: self.ward.get().map(|ward| ward.sentinel().as_fd()),
             stall: Some(STALL),
-            // It ends itself when its time is over, if it can.
+            // The process ends itself when its time is over, if it can.
             until: self
                 .deadline
                 .and_then(|deadline| deadline.checked_add(MARGIN)),
@@ -145,33 +148,34 @@ impl Newborn {
         }
     }
 
-    /// Says when its time is over.
+    /// Sets when the time of the process is over.
     pub(super) fn reach_by(&mut self, deadline: Option<Instant>) {
         self.deadline = deadline;
     }
 
-    /// Whether its time is over.
+    /// Whether the time of the process is over.
     pub(super) fn is_over(&self) -> bool {
         self.deadline
             .is_some_and(|deadline| deadline <= Instant::now())
     }
 
-    /// Ends it at once, with the helper that does not come to making it.
+    /// Kills the process. If the helper has not made it yet, kills the helper.
     pub(super) fn kill(&self) {
         match (self.ward(), &self.request) {
-            // It is ours and has not been reaped. If it has gained other rights, dropping it sees to the rest.
+            // The child is ours and has not been reaped. If it has gained rights, so that this
+            // fails, dropping it closes its socket too.
             (Ok(ward), _) => drop(ward.sentinel().signal(libc::SIGKILL)),
             (Err(_), Some(request)) => request.helper().kill(),
             (Err(_), None) => {}
         }
     }
 
-    /// The helper that was asked for it.
+    /// Returns the request, if a helper was asked for the process.
     pub(super) fn request(&self) -> Option<&Request> {
         self.request.as_ref()
     }
 
-    /// Gives it to somebody who will look after it.
+    /// Gives the process and its socket to the caller, who must look after them.
     pub(super) fn grow_up(mut self) -> Result<(Sentinel, OwnedFd), Unborn> {
         self.ward()?;
         let ward = self.ward.take().expect("it is known by now");
@@ -179,14 +183,15 @@ impl Newborn {
         Ok((ward.give_away(), socket))
     }
 
-    /// Waits a moment for a process that has said why it ends.
+    /// Waits for the end of a process that has said why it ends, for a bounded time.
     pub(super) fn await_end(&self) {
         if let Ok(ward) = self.ward() {
             ward.await_end(LAST_BREATH);
         }
     }
 
-    /// The error that it ended without a word, or that it never was.
+    /// Returns the error that the process ended without a message. Fails if there never was a
+    /// process.
     pub(super) fn ended_early(&self) -> Result<Error, Unborn> {
         let how = match self.ward()?.await_end(LAST_BREATH) {
             None => String::new(),
@@ -210,16 +215,19 @@ impl Drop for Newborn {
             return;
         };
         if request.outcome().is_none() {
-            // The child, if there will be one, reads this end and goes; if there will be none, its socket is closed.
+            // If there will be a child, it reads the end of the line and ends. If there will be
+            // none, the other end of the socket gets closed. The socket becomes readable in both
+            // cases.
             let _ = socket::end_sending(socket.as_fd());
             let over = || wait::readable(socket.as_fd(), wait::deadline(LAST_BREATH));
             if !matches!(over(), Ok(true)) {
-                // The helper has been stopped, or is too slow to be of use.
+                // The helper is stopped, or too slow to be of use.
                 request.helper().kill();
                 let _ = over();
             }
         }
-        // Dropped again at once, which kills and reaps it.
+        // If the child is known by now, this stores its ward. The ward is a field of this value,
+        // which is being dropped: that kills and reaps the child.
         let _ = self.ward();
     }
 }

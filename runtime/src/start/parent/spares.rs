@@ -1,4 +1,4 @@
-//! The children that the helper makes: on request, and in advance.
+//! The children of the helper: forked on request, or in advance (spares).
 
 use super::{
     helper::{Helper, Request},
@@ -23,13 +23,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// How often a start tries another helper before it goes without.
+/// How many helpers a start tries before it does without one.
 pub(super) const ATTEMPTS: usize = 3;
 
-/// How many starts make a program one that starts processes again and again, for which a spare is kept.
+/// From how many starts on a spare is kept: such a program starts processes again and again.
 const HABIT: u32 = 3;
 
-/// How many spares can be asked for: a quarter of what there is place for on the board.
+/// The most spares that can be asked for: they use a quarter of the numbers on the board.
 const MOST_SPARES: usize = Board::LENGTH / 4;
 
 static STATE: Mutex<State> = Mutex::new(State {
@@ -41,19 +41,20 @@ static STATE: Mutex<State> = Mutex::new(State {
 });
 
 struct State {
-    /// The process whose helper it is. A copy of it made by a bare `fork` needs one of its own.
+    /// The id of the process that the helper belongs to. A copy of it that a bare `fork` made needs
+    /// a helper of its own.
     owner: u32,
     current: Option<Current>,
-    /// Whether this machine does not let a helper do its work.
+    /// Whether a helper cannot do its work on this machine.
     useless: bool,
     starts: u32,
-    /// How many spares are to be kept, if somebody has said so.
+    /// How many spares to keep, if the user has set that.
     wanted: Option<usize>,
 }
 
 struct Current {
     helper: Arc<Helper>,
-    /// Children that it was asked for in advance. They wait to be told what they are.
+    /// Children that were asked for in advance. They wait for their births.
     spares: Vec<Newborn>,
 }
 
@@ -61,7 +62,8 @@ fn state() -> MutexGuard<'static, State> {
     let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
     let this = process::id();
     if state.owner != this {
-        // What the copy has of it is not its own: neither the processes nor the mapped board.
+        // These are not the copy's own: the processes are not its children, and the board is not
+        // mapped in it.
         std::mem::forget(state.current.take());
         state.owner = this;
         state.starts = 0;
@@ -70,8 +72,8 @@ fn state() -> MutexGuard<'static, State> {
 }
 
 impl State {
-    /// Returns the helper, started if there is none; `None` where it could not do its work as
-    /// things are.
+    /// Returns the helper, which is started if there is none. Returns `None` if it could not do its
+    /// work as things are.
     fn begin(&mut self) -> Result<Option<&mut Current>> {
         let current = match self.current.take() {
             Some(current) => current,
@@ -91,7 +93,7 @@ impl State {
 }
 
 impl Current {
-    /// Takes out the spares that were not used in time and have ended, to be reaped.
+    /// Takes out the spares that were not used in time and have ended. Dropping them reaps them.
     fn ended_spares(&mut self) -> Vec<Newborn> {
         self.spares
             .extract_if(.., |spare| spare.has_ended())
@@ -103,11 +105,11 @@ impl Current {
 pub(super) struct Made {
     pub(super) newborn: Newborn,
     pub(super) helper: Arc<Helper>,
-    /// Whether it was there before it was wanted.
+    /// Whether it was forked before it was needed.
     pub(super) is_spare: bool,
 }
 
-/// Has a child forked by the helper; none where that cannot be done here.
+/// Lets the helper fork a child, or takes a spare. Returns `None` if no helper can do that here.
 pub(super) fn make() -> Result<Option<Made>> {
     if !sentinel::has_pidfds() {
         return Ok(None);
@@ -117,7 +119,8 @@ pub(super) fn make() -> Result<Option<Made>> {
             Ok(Some(current)) => current,
             Ok(None) => return Ok(None),
             Err(error) if error.kind() == ErrorKind::EndedEarly => continue,
-            // Where no file may be long there is no board, which the other methods do without.
+            // The file size limit is too small for the board. The other start methods need no
+            // board.
             Err(error) if error.raw_os_error() == Some(libc::EFBIG) => return Ok(None),
             Err(error) => return Err(error),
         };
@@ -136,10 +139,9 @@ pub(super) fn make() -> Result<Option<Made>> {
     Ok(None)
 }
 
-/// Returns in what a child of this helper has to change, to be as a child of this thread would be by
-/// now.
+/// Returns what a child of this helper must change, so that it becomes like a child of this thread.
 pub(super) fn inheritance(helper: &Helper) -> Result<Changes, Unfit> {
-    // Without /proc there is no helper either, and running the executable anew tells why.
+    // Without /proc there is no helper either. Running the executable anew then reports why.
     let (standing, dispositions) = standing::read().map_err(|_| Unfit::Unknown)?;
     let heritage = Heritage::now(dispositions).map_err(Unfit::Failed)?;
     let is_visible = || standing::may_look_at(helper.process.sentinel().id());
@@ -152,14 +154,15 @@ pub(super) fn inheritance(helper: &Helper) -> Result<Changes, Unfit> {
 
 /// Why a child of a helper cannot become one of this thread.
 pub(super) enum Unfit {
-    /// This process is another than when the helper was started.
+    /// This process has changed so much since the helper was started that the child cannot follow.
     Stale,
-    /// What this process is cannot be found out.
+    /// It cannot be found out what this process is now.
     Unknown,
     Failed(Error),
 }
 
-/// Returns the helper of this process, started if there is none, and a spare if it has one; none where it could not do its work.
+/// Returns the helper of this process, which is started if there is none, and a spare if there is
+/// one. Returns `None` if a helper could not do its work.
 fn current() -> Result<Option<(Arc<Helper>, Option<Newborn>)>> {
     let mut state = state();
     if state.useless {
@@ -171,14 +174,14 @@ fn current() -> Result<Option<(Arc<Helper>, Option<Newborn>)>> {
     };
     let ended = current.ended_spares();
     let helper = Arc::clone(&current.helper);
-    // The one that was asked for first is the readiest.
+    // The first one was asked for first, and is the most ready.
     let spare = (!current.spares.is_empty()).then(|| current.spares.remove(0));
     drop(state);
     drop(ended);
     Ok(Some((helper, spare)))
 }
 
-/// Asks for as many spares as are to be kept and are not there. What fails is tried again by the start that needs it.
+/// Asks for the spares that are missing. If that fails, the next start that needs one tries again.
 pub(crate) fn replenish() {
     let mut state = state();
     let target = state.target();
@@ -204,17 +207,17 @@ pub(crate) fn replenish() {
     drop((ended, dead));
 }
 
-/// Has the next start use another helper than this.
+/// Makes the next start use another helper than this one.
 pub(super) fn replace(helper: &Arc<Helper>) {
     let mut state = state();
     let is_this = |current: &mut Current| Arc::ptr_eq(&current.helper, helper);
     let old = state.current.take_if(is_this);
     drop(state);
-    // Outside of the lock: it may be the last, and be waited for.
+    // Outside of the lock: if this is the last owner of the helper, dropping it waits for its end.
     drop(old);
 }
 
-/// Has no helper used from now on: a filter does not let it fork.
+/// Makes all starts do without a helper from now on. A filter does not let it fork.
 pub(super) fn give_up() {
     let mut state = state();
     state.useless = true;
@@ -223,15 +226,16 @@ pub(super) fn give_up() {
     drop(old);
 }
 
-/// Ends the helper process that the [`ForkServer`](crate::StartMethod::ForkServer) start method keeps, and its spares; the next start of
-/// that method begins another one.
+/// Ends the helper process of the [`ForkServer`](crate::StartMethod::ForkServer) start method, and
+/// its spares. The next start by that method starts another helper.
 ///
 /// Call it after a change of this process that the next children are to have and that the start
-/// method does not notice, such as another I/O priority:
-/// [`ForkServer`](crate::StartMethod::ForkServer) lists them.
+/// method does not notice, such as another I/O priority.
+/// [`ForkServer`](crate::StartMethod::ForkServer) lists these changes.
 ///
-/// The helper is a child of this process, though not among its [`children`](crate::children): a loop around `waitpid(-1)` that goes
-/// on until there is no child left would wait for it. It ends with this process in any case.
+/// The helper is a child of this process, but not among its [`children`](crate::children). A loop
+/// around `waitpid(-1)` that goes on until there is no child left would wait for the helper. The
+/// helper ends with this process in any case.
 ///
 /// # Examples
 ///
@@ -250,19 +254,23 @@ pub fn stop_helper() {
     drop(old);
 }
 
-/// Keeps `count` spares from now on: children that are forked already and wait to be told what they are, so that a start by the
-/// [`ForkServer`](crate::StartMethod::ForkServer) method need not wait for its process to be made. Starts the helper if there is none.
+/// Keeps `count` spares from now on, so that a start by the
+/// [`ForkServer`](crate::StartMethod::ForkServer) method does not wait for a fork.
 ///
-/// A spare that was used is replaced at once, by the helper and beside the work of this process. One that is not used for ten
-/// seconds ends, and is made again with the next start. At most 256 are kept. By default there is one, from the third start on;
-/// with zero there is none.
+/// A spare is a child that is forked already and waits to be told what to run. This function starts
+/// the helper if there is none. It does not wait for the spares.
 ///
-/// Spares are children of this process, though not among its [`children`](crate::children), and a process made of one is like any
-/// other, but for the time at which it began.
+/// The helper replaces a used spare at once, while this process goes on. A spare that is not used
+/// for ten seconds ends, and the next start replaces it. At most 256 spares are kept. By default
+/// one is kept, from the third start on. With a `count` of zero none is kept.
+///
+/// Spares are children of this process, but not among its [`children`](crate::children). A process
+/// that was made of a spare is like any other, except for the time at which it began.
 ///
 /// # Errors
 ///
-/// When the helper cannot be started. Where this machine lets no helper do its work nothing is kept, and that is no error.
+/// Fails if the helper cannot be started. If a helper cannot do its work on this machine, no spare
+/// is kept, and that is no error.
 ///
 /// # Examples
 ///
@@ -296,7 +304,8 @@ pub fn prewarm(count: usize) -> Result<()> {
     Ok(())
 }
 
-/// Asks for a child; none if the helper is gone.
+/// Asks the helper for a child. Returns `None` if the helper is gone, or has as many requests as it
+/// can have.
 fn ask(helper: &Arc<Helper>, wait: Wait) -> Result<Option<Newborn>> {
     let (ours, theirs) =
         socket::pair().map_err(|source| Error::os("no socket to be had", source))?;

@@ -1,4 +1,4 @@
-//! The parent's side of a start: everything but the making of the process, which is the start method's.
+//! The parent's side of a start, except for making the process: the start methods do that.
 
 use super::{
     by_fork, by_helper, by_spawn,
@@ -25,7 +25,7 @@ use std::{
     time::Instant,
 };
 
-/// What is to be started.
+/// An order: what to start, and how.
 pub(crate) struct Order<'a> {
     pub(crate) name: String,
     pub(crate) daemon: bool,
@@ -33,7 +33,7 @@ pub(crate) struct Order<'a> {
     pub(crate) function: &'static str,
     pub(crate) arguments: Outgoing<'a>,
     pub(crate) settings: Settings,
-    /// When its time is over; `None` is never.
+    /// When the time of the process is over. `None` means never.
     pub(crate) deadline: Option<Instant>,
     pub(crate) copying: Copying,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Started {
     pub(crate) socket: OwnedFd,
     pub(crate) lifeline: Option<OwnedFd>,
     pub(crate) streams: Streams,
-    /// Whether it has reached its function.
+    /// Whether the process has reached its function.
     pub(crate) reached: bool,
 }
 
@@ -58,7 +58,7 @@ pub(crate) struct Streams {
     pub(crate) stderr: Option<ChildStderr>,
 }
 
-/// Starts a process and waits until it has reached its function, or its time is over.
+/// Starts a process. Returns when the process has reached its function or its time is over.
 pub(crate) fn start(order: Order<'_>) -> Result<Started> {
     let Order {
         name,
@@ -123,7 +123,7 @@ pub(crate) fn start(order: Order<'_>) -> Result<Started> {
             return started(newborn, start_method, (lifeline, streams), reached);
         }
         birth.start_method = StartMethod::Spawn;
-        // Its exec gives it these.
+        // The exec passes these two on: the environment and the working directory.
         birth.environment = None;
         gifts.take(Role::Directory);
     }

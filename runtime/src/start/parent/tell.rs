@@ -1,4 +1,4 @@
-//! What a new child is told, and the wait for its answers.
+//! The messages to a new child, and the wait for its answers.
 
 use super::{
     gifts::Gifts,
@@ -20,10 +20,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long arguments may be to go with the birth.
+/// The most bytes of arguments that are sent together with the birth.
 const SHORT: usize = 16 << 10;
 
-/// Tells a process what it is, with its arguments if they are short.
+/// Sends the birth, with the arguments if they are short.
 pub(super) fn send_birth(
     newborn: &Newborn,
     birth: &mut Birth,
@@ -39,7 +39,8 @@ pub(super) fn send_birth(
     };
     let encoded = birth.encode(inline).map_err(Unborn::Failed)?;
     match newborn.line().send(kind::BIRTH, &encoded, &gifts.fds) {
-        // It is not there, or it was a spare and did not wait any longer: in any case it has done nothing.
+        // The child is not there, or it was a spare whose waiting time was over. In both cases it
+        // has run no code of the user's.
         Err(error) if is_end(&error) && newborn.request().is_some() => {
             Err(newborn.ward().err().unwrap_or(Unborn::Gone))
         }
@@ -59,10 +60,11 @@ pub(super) fn send_arguments(
     unless_ended(newborn, line.send_message(kind::ARGUMENTS, arguments))
 }
 
-/// A child that ends before it has read everything breaks the line; what it said before tells why.
+/// Ignores the error of a child that ended before it had read everything: what it sent before says
+/// why.
 fn unless_ended(newborn: &Newborn, sent: io::Result<()>) -> Result<(), Unborn> {
     match sent {
-        // Its time is over, which the wait for it will see as well.
+        // Its time is over. The wait for the child will see that too.
         Err(error) if error.kind() == io::ErrorKind::TimedOut && newborn.is_over() => Ok(()),
         Err(error) if !is_end(&error) => Err(stalled(&error)),
         _ => Ok(()),
@@ -72,13 +74,13 @@ fn unless_ended(newborn: &Newborn, sent: io::Result<()>) -> Result<(), Unborn> {
 /// How far a process has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// It is there.
+    /// It is there, and has its birth.
     Arrived,
     /// It has reached its function.
     Reached,
 }
 
-/// Waits until a process has come so far; returns whether it has, which it has not if its time was
+/// Waits until a process has reached this stage. Returns whether it has: it has not if its time was
 /// over before.
 pub(super) fn wait_until(newborn: &Newborn, stage: Stage) -> Result<bool, Unborn> {
     match reply::receive(&newborn.line()) {
@@ -101,7 +103,8 @@ pub(super) fn wait_until(newborn: &Newborn, stage: Stage) -> Result<bool, Unborn
     }
 }
 
-/// What it means that a process cannot be talked to.
+/// Returns what follows from an error of the line: a process whose time is over is killed, anything
+/// else is an error.
 pub(super) fn unless_over(newborn: &Newborn, error: &io::Error) -> Result<bool, Unborn> {
     if error.kind() == io::ErrorKind::TimedOut && newborn.is_over() {
         return out_of_time(newborn);
@@ -109,7 +112,7 @@ pub(super) fn unless_over(newborn: &Newborn, error: &io::Error) -> Result<bool, 
     Err(stalled(error))
 }
 
-/// Ends a process whose time is over. Joining it tells so.
+/// Kills a process whose time is over. Joining it reports that.
 fn out_of_time(newborn: &Newborn) -> Result<bool, Unborn> {
     newborn.kill();
     newborn.ward().map_err(|_| {
@@ -139,7 +142,7 @@ fn stalled(error: &io::Error) -> Unborn {
     Unborn::Failed(error)
 }
 
-/// How much time is left.
+/// Returns how much time is left.
 pub(super) fn left(deadline: Option<Instant>) -> Option<Duration> {
     deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
 }

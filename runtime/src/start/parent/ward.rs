@@ -1,4 +1,4 @@
-//! A child that is not left behind.
+//! A ward: a child that is never left behind.
 
 use crate::{
     error::{Error, Result},
@@ -14,16 +14,17 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-/// A child that nobody is to be left with: dropping it kills and reaps it.
+/// A child that is killed and reaped when this value is dropped.
 #[derive(Debug)]
 pub(super) struct Ward {
-    /// None once it was given away.
+    /// `None` after it was given away.
     sentinel: Option<Sentinel>,
     reaped: AtomicBool,
 }
 
 impl Ward {
-    /// The child of this id; `pipe` is what tells of its end where there are no pidfds.
+    /// Takes charge of the child with this id. If pidfds do not work here, `pipe` tells the end of
+    /// the child.
     pub(super) fn new(id: u32, pipe: Option<OwnedFd>) -> Result<Self> {
         match Sentinel::new(id, pipe) {
             Ok(sentinel) => Ok(Self {
@@ -47,7 +48,7 @@ impl Ward {
         self.sentinel.take().expect("it is taken out here only")
     }
 
-    /// Waits for the process to end, and reaps it; returns how, if it did in time.
+    /// Waits for the process to end, and reaps it. Returns `None` if it does not end in time.
     pub(super) fn await_end(&self, patience: std::time::Duration) -> Option<ExitStatus> {
         if !wait::readable(self.sentinel().as_fd(), wait::deadline(patience)).ok()? {
             return None;
@@ -67,10 +68,12 @@ impl Drop for Ward {
         if let Some(sentinel) = &self.sentinel
             && !self.reaped.load(Ordering::Relaxed)
         {
-            // It may have rights that this process has given up. It was told to end in other ways before this.
+            // This fails if the child has rights that this process has given up. But its socket was
+            // closed before, which tells it to end.
             let _ = sentinel.signal(libc::SIGKILL);
             let ended = wait::readable(sentinel.as_fd(), wait::deadline(LAST_BREATH));
-            // One that waits in the kernel for a broken disk stays a zombie when it ends.
+            // A child that the kernel holds, for example in a read from a broken disk, is not
+            // waited for any longer. It stays a zombie when it ends.
             if matches!(ended, Ok(true)) {
                 let _ = sentinel.reap();
             }
