@@ -92,7 +92,7 @@ extern crate self as procession;
 #[cfg_attr(docsrs, doc(cfg(feature = "channel")))]
 pub mod channel;
 mod error;
-#[cfg(any(test, fuzzing))]
+#[cfg(all(any(test, fuzzing), feature = "channel"))]
 #[doc(hidden)]
 pub mod fuzz;
 #[cfg(feature = "net")]
