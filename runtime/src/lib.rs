@@ -80,6 +80,31 @@
 //! Processes share nothing unless you give it to them. [`sync`] has the locks of [`std::sync`] for
 //! processes, with their values inside. [`shm`] has plain shared memory. Both can be sent like any
 //! other value. They stay usable when a process that uses them is killed.
+//!
+//! # Limits
+//!
+//! - Linux on x86-64 and aarch64, with glibc or musl. Elsewhere the crate does not compile.
+//! - By any method but `Fork`, the function must be in the executable. A function in a shared
+//!   library cannot be started, and neither can one of a program that was started by naming the
+//!   dynamic loader.
+//! - A program that is set-user-ID or set-group-ID, or whose file has capabilities, can start
+//!   processes by `Fork` only. Running it anew would regain what it may have given up: the error is
+//!   [`ErrorKind::Privileged`].
+//! - A child that replaces itself by `exec` leaves its timeout behind, which only a join enforces
+//!   from then on. A daemon that does so, or that closes descriptors that it does not own, is no
+//!   longer killed with its parent. Neither is any daemon while a copy of the parent, made by a bare
+//!   `fork`, is alive.
+//! - A `waitpid(-1)` of your own takes the exit status of any child, and waits for the helper of the
+//!   default start method too: see [`stop_helper`]. The value of a child can be joined all the same.
+//!   From Linux 6.15 on its status is found too.
+//! - A seccomp filter that *kills* for unknown system calls must allow these in a process that
+//!   starts others: `clone3`, `execve`, `pidfd_open`, `pidfd_send_signal`, `waitid`, `statx`,
+//!   `keyctl`, `personality`, `get_mempolicy`, `get_robust_list`, `lsm_get_self_attr`. If it returns
+//!   an error instead, another way is used.
+//! - [`Child::terminate`] and [`Child::kill`] end one process. What it has started is not ended, but
+//!   for its daemons: see [`Child::kill_tree`] and [`Builder::subreaper`].
+//! - Queues, locks and shared memory are for processes of one build, in one PID namespace, that
+//!   trust each other. Other programs can talk through `net`.
 
 #[cfg(not(all(
     target_os = "linux",
@@ -116,6 +141,8 @@ pub use process::{
     Builder, Child, Current, Handle, JoinError, JoinErrorKind, Parent, Process, Ran, children,
     current, join_all, parent, set_exit_grace, wait_any,
 };
+/// Makes a struct a process: `spawn` calls its method `run` in a child process.
+///
 /// # Examples
 ///
 /// ```
@@ -138,6 +165,8 @@ pub use process::{
 /// # Ok::<(), procession::Error>(())
 /// ```
 pub use procession_macros::Process;
+/// Lets child processes enter their function at the beginning of `main`, and not before `main`.
+///
 /// # Examples
 ///
 /// ```standalone_crate
@@ -155,6 +184,8 @@ pub use procession_macros::Process;
 /// }
 /// ```
 pub use procession_macros::main;
+/// Makes a function a process: `task::spawn(..)` calls `task(..)` in a child process.
+///
 /// # Examples
 ///
 /// ```

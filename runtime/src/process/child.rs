@@ -3,7 +3,7 @@
 use super::{Handle, JoinError, join_error::Cause, life::End, reaper};
 use crate::{
     error::{Error, Result},
-    start::{Panic, Reply, StartMethod, Streams, receive_reply, replenish},
+    start::{LAST_BREATH, Panic, Reply, StartMethod, Streams, receive_reply, replenish},
     sys::wait,
     wire::{Incoming, Line},
 };
@@ -78,9 +78,6 @@ const fn may_be_large<T>() -> bool {
 
 /// The most replies that are read from one process.
 const MOST_WORDS: usize = 8;
-
-/// The longest time that a killed process may take to end.
-const LAST_BREATH: Duration = Duration::from_secs(5);
 
 /// What a process reported about its end.
 enum Words<T> {
@@ -256,6 +253,8 @@ impl<T> Child<T> {
 
     /// Returns the value if the process has ended, or `None` while it runs. Does not block.
     ///
+    /// A piped standard input stays open, as for [`join_timeout`](Self::join_timeout).
+    ///
     /// # Errors
     ///
     /// Fails if the process ended without a value: [`JoinError`] says why. Fails with
@@ -268,7 +267,9 @@ impl<T> Child<T> {
     /// Waits for the process to end, at most for `timeout`, and returns its value, or `None` if the
     /// process still runs.
     ///
-    /// The timeout does not affect the process: you can wait for it again, or kill it.
+    /// The timeout does not affect the process: you can wait for it again, or kill it. A piped
+    /// standard input stays open: a process that reads to its end does not end before you drop
+    /// [`stdin`](Self::stdin).
     ///
     /// # Errors
     ///

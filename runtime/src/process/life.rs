@@ -237,7 +237,8 @@ impl Life {
             }
             let now = Instant::now();
             if overdue.is_some_and(|overdue| overdue <= now) {
-                self.send(libc::SIGKILL)?;
+                // A child that has changed its user cannot be killed from here. It is waited for.
+                let _ = self.send(libc::SIGKILL);
                 overdue = None;
             }
             if deadline.is_some_and(|deadline| deadline <= now) {

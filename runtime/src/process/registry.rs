@@ -3,7 +3,7 @@
 use super::{Handle, life::Life, reaper};
 use crate::{
     error::{Error, Result},
-    start::{self, Copying},
+    start::{self, Copying, LAST_BREATH},
     sys::{exit, notice::say},
 };
 use std::{
@@ -15,9 +15,6 @@ use std::{
 
 /// The time from SIGTERM to SIGKILL when this process ends.
 const LAST_GRACE: Duration = Duration::from_secs(1);
-
-/// The longest time that a killed process may take to end.
-const LAST_BREATH: Duration = Duration::from_secs(5);
 
 /// How long the end of this process waits before it prints why.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -234,7 +231,8 @@ extern "C" fn settle() {
             match life.wait(next) {
                 Ok(Some(_)) => {}
                 Ok(None) => break,
-                Err(_) => return,
+                // The others can still be waited for.
+                Err(_) => drop(steps.insert(life.serial, Step::GivenUp)),
             }
         }
     }

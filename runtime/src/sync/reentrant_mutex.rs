@@ -9,6 +9,7 @@ use crate::{
     shm::Plain,
     sys::{
         mapping::{Mapping, PAGE},
+        own,
         robust::{self, Refused, Robust},
         value::{Reading, Value},
         wait,
@@ -201,6 +202,7 @@ impl<T: Plain + Sync> ReentrantMutex<T> {
         let guard = ReentrantMutexGuard {
             mutex: self,
             panicking: thread::panicking(),
+            holder: own::number(),
             value,
             not_send: PhantomData,
         };
@@ -252,6 +254,8 @@ impl<T: Plain> ReentrantMutex<T> {
 pub struct ReentrantMutexGuard<'a, T: Plain> {
     mutex: &'a ReentrantMutex<T>,
     panicking: bool,
+    /// The process that holds the lock. A forked copy of it does not.
+    holder: u64,
     value: Reading<'a, T>,
     not_send: PhantomData<*const ()>,
 }
@@ -267,7 +271,9 @@ impl<T: Plain> Deref for ReentrantMutexGuard<'_, T> {
 impl<T: Plain> Drop for ReentrantMutexGuard<'_, T> {
     fn drop(&mut self) {
         let robust = &self.mutex.inner.robust;
-        // A forked copy of the holding process does not hold the lock.
+        if self.holder != own::number() {
+            return;
+        }
         let Some(held) = robust.held() else { return };
         if !self.panicking && thread::panicking() {
             self.mutex.word(POISON).store(1, Ordering::Relaxed);
