@@ -365,6 +365,44 @@ fn forked_copy_cannot_use_its_parents_guard() {
 }
 
 #[test]
+fn forked_copy_leaves_the_death_of_the_holder_to_the_next() {
+    thread_local! {
+        static GUARD: std::cell::RefCell<Option<procession::sync::ReentrantMutexGuard<'static, u64>>> =
+            const { std::cell::RefCell::new(None) };
+    }
+    /// Drops its copy of the guard when it is told to.
+    #[process]
+    fn drop_guard(go: &Event, dropped: &Event) {
+        go.wait().unwrap();
+        GUARD.take();
+        dropped.set();
+    }
+    #[process]
+    fn hold(mutex: &ReentrantMutex<u64>, begun: &Event, go: &Event, dropped: &Event) {
+        let mutex = Box::leak(Box::new(mutex.clone()));
+        GUARD.set(Some(mutex.lock().unwrap()));
+        let start = Builder::new().start_method(StartMethod::Fork);
+        let _copy = start.spawn(drop_guard::new(go, dropped)).unwrap();
+        begun.set();
+        loop {
+            thread::park();
+        }
+    }
+    let _alone = alone();
+    within(DEADLINE, || {
+        let mutex = ReentrantMutex::new(0_u64).unwrap();
+        let [begun, go, dropped] = [(); 3].map(|()| Event::new().unwrap());
+        let holder = apart(hold::new(&mutex, &begun, &go, &dropped));
+        begun.wait().unwrap();
+        holder.kill().unwrap();
+        drop(holder.join());
+        go.set();
+        dropped.wait().unwrap();
+        assert!(mutex.lock().is_err(), "the death of the holder is not told");
+    });
+}
+
+#[test]
 fn name_leads_to_no_other_memory_and_says_why() {
     /// Looks for the name in another pid namespace, and without a `/proc`; returns the errno and the text.
     #[process]

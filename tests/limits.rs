@@ -9,7 +9,7 @@ use nix::{
 use procession::{
     Builder, Error, ErrorKind, Fd, JoinError, JoinErrorKind, StartMethod,
     channel::{Receiver, SendError, queue},
-    process,
+    prewarm, process,
     shm::SharedSlice,
     sync::Mutex,
 };
@@ -46,7 +46,8 @@ type Refusals = Vec<(String, Option<i32>)>;
 fn without_long_files(limit: u64) -> Refusals {
     let (sender, _receiver) = queue::<Vec<u8>>(4).unwrap();
     setrlimit(Resource::RLIMIT_FSIZE, limit, limit).unwrap();
-    // The helper cannot have its board, and the method that needs none takes its place.
+    // Neither is an error: the helper cannot have its board, and the method that needs none takes its place.
+    prewarm(1).unwrap();
     start(StartMethod::ForkServer, nothing::new())
         .join()
         .unwrap();

@@ -6,8 +6,8 @@ pub use crate::{
     wire::{ByDescriptor, ByRef, ByValue, Incoming, Mention, Outgoing, Shape},
 };
 
-/// Whether a module is the root of its crate, which `#[procession::main]` must stand in to speak for the program: the `main` of
-/// a doctest that was merged with others stands in a module.
+/// Whether a module is the root of its crate. `#[procession::main]` speaks for the program only
+/// there: the `main` of a doctest that was merged with other doctests is in a module.
 #[must_use]
 pub const fn is_root(module_path: &str) -> bool {
     let bytes = module_path.as_bytes();
@@ -21,10 +21,11 @@ pub const fn is_root(module_path: &str) -> bool {
     true
 }
 
-/// What `#[procession::main]` puts at the beginning of `main`: the call that enters a child, and a constructor that says so
-/// beforehand. The constructor comes before that of this crate, because sections with a number do.
+/// The code that `#[procession::main]` puts at the beginning of `main`: the call that enters a
+/// child, and a constructor that announces this call beforehand. The constructor runs before the
+/// one of this crate, because sections with a number come first.
 ///
-/// Under test it is the harness that is started, not this `main`.
+/// Under `cargo test` there is no constructor: the test harness is started, not this `main`.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __deferred {

@@ -1,18 +1,21 @@
-//! The one error type of everything that can fail before a process runs.
+//! The error type of this crate, and the kinds of its errors.
 
 use std::{borrow::Cow, error, fmt, io};
 
-/// The result of everything that can fail before a process runs.
+/// A [`Result`](std::result::Result) whose error is an [`Error`], unless another type is given.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a process could not be started, or a request about one not be carried out.
+/// Why a process could not be started, or why another request failed.
 ///
-/// How a *running* process ended is the business of [`JoinError`](crate::JoinError), which converts into this type, so that
-/// one `?` serves for both.
+/// A *running* process that ends without a value is described by a [`JoinError`](crate::JoinError).
+/// It converts into this type, so that one `?` works for both.
 ///
-/// [`Display`](fmt::Display) says what was tried and with which process; [`source`](error::Error::source) is the cause, most
-/// often an [`io::Error`] with the errno. An error that was converted from another one displays as that one does and has its
-/// source, so that a chain of errors says no sentence twice: [`join_error`](Self::join_error) and [`get_ref`](Self::get_ref) give it.
+/// [`Display`](fmt::Display) says what was tried and with which process.
+/// [`source`](error::Error::source) is the cause, usually an [`io::Error`] with the errno.
+///
+/// An error that was converted from another error displays as that error does and has the same
+/// source, so a chain of errors repeats no sentence. [`join_error`](Self::join_error) and
+/// [`get_ref`](Self::get_ref) return that other error.
 ///
 /// # Examples
 ///
@@ -22,9 +25,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// #[process]
 /// fn task() {}
 ///
-/// let error = Builder::new().name("lost").current_dir("/nowhere").spawn(task::new()).unwrap_err();
+/// let lost = Builder::new().name("lost").current_dir("/nowhere");
+/// let error = lost.spawn(task::new()).unwrap_err();
 /// assert_eq!(error.kind(), ErrorKind::Setting);
-/// assert_eq!(error.to_string(), "cannot start process `lost`: its working directory cannot be set to /nowhere");
+/// assert_eq!(
+///     error.to_string(),
+///     "cannot start process `lost`: its working directory cannot be set to /nowhere"
+/// );
 /// ```
 pub struct Error(Box<Inner>);
 
@@ -37,56 +44,60 @@ struct Inner {
 
 type Boxed = Box<dyn error::Error + Send + Sync>;
 
-/// What is behind an error.
+/// The error behind an [`Error`].
 enum Source {
     None,
-    /// Why what was tried failed.
+    /// The cause of the failure.
     Cause(Boxed),
-    /// The error that this one was converted from, and stands for.
+    /// The error that this error was converted from. This error stands for it.
     Whole(Boxed),
 }
 
-/// What sort of failure an [`Error`] is.
+/// The kind of failure that an [`Error`] reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The current process is a daemon, and daemonic processes are not allowed to have children.
+    /// The current process is a daemon. Daemons may not have children.
     DaemonicChildren,
-    /// An argument, or a descriptor in one, could not be encoded for the way.
+    /// An argument, or a descriptor in an argument, could not be encoded.
     Encode,
-    /// What arrived at the other side could not be decoded.
+    /// The receiver could not decode what arrived.
     Decode,
-    /// The executable cannot be started again: `/proc` is not mounted, or the file may not be executed.
+    /// The executable cannot be started again: `/proc` is not mounted, or the file is not
+    /// executable.
     Executable,
-    /// This process has more than one thread, and cannot be copied by the [`Fork`](crate::StartMethod::Fork) start method.
+    /// This process has more than one thread, so the [`Fork`](crate::StartMethod::Fork) start
+    /// method cannot copy it.
     MultipleThreads,
-    /// The function is not part of the main executable: it lives in a shared library, or the program was started by
-    /// naming the dynamic loader.
+    /// The function is not part of the main executable: it is in a shared library, or the program
+    /// was started through the dynamic loader.
     NotInExecutable,
-    /// The executable is set-user-ID, set-group-ID or has file capabilities, or this process runs with privileges gained
-    /// by such a file: starting it anew would regain what was dropped.
+    /// The executable is set-user-ID, set-group-ID or has file capabilities, or this process has
+    /// privileges from such a file. Executing it again would regain privileges that were dropped.
     Privileged,
-    /// The system has no more processes or threads to give (`EAGAIN` of fork(2) and its kin).
+    /// The system has reached its limit of processes or threads (`EAGAIN` of fork(2) and similar
+    /// calls).
     TooManyProcesses,
-    /// The descriptor table of the process or of the system is full (`EMFILE`, `ENFILE`).
+    /// The descriptor table of this process or of the system is full (`EMFILE`, `ENFILE`).
     TooManyFiles,
-    /// The system has no more memory to give (`ENOMEM`).
+    /// The system has no memory left (`ENOMEM`).
     OutOfMemory,
     /// A setting of the [`Builder`](crate::Builder) could not be applied.
     Setting,
     /// The child ended before it reached its function.
     EndedEarly,
-    /// The other side made no progress in time.
+    /// The other side made no progress before the time limit.
     TimedOut,
-    /// A message is longer than the buffer it was to be received into.
+    /// A message is longer than the buffer that was to receive it.
     BufferTooShort,
-    /// There is nobody at the other side any more who could send, or receive.
+    /// The other side is gone: nobody can send, or nobody can receive.
     Disconnected,
-    /// The process ended otherwise than by returning: see [`Error::join_error`].
+    /// The process ended without a value: see [`Error::join_error`].
     Join,
-    /// A connection could not be made or used: [`Error::get_ref`] gives the error of the module `net`.
+    /// A connection could not be made or used: [`Error::get_ref`] returns the error of the module
+    /// `net`.
     Connection,
-    /// Anything else the operating system refused: the source is an [`io::Error`].
+    /// The operating system refused anything else: the source is an [`io::Error`].
     Os,
 }
 
@@ -100,13 +111,14 @@ impl Error {
         }))
     }
 
-    /// The error of a system call, its kind told by the errno.
+    /// Returns the error of a system call. Its kind follows from the errno.
     pub(crate) fn os(what: impl Into<Cow<'static, str>>, source: impl Into<io::Error>) -> Self {
         let source = source.into();
         Self::new(kind_of(&source), what).because(source)
     }
 
-    /// The error of a system call that makes a process or a thread, for which `EAGAIN` means that there are too many.
+    /// Returns the error of a system call that makes a process or a thread. Such a call returns
+    /// `EAGAIN` if there are too many.
     pub(crate) fn making(what: impl Into<Cow<'static, str>>, source: impl Into<io::Error>) -> Self {
         let source = source.into();
         let kind = match source.raw_os_error() {
@@ -116,7 +128,7 @@ impl Error {
         Self::new(kind, what).because(source)
     }
 
-    /// An error that stands for another one, and displays as that one does.
+    /// Returns an error that stands for another error, and displays as that error does.
     pub(crate) fn whole(kind: ErrorKind, error: impl Into<Boxed>) -> Self {
         let mut whole = Self::new(kind, "");
         whole.0.source = Source::Whole(error.into());
@@ -128,7 +140,7 @@ impl Error {
         self
     }
 
-    /// Names the process that was to be started, unless it is named already.
+    /// Names the process that was to be started, unless the error names one already.
     pub(crate) fn starting(mut self, process: &str) -> Self {
         self.0
             .process
@@ -136,20 +148,21 @@ impl Error {
         self
     }
 
-    /// Returns what sort of failure this is.
+    /// Returns the kind of failure.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Returns the errno behind this error, if the operating system gave one.
+    /// Returns the errno behind this error, if there is one.
     #[must_use]
     pub fn raw_os_error(&self) -> Option<i32> {
         self.behind()?.downcast_ref::<io::Error>()?.raw_os_error()
     }
 
-    /// Returns the error that this one was converted from: a [`JoinError`](crate::JoinError), an [`io::Error`], an error of the
-    /// module `net`. `None` if it was not converted from another one.
+    /// Returns the error that this error was converted from: a [`JoinError`](crate::JoinError), an
+    /// [`io::Error`], or an error of the module `net`. Returns `None` if this error was not
+    /// converted from another error.
     #[must_use]
     pub fn get_ref(&self) -> Option<&(dyn error::Error + Send + Sync + 'static)> {
         match &self.0.source {
@@ -178,7 +191,7 @@ impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = f.debug_struct("Error");
         text.field("kind", &self.0.kind);
-        // An error that this one stands for has its message.
+        // An error that was converted shows its message as part of `source`.
         if self.get_ref().is_none() {
             text.field("message", &format_args!("{self}"));
         }
@@ -209,14 +222,15 @@ impl error::Error for Error {
 }
 
 impl From<io::Error> for Error {
-    /// Lets `?` serve for both in one function.
+    /// Lets `?` work for both errors in one function.
     fn from(error: io::Error) -> Self {
         Self::whole(kind_of(&error), error)
     }
 }
 
 impl From<Error> for io::Error {
-    /// Keeps the whole error; its [`io::ErrorKind`] is that of the I/O error behind it.
+    /// Keeps the whole error. The [`io::ErrorKind`] follows from the kind, or else from the I/O
+    /// error behind it.
     fn from(error: Error) -> Self {
         let behind = error.behind().and_then(|error| error.downcast_ref());
         let below = behind.map(io::Error::kind);

@@ -1,7 +1,8 @@
 //! Processes for Rust, by annotation.
 //!
-//! A function or a struct with one line above it runs in a process of its own, and hands back a typed result: to survive a
-//! crash, to kill what hangs, to bound memory, to contain a C library, to use every core. It is as easy as a thread:
+//! One line above a function or a struct makes it run in a process of its own, which hands back a
+//! typed result. Use a process to survive a crash, to kill what hangs, to limit memory, to isolate
+//! a C library, or to use every core. It is as easy as a thread:
 //!
 //! ```
 //! use procession::process;
@@ -19,9 +20,10 @@
 //!
 //! # A process is a value
 //!
-//! [`#[process]`](macro@process) leaves the function as it is and adds a struct of the same name, whose fields are the parameters.
-//! [`#[derive(Process)]`](derive@Process) makes a process of a struct with a method `run`. Either is a value of a type that
-//! implements [`Process`], and does nothing until it is spawned, as it is or with the settings of a [`Builder`]:
+//! [`#[process]`](macro@process) leaves the function as it is and adds a struct of the same name,
+//! whose fields are the parameters. [`#[derive(Process)]`](derive@Process) makes a process of a
+//! struct that has a method `run`. Both types implement [`Process`]. A value of such a type does
+//! nothing until it is spawned, either as it is or with the settings of a [`Builder`]:
 //!
 //! ```
 //! use procession::{Builder, Process, process};
@@ -39,34 +41,70 @@
 //! # Ok::<(), procession::Error>(())
 //! ```
 //!
-//! What a process takes and gives must be able to [travel](Transfer): everything that serde can carry, files and sockets, and at the
-//! top of a parameter also references. Before and after spawning are two types, so that setting a daemon after the start, joining
-//! before it, or joining twice is a compile error.
+//! The parameters and the output of a process must be [`Transfer`]: everything that serde can
+//! carry, and also files and sockets. A parameter may also be a reference.
+//!
+//! A process has one type before it is spawned, and another type afterwards. So these mistakes are
+//! compile errors: to set a daemon after the start, to join before the start, and to join twice.
 //!
 //! # How it ends
 //!
-//! Joining a [`Child`] gives its value or a [`JoinError`], which tells a panic (with its message, place and backtrace) from an exit, a
-//! signal, a timeout and a kill from here. A child that cannot get to its function at all is an [`Error`] of `spawn`.
+//! [`Child::join`] returns the value of the process or a [`JoinError`]. The error tells these ends
+//! apart: a panic (with its message, place and backtrace), an exit, a signal, a timeout, and a kill
+//! by this process. If a child cannot reach its function at all, `spawn` returns an [`Error`].
 //!
-//! Dropping a [`Child`] lets the process run on. When this process ends normally (by return, `exit` or a panic of `main`), its
-//! [daemons](Builder::daemon) are terminated and its other children waited for. Daemons do not survive it however it ends.
+//! Dropping a [`Child`] does not end the process. When this process ends normally (`main` returns
+//! or panics, or `exit` is called), it terminates its [daemons](Builder::daemon) and waits for its
+//! other children. Daemons do not outlive this process, however it ends: [`Builder::daemon`] has
+//! the one exception.
 //!
 //! # How a child begins
 //!
-//! The program is run anew: once, as a helper that forks the children from then on, or for each child, as its
-//! [`StartMethod`] says. A constructor takes the new process to its work before `main`, which never runs in a child. Nothing
-//! is required of `main`, and tests need nothing special. What a child cannot have when it is entered so early is a main thread
-//! called `main`, std's message when a thread that it starts overflows its stack, and, on musl, [`std::env::args`]. A program whose
-//! children need that puts [`#[procession::main]`](macro@main) on its `main`: then they are entered there.
+//! A child is made by executing the program again. The [`StartMethod`] says how often: once, for a
+//! helper process that forks all children from then on, or once for each child. A constructor,
+//! which runs before `main`, takes the new process to its function. So `main` never runs in a child
+//! and needs no special call, and tests need nothing special.
 //!
-//! The child holds the descriptors it was given and no others, has the environment, the working directory, the limits and the
-//! signal mask of the process and thread that spawned it, unless told otherwise, and reads nothing on its standard input. Statics
-//! are as they were at the start of the program. Only [`StartMethod::Fork`] is another matter: it copies the process as it is.
+//! Because a child begins so early, it lacks three things: a main thread called `main`; std's
+//! message when a thread that the child starts overflows its stack; and, on musl,
+//! [`std::env::args`]. If your children need one of these, put [`#[procession::main]`](macro@main)
+//! on your `main`. Then children begin there.
+//!
+//! A child holds only the descriptors that it was given. It has the environment, the working
+//! directory, the limits and the signal mask of the process and thread that spawned it, unless you
+//! set others. Its standard input is empty. Statics have the values that they have when the program
+//! starts. [`StartMethod::Fork`] is different: it copies the process as it is.
 //!
 //! # What processes share
 //!
-//! Nothing, unless they are given it: [`sync`] has the locks of [`std::sync`] for processes, with their values inside, and [`shm`] has
-//! plain memory. They travel like any other value, and outlive whoever is killed with them.
+//! Processes share nothing unless you give it to them. [`sync`] has the locks of [`std::sync`] for
+//! processes, with their values inside. [`shm`] has plain shared memory. Both can be sent like any
+//! other value. They stay usable when a process that uses them is killed.
+//!
+//! # Limits
+//!
+//! - Linux on x86-64 and aarch64, with glibc or musl. Elsewhere the crate does not compile.
+//! - By any method but `Fork`, the function must be in the executable. A function in a shared
+//!   library cannot be started, and neither can one of a program that was started by naming the
+//!   dynamic loader.
+//! - A program that is set-user-ID or set-group-ID, or whose file has capabilities, can start
+//!   processes by `Fork` only. Running it anew would regain what it may have given up: the error is
+//!   [`ErrorKind::Privileged`].
+//! - A child that replaces itself by `exec` leaves its timeout behind, which only a join enforces
+//!   from then on. A daemon that does so, or that closes descriptors that it does not own, is no
+//!   longer killed with its parent. Neither is any daemon while a copy of the parent, made by a bare
+//!   `fork`, is alive.
+//! - A `waitpid(-1)` of your own takes the exit status of any child, and waits for the helper of the
+//!   default start method too: see [`stop_helper`]. The value of a child can be joined all the same.
+//!   From Linux 6.15 on its status is found too.
+//! - A seccomp filter that *kills* for unknown system calls must allow these in a process that
+//!   starts others: `clone3`, `execve`, `pidfd_open`, `pidfd_send_signal`, `waitid`, `statx`,
+//!   `keyctl`, `personality`, `get_mempolicy`, `get_robust_list`, `lsm_get_self_attr`. If it returns
+//!   an error instead, another way is used.
+//! - [`Child::terminate`] and [`Child::kill`] end one process. What it has started is not ended, but
+//!   for its daemons: see [`Child::kill_tree`] and [`Builder::subreaper`].
+//! - Queues, locks and shared memory are for processes of one build, in one PID namespace, that
+//!   trust each other. Other programs can talk through `net`.
 
 // The floors below serve all features, and each feature alone leaves some of them unused.
 #![cfg_attr(
@@ -117,6 +155,8 @@ pub use process::{
     Builder, Child, Current, Handle, JoinError, JoinErrorKind, Parent, Process, Ran, children,
     current, join_all, parent, set_exit_grace, wait_any,
 };
+/// Makes a struct a process: `spawn` calls its method `run` in a child process.
+///
 /// # Examples
 ///
 /// ```
@@ -139,6 +179,8 @@ pub use process::{
 /// # Ok::<(), procession::Error>(())
 /// ```
 pub use procession_macros::Process;
+/// Lets child processes enter their function at the beginning of `main`, and not before `main`.
+///
 /// # Examples
 ///
 /// ```standalone_crate
@@ -156,6 +198,8 @@ pub use procession_macros::Process;
 /// }
 /// ```
 pub use procession_macros::main;
+/// Makes a function a process: `task::spawn(..)` calls `task(..)` in a child process.
+///
 /// # Examples
 ///
 /// ```

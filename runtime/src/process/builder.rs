@@ -1,4 +1,4 @@
-//! The settings of a process that is to be started.
+//! The settings of a process, and the call that starts it.
 
 use super::{
     Child, Handle, Process,
@@ -13,9 +13,10 @@ use crate::{
 };
 use std::{ffi::OsString, io, path::PathBuf, sync::Arc, time::Duration};
 
-/// Settings for a process that is to be started, as [`std::thread::Builder`] has them for a thread.
+/// The settings with which a process is started, as [`std::thread::Builder`] has them for a thread.
 ///
-/// What is not set here is as the process's attribute says, and else as described at each setting.
+/// A setting that is not set here has the value that the attribute of the process gives it. Without
+/// such a value it has the default that is described at the setting.
 ///
 /// # Examples
 ///
@@ -39,40 +40,44 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Returns a builder that has set nothing.
+    /// Returns a builder with no settings.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Names the process. By default it is called after its function or struct, and counted: `task-1`, `task-2`.
+    /// Sets the name of the process. By default it is the name of the function or struct with a
+    /// number: `task-1`, `task-2`.
     ///
-    /// The kernel knows it by the same name, cut to 15 bytes: `ps -o comm` and `top` show it.
+    /// The kernel gets the same name, cut to 15 bytes. `ps -o comm` and `top` show it.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.settings.name = Some(name.into());
         self
     }
 
-    /// Makes the process a daemon, or not, which is the default.
+    /// Sets whether the process is a daemon. By default it is not.
     ///
-    /// A daemon does not outlive this process: when this process ends normally, daemons are terminated (SIGTERM, a second of
-    /// grace, SIGKILL); when it ends in any other way, by SIGKILL even, the kernel kills them. A daemon may not start
-    /// processes of its own.
+    /// A daemon does not outlive this process. When this process ends normally, it sends SIGTERM to
+    /// each daemon, and SIGKILL a second later. When this process ends in any other way, even by
+    /// SIGKILL, the kernel kills the daemons. A daemon may not start processes of its own.
     ///
-    /// The kernel does not kill a daemon that has changed its user inside a user namespace, so that
-    /// neither its real nor its saved user ID is what it was: such a daemon outlives a parent that
-    /// does not end normally. Outside of user namespaces a daemon may change its user.
+    /// There is one exception. The kernel does not kill a daemon that has changed its user inside a
+    /// user namespace, if neither its real nor its saved user ID is what it was. Such a daemon
+    /// outlives a parent that does not end normally. Outside of user namespaces, a daemon may
+    /// change its user.
     pub fn daemon(mut self, daemon: bool) -> Self {
         self.settings.daemon = Some(daemon);
         self
     }
 
-    /// Sets how the process is started. By default it is what [`set_start_method`](crate::set_start_method) has set.
+    /// Sets how the process is started. By default it is started as
+    /// [`set_start_method`](crate::set_start_method) says.
     pub fn start_method(mut self, method: StartMethod) -> Self {
         self.settings.start_method = Some(method);
         self
     }
 
-    /// Sets a variable in the environment of the process. By default the environment is that of this process.
+    /// Sets a variable in the environment of the process. By default, the process has the
+    /// environment of this process.
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.settings.env.push((name.into(), Some(value.into())));
         self
@@ -84,54 +89,64 @@ impl Builder {
         self
     }
 
-    /// Starts the process with an empty environment, but for what [`env`](Self::env) sets after this.
+    /// Starts the process with an empty environment. Only variables that [`env`](Self::env) sets
+    /// after this call are in it.
     pub fn env_clear(mut self) -> Self {
         self.settings.env.clear();
         self.settings.env_clear = true;
         self
     }
 
-    /// Sets the working directory of the process. By default it is that of this process, which a relative path starts from.
+    /// Sets the working directory of the process. By default it is that of this process. A relative
+    /// path is relative to the working directory of this process.
     #[doc(alias = "cwd")]
     pub fn current_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.settings.current_dir = Some(path.into());
         self
     }
 
-    /// Sets what the process reads as its standard input. By default it is [`Stdio::null`].
+    /// Sets the standard input of the process. By default it is [`Stdio::null`].
     pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
         self.settings.stdin = Some(stdin.into());
         self
     }
 
-    /// Sets where the standard output of the process goes. By default it goes where this process's goes.
+    /// Sets the standard output of the process. By default it is that of this process.
     pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
         self.settings.stdout = Some(stdout.into());
         self
     }
 
-    /// Sets where the standard error of the process goes. By default it goes where this process's goes.
+    /// Sets the standard error of the process. By default it is that of this process.
     pub fn stderr(mut self, stderr: impl Into<Stdio>) -> Self {
         self.settings.stderr = Some(stderr.into());
         self
     }
 
-    /// Kills the process if it still runs after this time. By default it may run for ever.
+    /// Kills the process if it still runs after this time. By default there is no timeout.
     ///
-    /// The time counts from the call of [`spawn`](Self::spawn), so starting the process and decoding the arguments are part of it.
-    /// A value that was sent before is not lost, and decoding it here is not part of the time. Zero is over at once, and [`Duration::MAX`] is never. The kernel sends SIGKILL, so neither a busy loop nor blocked
-    /// signals help against it; joining gives [`JoinErrorKind::TimedOut`](crate::JoinErrorKind::TimedOut), also where the process
-    /// had not reached its function. A process that execs has left the timer behind: it is killed a second later, if this process
+    /// The time counts from the call of [`spawn`](Self::spawn). So it includes starting the process
+    /// and decoding the arguments there. A timeout of zero is over at once. [`Duration::MAX`] means
+    /// no timeout.
+    ///
+    /// The kernel sends SIGKILL, so a process cannot avoid it by a busy loop or by blocking
+    /// signals. Joining then fails with
+    /// [`JoinErrorKind::TimedOut`](crate::JoinErrorKind::TimedOut), even if the process had not
+    /// reached its function. A value that was sent before the timeout is not lost. Decoding the
+    /// value here does not count.
+    ///
+    /// A process that calls `exec` loses the timer. It is killed a second later, if this process
     /// waits for it.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeout = Some(timeout);
         self
     }
 
-    /// Kills the process when its [`Child`] is dropped: the drop sends SIGKILL and waits for the end. By default it runs on.
+    /// Sets whether dropping the [`Child`] kills the process. By default the process runs on.
     ///
-    /// What a test or a function that returns early leaves behind is gone then. [`Child::detach`] gives that up. Descendants of the
-    /// process live on: see [`Handle::kill_tree`].
+    /// The drop sends SIGKILL and waits for the end of the process. So nothing is left behind by a
+    /// test that fails, or by a function that returns early. [`Child::detach`] cancels this
+    /// setting. Descendants of the process live on: see [`Handle::kill_tree`].
     ///
     /// # Examples
     ///
@@ -157,17 +172,17 @@ impl Builder {
     }
 
     /// Sets whether a panic of the process has a [backtrace](crate::Panic::backtrace). By default
-    /// that is as `RUST_LIB_BACKTRACE` or `RUST_BACKTRACE` says in the environment of the process.
+    /// `RUST_LIB_BACKTRACE` or `RUST_BACKTRACE` decides, as set in the environment of the process.
     ///
-    /// The one that std's panic hook prints with the message is not affected: it follows
-    /// `RUST_BACKTRACE` alone.
+    /// This does not affect the backtrace that std's panic hook prints with the message: only
+    /// `RUST_BACKTRACE` does.
     pub fn backtrace(mut self, backtrace: bool) -> Self {
         self.settings.backtrace = Some(backtrace);
         self
     }
 
-    /// Sets the authentication key of the process and its descendants. By default it is that of this process: see
-    /// [`authkey`](crate::authkey).
+    /// Sets the authentication key of the process and its descendants. By default it is the key of
+    /// this process: see [`authkey`](crate::authkey).
     pub fn authkey(mut self, authkey: AuthKey) -> Self {
         self.settings.authkey = Some(authkey);
         self
@@ -176,20 +191,23 @@ impl Builder {
     /// Limits the address space of the process, in bytes (`RLIMIT_AS` of
     /// [getrlimit(2)](https://man7.org/linux/man-pages/man2/getrlimit.2.html)).
     ///
-    /// What counts is what is mapped, whether it is used or not: the executable and its libraries, the stacks, and what an
-    /// allocator reserves ahead. It is more than what is resident, often much more in a process with threads. An allocation past
-    /// the limit fails, which in Rust ends the process: joining gives
+    /// All mapped memory counts, used or not: the executable and its libraries, the stacks, and
+    /// what an allocator reserves in advance. That is more than the resident memory, often much
+    /// more in a process with threads. An allocation beyond the limit fails. In Rust this ends the
+    /// process, and joining fails with
     /// [`JoinErrorKind::OutOfMemory`](crate::JoinErrorKind::OutOfMemory).
     ///
-    /// No limit of these is ever set above the hard limit of this process.
+    /// The limits of this builder never exceed the hard limits of this process.
     #[doc(alias = "rlimit")]
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.settings.limits.memory = Some(bytes);
         self
     }
 
-    /// Limits the CPU time of the process, in seconds rounded up (`RLIMIT_CPU`): when it is used up the process gets SIGXCPU,
-    /// which ends it, and SIGKILL a second later. Joining gives
+    /// Limits the CPU time of the process (`RLIMIT_CPU`), rounded up to whole seconds.
+    ///
+    /// When the time is used up, the process gets SIGXCPU, which ends it, and SIGKILL a second
+    /// later. Joining then fails with
     /// [`JoinErrorKind::CpuTimeExceeded`](crate::JoinErrorKind::CpuTimeExceeded).
     #[doc(alias = "rlimit")]
     pub fn cpu_time_limit(mut self, time: Duration) -> Self {
@@ -204,30 +222,35 @@ impl Builder {
         self
     }
 
-    /// Sets the nice value of the process, from -20, the most favoured, to 19
-    /// ([setpriority(2)](https://man7.org/linux/man-pages/man2/setpriority.2.html)). Lowering it takes a privilege.
+    /// Sets the nice value of the process, from -20 (the highest priority) to 19
+    /// ([setpriority(2)](https://man7.org/linux/man-pages/man2/setpriority.2.html)). Lowering the
+    /// value needs a privilege.
     pub fn nice(mut self, nice: i32) -> Self {
         self.settings.limits.nice = Some(nice);
         self
     }
 
-    /// Binds the process to these CPUs, counted from zero
+    /// Restricts the process to these CPUs, counted from zero
     /// ([sched_setaffinity(2)](https://man7.org/linux/man-pages/man2/sched_setaffinity.2.html)).
     pub fn affinity(mut self, cpus: impl IntoIterator<Item = usize>) -> Self {
         self.settings.limits.affinity = Some(cpus.into_iter().collect());
         self
     }
 
-    /// Has the process become the parent of those of its descendants whose own parent has ended
-    /// ([`PR_SET_CHILD_SUBREAPER`](https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html)), so that
-    /// [`kill_tree`](crate::Handle::kill_tree) finds them, whatever they did to get away. When such a one ends, the process has to wait for it,
-    /// or it stays a zombie until the process ends.
+    /// Sets whether the process becomes the parent of descendants whose own parent has ended
+    /// ([`PR_SET_CHILD_SUBREAPER`][subreaper]). By default it does not.
+    ///
+    /// [subreaper]: https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html
+    ///
+    /// With this, [`kill_tree`](crate::Handle::kill_tree) finds all descendants, whatever they did
+    /// to escape. The process has to wait for such a descendant when it ends. Otherwise the
+    /// descendant stays a zombie until the process ends.
     pub fn subreaper(mut self, subreaper: bool) -> Self {
         self.settings.subreaper = subreaper;
         self
     }
 
-    /// The settings, as generated code has them.
+    /// Returns the settings, for generated code.
     #[doc(hidden)]
     #[must_use]
     pub fn __settings(self) -> Settings {
@@ -236,16 +259,24 @@ impl Builder {
 
     /// Starts the process with these settings.
     ///
-    /// Returns when the child has decoded its arguments and comes to its function. The arguments are dropped here; files and
-    /// sockets among them stay open in the child.
+    /// Blocks until the child has decoded its arguments and enters its function. The arguments are
+    /// dropped here. Files and sockets in them stay open in the child.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind`] tells what went wrong: this process is a daemon; an argument cannot be encoded; the executable cannot or
-    /// must not be run anew; the system has no more processes, descriptors or memory; a setting cannot be applied; the child
-    /// ended before it reached its function, or received nothing of what it was sent for a minute. Nothing is left of the child
-    /// after an error. Decoding the arguments has no limit but the [`timeout`](Self::timeout). A child that a helper makes and that is
-    /// stopped on its way is replaced by another one.
+    /// [`ErrorKind`] tells what failed:
+    ///
+    /// - This process is a daemon.
+    /// - An argument cannot be encoded.
+    /// - The executable cannot, or must not, be executed again.
+    /// - The system has no processes, descriptors or memory left.
+    /// - A setting cannot be applied.
+    /// - The child ended before it reached its function.
+    /// - For a minute, the child received nothing of what it was sent. Decoding the arguments has
+    ///   no limit except the [`timeout`](Self::timeout).
+    ///
+    /// After an error nothing is left of the child. If a child of a helper is stopped before it
+    /// reaches its function, it is replaced by another child, without an error.
     #[doc(alias = "start")]
     #[expect(
         clippy::needless_pass_by_value,
@@ -312,7 +343,8 @@ fn start<P: Process>(
     ))
 }
 
-/// What the child runs: from the arguments to the value, both encoded.
+/// The code that the child runs: it decodes the arguments, runs the function, and encodes the
+/// value.
 fn entry<P: Process>(arguments: &mut Incoming, answer: &mut dyn FnMut(Outgoing<'_>)) -> Result<()> {
     let output = start::__rust_begin_short_backtrace(|| P::__run(arguments))?;
     let mut value = Outgoing::default();

@@ -1,9 +1,9 @@
-//! A running process and the value it will hand back.
+//! A running process, and the value that it will hand back.
 
 use super::{Handle, JoinError, join_error::Cause, life::End, reaper};
 use crate::{
     error::{Error, Result},
-    start::{Panic, Reply, StartMethod, Streams, receive_reply, replenish},
+    start::{LAST_BREATH, Panic, Reply, StartMethod, Streams, receive_reply, replenish},
     sys::wait,
     wire::{Incoming, Line},
 };
@@ -19,21 +19,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A process that was spawned, and that hands back a `T`.
+/// A running process that hands back a `T` when it ends.
 ///
-/// Dropping it gives up the handle and the value: the process runs on, and is reaped when it ends. It is still waited for (or,
-/// a daemon, terminated) when this process ends normally; [`detach`](Self::detach) exempts it from that. With
-/// [`Builder::kill_on_drop`](crate::Builder::kill_on_drop) the drop ends the process, and waits for the end.
+/// Dropping it gives up the value, but the process runs on and is reaped when it ends. When this
+/// process ends normally, it still waits for the child, or terminates it if it is a daemon.
+/// [`detach`](Self::detach) prevents that. With
+/// [`Builder::kill_on_drop`](crate::Builder::kill_on_drop), the drop kills the process and waits
+/// for its end.
+///
+/// Its [`AsFd`] is a [pidfd](https://man7.org/linux/man-pages/man2/pidfd_open.2.html), which
+/// becomes readable when the process ends. Python calls it the sentinel.
 ///
 /// # In tests
 ///
-/// A test that fails drops its children, and the program of the tests waits for them at its end: one that never ends keeps the
-/// whole run from ending. Start processes that wait for something with [`kill_on_drop`](crate::Builder::kill_on_drop), or with
-/// [`daemon`](crate::Builder::daemon), which ends them with the program of the tests, or bound them all by
-/// [`set_exit_grace`](crate::set_exit_grace).
+/// A test that fails drops its children, and the test program waits for them at its end. So a child
+/// that never ends keeps the whole test run from ending. There are three ways to prevent that:
 ///
-/// Its [`AsFd`] is a [pidfd](https://man7.org/linux/man-pages/man2/pidfd_open.2.html), which becomes readable when the process ends:
-/// what Python calls the sentinel.
+/// - Start such a child with [`kill_on_drop`](crate::Builder::kill_on_drop).
+/// - Start it as a [`daemon`](crate::Builder::daemon), which ends with the test program.
+/// - Limit the wait for all children with [`set_exit_grace`](crate::set_exit_grace).
 ///
 /// # Examples
 ///
@@ -63,37 +67,37 @@ pub struct Child<T> {
     kill_on_drop: bool,
 }
 
-/// How long a value is waited for without going to sleep: about as long as going to sleep and being woken takes.
+/// The time that a wait for a value spins before it sleeps: about as long as it takes to sleep and
+/// be woken.
 const SOON: Duration = Duration::from_micros(20);
 
-/// Whether a value of this type may take more room than there is in a socket.
+/// Whether a value of this type may be larger than the buffer of a socket.
 const fn may_be_large<T>() -> bool {
     std::mem::needs_drop::<T>() || size_of::<T>() > 4096
 }
 
-/// How many answers of a process are read at most.
+/// The most replies that are read from one process.
 const MOST_WORDS: usize = 8;
 
-/// How long a process that was killed may take to end.
-const LAST_BREATH: Duration = Duration::from_secs(5);
-
-/// What a process has said of its end.
+/// What a process reported about its end.
 enum Words<T> {
-    /// This process has no descriptor for what comes with it, and it has stayed on the line.
+    /// This process has no descriptor left for those that come with the reply. The reply is still
+    /// in the socket.
     NoRoom(io::Error),
-    /// The same, and it is lost: another thread has taken the last descriptor meanwhile.
+    /// As `NoRoom`, but the reply is lost: another thread took the last descriptor during the
+    /// receive.
     Unread(io::Error),
     Returned(T),
     Undecodable(Error),
     Unsendable(Error),
-    /// A value that broke off: it is not sent if the process ended by itself.
+    /// A value that was sent in part only. If the process ended by itself, the value is unsendable.
     Lost(Error),
     Panicked(Panic),
     OutOfMemory,
     Nothing,
 }
 
-/// Where the value will come from; none once it has been given out.
+/// Where the value will come from. `None` once the value has been returned.
 struct Value<T>(Option<(OwnedFd, Decode<T>)>);
 
 type Decode<T> = fn(&mut Incoming) -> Result<T>;
@@ -134,43 +138,49 @@ impl<T> Child<T> {
         self.handle.name()
     }
 
-    /// Returns whether the process is a daemon, which does not outlive this process.
+    /// Returns whether the process is a daemon. A daemon does not outlive this process.
     #[must_use]
     pub fn is_daemon(&self) -> bool {
         self.handle.is_daemon()
     }
 
-    /// Returns how the process was started, which may be another way than was asked for where that is not to be had.
+    /// Returns how the process was started. This can differ from the requested start method, if
+    /// that one is not available.
     #[must_use]
     pub fn start_method(&self) -> StartMethod {
         self.handle.start_method()
     }
 
-    /// Returns whether the process still runs.
+    /// Returns whether the process still runs. If it has ended, this reaps it.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.handle.is_alive()
     }
 
-    /// Returns an untyped handle, which can signal the process while another thread joins it.
+    /// Returns a handle without the type `T`. It can signal the process while another thread joins
+    /// it.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// Waits for the process to end, for as long as that takes, and returns its value.
+    /// Waits for the process to end and returns its value. Blocks without a time limit.
     ///
-    /// A standard input that is piped and still here is closed first, so that a process that reads to its end gets there.
+    /// If [`stdin`](Self::stdin) is still here, it is closed first, so that a process that reads
+    /// its standard input to the end can finish.
     ///
     /// # Errors
     ///
-    /// When the process ended without a value: [`JoinError`] tells why.
+    /// Fails if the process ended without a value: [`JoinError`] says why. Fails with
+    /// [`JoinErrorKind::Taken`](crate::JoinErrorKind::Taken) if the value has been returned
+    /// already.
     pub fn join(mut self) -> Result<T, JoinError> {
         self.stdin = None;
         if const { may_be_large::<T>() } {
-            // One that has nowhere to leave its value stays until it is taken.
+            // The child may be unable to leave its value anywhere, and then it lives until the
+            // value is taken. So take the value before waiting for the end.
             let value = self.value()?;
-            // The value is here, whatever the system says of the end.
+            // The value is here, so how the process ended does not matter.
             let _ = self.handle.life.wait(None);
             return Ok(value);
         }
@@ -181,14 +191,18 @@ impl<T> Child<T> {
         }
     }
 
-    /// Waits for the value, for as long as that takes, but not for the process to end, as [`join`](Self::join) does: it may still have
-    /// children of its own to wait for, or memory to give back.
+    /// Waits for the value, but not for the process to end, as [`join`](Self::join) does. Blocks
+    /// without a time limit.
     ///
-    /// What this leaves is a process without a value, which can be waited for, signalled or dropped.
+    /// If [`stdin`](Self::stdin) is still here, it is closed first. After the process has sent its
+    /// value, it may still wait for children of its own, or free memory. This `Child` is then a
+    /// process without a value: wait for it, signal it or drop it.
     ///
     /// # Errors
     ///
-    /// When the process ended without a value: [`JoinError`] tells why. When the value was given out already.
+    /// Fails if the process ended without a value: [`JoinError`] says why. Fails with
+    /// [`JoinErrorKind::Taken`](crate::JoinErrorKind::Taken) if the value has been returned
+    /// already.
     ///
     /// # Examples
     ///
@@ -225,9 +239,9 @@ impl<T> Child<T> {
             }
             _ => {}
         }
-        // A process that still writes finds nobody to read.
+        // Closes the socket: a process that still writes to it gets an error and does not block.
         drop(socket);
-        // How it ended is part of why there is no value.
+        // The error also says how the process ended.
         loop {
             match self.handle.life.wait(None) {
                 Ok(Some(end)) => return self.conclude(words, end),
@@ -237,22 +251,31 @@ impl<T> Child<T> {
         }
     }
 
-    /// Returns the value if the process has ended, without waiting: none while it runs.
+    /// Returns the value if the process has ended, or `None` while it runs. Does not block.
+    ///
+    /// A piped standard input stays open, as for [`join_timeout`](Self::join_timeout).
     ///
     /// # Errors
     ///
-    /// When the process ended without a value: [`JoinError`] tells why. When the value was given out already.
+    /// Fails if the process ended without a value: [`JoinError`] says why. Fails with
+    /// [`JoinErrorKind::Taken`](crate::JoinErrorKind::Taken) if the value has been returned
+    /// already.
     pub fn try_join(&mut self) -> Result<Option<T>, JoinError> {
         self.join_until(Some(Instant::now()))
     }
 
-    /// Waits for the process to end, but no longer than `timeout`, and returns its value: none if it still runs then.
+    /// Waits for the process to end, at most for `timeout`, and returns its value, or `None` if the
+    /// process still runs.
     ///
-    /// The process itself is not touched by that: it can be waited for again, or killed.
+    /// The timeout does not affect the process: you can wait for it again, or kill it. A piped
+    /// standard input stays open: a process that reads to its end does not end before you drop
+    /// [`stdin`](Self::stdin).
     ///
     /// # Errors
     ///
-    /// When the process ended without a value: [`JoinError`] tells why. When the value was given out already.
+    /// Fails if the process ended without a value: [`JoinError`] says why. Fails with
+    /// [`JoinErrorKind::Taken`](crate::JoinErrorKind::Taken) if the value has been returned
+    /// already.
     ///
     /// # Examples
     ///
@@ -277,42 +300,45 @@ impl<T> Child<T> {
         self.join_until(wait::deadline(timeout))
     }
 
-    /// Waits for the process to end, for as long as that takes, and returns how it did. The value stays here to be joined.
+    /// Waits for the process to end and returns how it ended. Blocks without a time limit. The
+    /// value stays here and can be joined later.
     ///
-    /// A standard input that is piped and still here is closed first.
+    /// If [`stdin`](Self::stdin) is still here, it is closed first.
     ///
     /// # Errors
     ///
-    /// When somebody else has reaped the process: a `waitpid` for any child, or the kernel, where SIGCHLD is ignored.
+    /// Fails with `ECHILD` if somebody else has reaped the process: see [`Handle::wait`].
     #[doc(alias = "exitcode")]
     pub fn wait(&mut self) -> Result<ExitStatus> {
         self.stdin = None;
         self.handle.wait()
     }
 
-    /// Asks the process to end, with SIGTERM: see [`Handle::terminate`].
+    /// Sends SIGTERM, which asks the process to end: see [`Handle::terminate`].
     ///
     /// # Errors
     ///
-    /// When the process may not be signalled, having changed its user.
+    /// Fails with `EPERM` if the process has changed its user, so that this process may not signal
+    /// it.
     pub fn terminate(&self) -> Result<()> {
         self.handle.terminate()
     }
 
-    /// Ends the process, with SIGKILL: see [`Handle::kill`].
+    /// Sends SIGKILL, which ends the process: see [`Handle::kill`].
     ///
     /// # Errors
     ///
-    /// When the process may not be signalled, having changed its user.
+    /// Fails with `EPERM` if the process has changed its user, so that this process may not signal
+    /// it.
     pub fn kill(&self) -> Result<()> {
         self.handle.kill()
     }
 
-    /// Ends the process and all of its descendants: see [`Handle::kill_tree`].
+    /// Kills the process and all of its descendants: see [`Handle::kill_tree`].
     ///
     /// # Errors
     ///
-    /// When one of them cannot be ended.
+    /// Fails if one of these processes cannot be killed.
     pub fn kill_tree(&mut self) -> Result<ExitStatus> {
         self.handle.kill_tree()
     }
@@ -321,29 +347,33 @@ impl<T> Child<T> {
     ///
     /// # Errors
     ///
-    /// When there is no such signal, or the process may not be signalled, having changed its user.
+    /// Fails if there is no such signal. Fails with `EPERM` if the process has changed its user, so
+    /// that this process may not signal it.
     pub fn signal(&self, signal: i32) -> Result<()> {
         self.handle.signal(signal)
     }
 
-    /// Asks the process to end, and ends it if it has not after `grace`: see [`Handle::shutdown`].
+    /// Sends SIGTERM, then SIGKILL if the process still runs after `grace`: see
+    /// [`Handle::shutdown`].
     ///
     /// # Errors
     ///
-    /// When the process may not be signalled, or somebody else has reaped it.
+    /// Fails if this process may not signal the process, if the process does not end, or if
+    /// somebody else has reaped it: see [`Handle::shutdown`].
     pub fn shutdown(&mut self, grace: Duration) -> Result<ExitStatus> {
         self.stdin = None;
         self.handle.shutdown(grace)
     }
 
-    /// Lets the process go for good: nobody waits for it at the end of this process, not even for a normal end, and
-    /// [`children`](crate::children) does not list it any more. It is reaped when it ends before this process does.
+    /// Lets the process run on by itself. This process does not wait for it at its own end, and
+    /// [`children`](crate::children) does not list it any more. The process is reaped if it ends
+    /// before this process does.
     ///
-    /// A daemon still does not outlive this process: that is its nature.
+    /// A detached daemon still does not outlive this process.
     pub fn detach(mut self) {
         self.kill_on_drop = false;
         self.handle.life.detach();
-        // Dropping it has it reaped.
+        // The drop of `self` hands the process to the reaper.
     }
 
     fn join_until(&mut self, deadline: Option<Instant>) -> Result<Option<T>, JoinError> {
@@ -358,7 +388,8 @@ impl<T> Child<T> {
         let Some((socket, decode)) = self.value.0.take() else {
             return Ok(None);
         };
-        // Nobody is there any more to be waited for.
+        // The process has ended, so everything that it sent is in the socket: no deadline is
+        // needed.
         let words = self.last_words(&socket, decode, None);
         if matches!(words, Words::NoRoom(_)) {
             self.value.0 = Some((socket, decode));
@@ -366,7 +397,8 @@ impl<T> Child<T> {
         self.conclude(words, end).map(Some)
     }
 
-    /// What came of a process that has ended, and of what it said.
+    /// Returns the value, or the error that follows from the last replies and from how the process
+    /// ended.
     fn conclude(&self, words: Words<T>, end: End) -> Result<T, JoinError> {
         let cause = match words {
             Words::Returned(value) => return Ok(value),
@@ -383,7 +415,7 @@ impl<T> Child<T> {
         Err(self.ended(end, cause))
     }
 
-    /// Reads what the process has left on the line, or says there, until then: its value, or why there is none.
+    /// Reads the replies of the process: its value, or why there is none. Gives up at `until`.
     fn last_words(&self, socket: &OwnedFd, decode: Decode<T>, until: Option<Instant>) -> Words<T> {
         let line = Line {
             peer: Some(self.handle.as_fd()),
@@ -391,7 +423,8 @@ impl<T> Child<T> {
             ..Line::on(socket.as_fd())
         };
         let mut words = Words::Nothing;
-        // It says little. A copy of it, made by a bare `fork`, could go on for ever.
+        // A process sends few replies. A copy of it that a bare `fork` made could send replies for
+        // ever.
         for _ in 0..MOST_WORDS {
             match receive_reply(&line) {
                 Ok(Some(Reply::Returned(mut value))) => {
@@ -406,14 +439,14 @@ impl<T> Child<T> {
                         words = Words::Panicked(panic.with_backtrace(backtrace));
                     }
                 }
-                // A panic that was reported comes first.
+                // A panic that was reported takes precedence.
                 Ok(Some(Reply::OutOfMemory)) if matches!(words, Words::Nothing) => {
                     words = Words::OutOfMemory;
                 }
                 Ok(Some(
                     Reply::OutOfMemory | Reply::Arrived | Reply::Reached | Reply::Failed(_),
                 )) => {}
-                // Killed in the middle of a word, or it has used up its time.
+                // The process was killed in the middle of a reply, or it used up its time.
                 Ok(None) => break,
                 Err(error)
                     if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::TimedOut) =>
@@ -451,11 +484,13 @@ impl<T> Child<T> {
         }
     }
 
-    /// Whether this signal was the kernel's answer to the use of that much CPU time.
+    /// Whether the kernel sent this signal because the process used that much CPU time.
     fn has_used_up(&self, limit: Duration, signal: i32) -> bool {
         let used = self.handle.life.usage().map(|usage| usage.cpu_time);
-        // Where the limit is looked at, time is counted in whole ticks, which a process that often sleeps for a part of one has more
-        // of than what is counted exactly at the end. Less than half cannot be that.
+        // The kernel checks the limit against a time that it counts in whole ticks. For a process
+        // that often sleeps for part of a tick, this time is longer than the exact time that
+        // `usage` reports at the end. But if the exact time is less than half of the limit, the
+        // limit was not the cause.
         let has_used = |time: Duration| used.is_some_and(|used| used >= time / 2);
         match signal {
             libc::SIGXCPU => has_used(limit),
@@ -475,7 +510,8 @@ impl<T> Drop for Child<T> {
             return;
         }
         if self.kill_on_drop && self.handle.is_alive() {
-            // One that may not be killed, having gained other rights, is left to end by itself.
+            // A process that has changed its user cannot be killed from here. It is left to end by
+            // itself.
             let killed = self.handle.life.signal(libc::SIGKILL).is_ok();
             let patience = wait::deadline(if killed { LAST_BREATH } else { Duration::ZERO });
             let _ = self.handle.life.wait(patience);
@@ -483,7 +519,7 @@ impl<T> Drop for Child<T> {
         if self.handle.is_alive() {
             reaper::adopt(Arc::clone(&self.handle.life));
         }
-        // Whoever is done with one process will soon start the next.
+        // A program that is done with one process will probably start another one soon.
         replenish();
     }
 }

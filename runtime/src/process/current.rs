@@ -1,4 +1,4 @@
-//! This process and its parent, as they are seen from here.
+//! This process and its parent, as this process sees them.
 
 use crate::{
     error::{Error, Result},
@@ -12,13 +12,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// This process: what [`current`] returns.
+/// This process, as [`current`] returns it.
 #[derive(Clone, Copy, Debug)]
 pub struct Current(&'static start::Identity);
 
-/// Returns who this process is.
+/// Returns this process: its id, its name, and how it was started.
 ///
-/// The first process of a program is called `main` and is no daemon.
+/// The first process of a program is called `main` and is not a daemon.
 ///
 /// # Examples
 ///
@@ -55,28 +55,28 @@ impl Current {
         &self.0.name
     }
 
-    /// Returns whether this process is a daemon, which may not start processes.
+    /// Returns whether this process is a daemon. A daemon may not start processes.
     #[must_use]
     #[doc(alias = "daemon")]
     pub fn is_daemon(&self) -> bool {
         self.0.daemon
     }
 
-    /// Returns how this process was started; none if it was not started by this crate.
+    /// Returns how this process was started, or `None` if this crate did not start it.
     #[must_use]
     pub fn start_method(&self) -> Option<StartMethod> {
         self.0.start_method
     }
 }
 
-/// The parent of this process: what [`parent`] returns.
+/// The parent of this process, as [`parent`] returns it.
 ///
-/// Its [`AsFd`](std::os::fd::AsFd) would have to be a pidfd, which there is none of if the parent was gone when this process began: see
-/// [`pidfd`](Self::pidfd).
+/// It does not implement [`AsFd`](std::os::fd::AsFd): there is no pidfd if the parent was gone when
+/// this process began. See [`pidfd`](Self::pidfd).
 #[derive(Clone, Copy, Debug)]
 pub struct Parent(&'static start::Parent);
 
-/// Returns the process that started this one; none if this one was not started by this crate.
+/// Returns the process that started this one, or `None` if this crate did not start this process.
 ///
 /// # Examples
 ///
@@ -99,7 +99,7 @@ pub fn parent() -> Option<Parent> {
 }
 
 impl Parent {
-    /// Returns the id that the parent has or had.
+    /// Returns the id of the parent, even after the parent has ended.
     #[must_use]
     #[doc(alias = "pid")]
     pub fn id(&self) -> u32 {
@@ -122,25 +122,26 @@ impl Parent {
         }
     }
 
-    /// Waits for the parent to end, for as long as that takes.
+    /// Waits for the parent to end. Blocks without a time limit.
     ///
     /// # Errors
     ///
-    /// When the system refuses to wait.
+    /// Fails if the system refuses to wait.
     pub fn wait(&self) -> Result<()> {
         self.wait_until(None).map(drop)
     }
 
-    /// Waits for the parent to end, but no longer than `timeout`; returns whether it has.
+    /// Waits for the parent to end, at most for `timeout`, and returns whether it has ended.
     ///
     /// # Errors
     ///
-    /// When the system refuses to wait.
+    /// Fails if the system refuses to wait.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<bool> {
         self.wait_until(wait::deadline(timeout))
     }
 
-    /// Returns a descriptor that becomes readable when the parent ends; none if it was gone before one was first asked for.
+    /// Returns a descriptor that becomes readable when the parent ends, or `None` if the parent was
+    /// gone before a descriptor was first requested.
     #[must_use]
     #[doc(alias = "sentinel")]
     pub fn pidfd(&self) -> Option<BorrowedFd<'static>> {

@@ -14,12 +14,12 @@ use crate::{
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A value that can be run in a process of its own.
+/// A value that can run in a process of its own.
 ///
-/// It is implemented by [`#[process]`](macro@crate::process) for functions and by
-/// [`#[derive(Process)]`](derive@crate::Process) for structs, never by hand. Such a value is a process that has not been
-/// started yet: it can be built, passed around and given settings with a
-/// [`Builder`](crate::Builder). Nothing happens until it is spawned.
+/// [`#[process]`](macro@crate::process) implements it for functions, and
+/// [`#[derive(Process)]`](derive@crate::Process) for structs. Do not implement it by hand. Such a
+/// value is a process that has not been started yet. You can build it, pass it around, and give it
+/// settings with a [`Builder`](crate::Builder). Nothing happens until it is spawned.
 ///
 /// # Examples
 ///
@@ -48,14 +48,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
     note = "put `#[process]` on a function and pass what its `new` returns, or `#[derive(Process)]` on a struct"
 )]
 pub trait Process: Sized {
-    /// What the process hands back when it ends.
+    /// The type of the value that the process hands back.
     type Output;
 
-    /// Starts the process, with the settings of its attribute and the defaults of
+    /// Starts the process with the settings of its attribute and the defaults of
     /// [`Builder`](crate::Builder).
     ///
-    /// Returns when the child has reached its function, so a child that cannot get there is an error here. From then on both
-    /// run: what the child does first may come before or after what is done here next.
+    /// Blocks until the child has reached its function. A child that cannot reach it is an error
+    /// here. Afterwards both processes run at the same time, in no certain order.
     ///
     /// # Errors
     ///
@@ -76,8 +76,8 @@ pub trait Process: Sized {
     #[doc(hidden)]
     fn __send<'a>(&'a self, to: &mut Outgoing<'a>) -> Result<()>;
 
-    /// Decodes the arguments and runs the user's code, in the child. Not called `run`: a `run(self)` of this trait would win
-    /// over a user's `run(&mut self)`.
+    /// Decodes the arguments and runs the user's code, in the child. It is not called `run`: then
+    /// `run(self)` of this trait would take precedence over a user's `run(&mut self)`.
     #[doc(hidden)]
     fn __run(from: &mut Incoming) -> Result<Self::Output>;
 
@@ -89,8 +89,9 @@ pub trait Process: Sized {
     #[doc(hidden)]
     fn __receive(from: &mut Incoming) -> Result<Self::Output>;
 
-    // What follows is there to be refused in our words. The receivers are `&mut self`, which method resolution tries last, so
-    // that a user's own methods of these names are found first.
+    // The methods below exist only to fail with a helpful error before `spawn`. They take
+    // `&mut self`, which method resolution tries last, so that a user's own methods of these names
+    // are found first.
 
     #[doc(hidden)]
     fn join(&mut self) -> <Self as NeedsJoin>::Answer
@@ -181,7 +182,7 @@ pub trait Process: Sized {
     }
 }
 
-/// What generated code knows about a process beside its types.
+/// What generated code says about a process, apart from its types.
 #[derive(Debug)]
 pub struct Meta {
     name: &'static str,
@@ -189,7 +190,7 @@ pub struct Meta {
 }
 
 impl Meta {
-    /// The facts about a process called `name`.
+    /// Describes a process called `name`.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         Self {
@@ -198,7 +199,7 @@ impl Meta {
         }
     }
 
-    /// The next default name: `task-1`, `task-2`.
+    /// Returns the next default name: `task-1`, `task-2`.
     pub(super) fn next_name(&self) -> String {
         format!(
             "{}-{}",

@@ -1,4 +1,4 @@
-//! A handle to a child, without its type.
+//! A handle to a child, without the type of its value.
 
 use super::life::Life;
 use crate::{
@@ -17,13 +17,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long what was killed may take to end.
+/// The longest time that killed processes may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A handle to a child: it can be cloned and sent to other threads, and can signal while another thread joins.
+/// A handle to a child, without its value. It can be cloned and sent to other threads, and can
+/// signal the child while another thread joins it.
 ///
-/// It refers to one process, even after that has ended and its id was given to another one. Dropping it does nothing. Its
-/// [`AsFd`] is a [pidfd](https://man7.org/linux/man-pages/man2/pidfd_open.2.html), which becomes readable when the process ends.
+/// It always refers to the same process, even if that has ended and another process has got its id.
+/// Dropping it does nothing. Its [`AsFd`] is a
+/// [pidfd](https://man7.org/linux/man-pages/man2/pidfd_open.2.html), which becomes readable when
+/// the process ends.
 ///
 /// # Examples
 ///
@@ -66,7 +69,7 @@ impl Handle {
         &self.life.name
     }
 
-    /// Returns whether the process is a daemon, which does not outlive this process.
+    /// Returns whether the process is a daemon. A daemon does not outlive this process.
     #[must_use]
     #[doc(alias = "daemon")]
     pub fn is_daemon(&self) -> bool {
@@ -79,47 +82,63 @@ impl Handle {
         self.life.start_method
     }
 
-    /// Returns whether the process still runs.
+    /// Returns whether the process still runs. If it has ended, this reaps it.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.life.is_alive()
     }
 
-    /// Asks the process to end, with SIGTERM, which it may handle or ignore. Does nothing if it has ended.
+    /// Sends SIGTERM, which asks the process to end. The process can handle or ignore the signal.
+    /// Does nothing if the process has ended.
     ///
-    /// What the process has started lives on. A lock that it holds is poisoned for the next one.
+    /// The children of the process live on. A lock that it holds is poisoned for its next holder.
     ///
     /// # Errors
     ///
-    /// When the process may not be signalled, having changed its user.
+    /// Fails with `EPERM` if the process has changed its user, so that this process may not signal
+    /// it.
     pub fn terminate(&self) -> Result<()> {
         self.signal(libc::SIGTERM)
     }
 
-    /// Ends the process, with SIGKILL. Does nothing if it has ended.
+    /// Sends SIGKILL, which ends the process at once. Does nothing if the process has ended.
     ///
-    /// It runs no clean-up of its own, and what it has started lives on, but for its daemons: see [`kill_tree`](Self::kill_tree).
+    /// The process does no cleanup of its own. Its daemons end with it, but its other children live
+    /// on: see [`kill_tree`](Self::kill_tree).
     ///
     /// # Errors
     ///
-    /// When the process may not be signalled, having changed its user.
+    /// Fails with `EPERM` if the process has changed its user, so that this process may not signal
+    /// it.
     pub fn kill(&self) -> Result<()> {
         self.signal(libc::SIGKILL)
     }
 
-    /// Ends the process and all of its descendants, with SIGKILL, and returns how the process ended.
+    /// Kills the process and all of its descendants with SIGKILL, and returns how the process
+    /// ended.
     ///
-    /// They are stopped first, so that they start no others meanwhile. A descendant whose own parent has ended before is no descendant
-    /// any more, as far as the system shows: with [`Builder::subreaper`](crate::Builder::subreaper) the process keeps those too, and
-    /// then none is left when this returns. A descendant that `/proc` hides from this process (its mount option `hidepid`) is not
-    /// found. If the process itself has ended already, its descendants are not known any more, and live on.
+    /// All of them are stopped first, so that they start no others meanwhile. Two kinds of
+    /// descendants are not found:
+    ///
+    /// - A descendant whose own parent has ended: the system does not show that it is one. With
+    ///   [`Builder::subreaper`](crate::Builder::subreaper), the process becomes the parent of such
+    ///   descendants, and then none is left when this returns.
+    /// - A descendant that `/proc` hides from this process (mount option `hidepid`).
+    ///
+    /// If the process itself has ended already, its descendants are not known any more and live on.
     ///
     /// # Errors
     ///
-    /// When a descendant may not be signalled, having changed its user; when they, or the process, have not ended after ten seconds,
-    /// as one that waits in the kernel for a broken disk; when this process has not enough descriptors, one for each descendant; when
-    /// `/proc` is not mounted, or shows another pid namespace. Those that have not been killed by then go on: nothing stays stopped
-    /// that was not stopped before.
+    /// Fails in these cases:
+    ///
+    /// - A descendant has changed its user, so that this process may not signal it.
+    /// - The process or a descendant has not ended after ten seconds. It may wait in the kernel for
+    ///   a broken disk.
+    /// - This process has not enough free descriptors. It needs one for each descendant.
+    /// - `/proc` is not mounted, or shows another PID namespace.
+    ///
+    /// Processes that have not been killed by then are continued, unless they were stopped before
+    /// the call.
     ///
     /// # Examples
     ///
@@ -151,7 +170,8 @@ impl Handle {
         let cannot = |source| self.refused("has descendants that cannot be ended", source);
         family::check_proc().map_err(cannot)?;
         let was_stopped = family::is_stopped(self.id());
-        // It starts nothing more, and is there for orphans to come to, until nobody else is left.
+        // A stopped process starts nothing more. It is killed last, because orphans become its
+        // children under `Builder::subreaper`.
         self.life
             .signal(libc::SIGSTOP)
             .map_err(|source| self.refused("cannot be stopped", source))?;
@@ -159,7 +179,8 @@ impl Handle {
         if let Err(source) = self.kill_descendants(&mut family, deadline) {
             family.resume();
             if !was_stopped {
-                // It was signalled before, so it can be again, unless it has ended.
+                // The earlier signal was allowed, so this one can fail only if the process has
+                // ended.
                 let _ = self.life.signal(libc::SIGCONT);
             }
             return Err(cannot(source));
@@ -174,7 +195,7 @@ impl Handle {
             _ => Ok(()),
         };
         while self.is_alive() {
-            // Those that are stopped start no more, so at some time there are no new ones.
+            // Stopped processes start no others, so this loop ends.
             loop {
                 in_time()?;
                 let new = family.grow(self.id(), || self.is_alive())?;
@@ -198,12 +219,14 @@ impl Handle {
         Ok(())
     }
 
-    /// Sends a signal ([signal(7)](https://man7.org/linux/man-pages/man7/signal.7.html)) by its number. Does nothing if the process
-    /// has ended.
+    /// Sends a signal by its number
+    /// ([signal(7)](https://man7.org/linux/man-pages/man7/signal.7.html)). Does nothing if the
+    /// process has ended.
     ///
     /// # Errors
     ///
-    /// When there is no such signal, or the process may not be signalled, having changed its user.
+    /// Fails if there is no such signal. Fails with `EPERM` if the process has changed its user, so
+    /// that this process may not signal it.
     #[doc(alias = "send_signal")]
     pub fn signal(&self, signal: i32) -> Result<()> {
         self.life
@@ -211,12 +234,17 @@ impl Handle {
             .map_err(|source| self.refused(format!("cannot be sent signal {signal}"), source))
     }
 
-    /// Asks the process to end, and ends it if it has not after `grace`: SIGTERM, then SIGKILL. Returns how it ended.
+    /// Sends SIGTERM, then SIGKILL if the process still runs after `grace`. Returns how the process
+    /// ended. Blocks for `grace` and ten seconds at most.
     ///
     /// # Errors
     ///
-    /// When the process may not be signalled; when it has not ended ten seconds after SIGKILL, as one that waits in the kernel for
-    /// a broken disk, or that a debugger holds; when somebody else has reaped it, see [`wait`](Self::wait).
+    /// Fails in these cases:
+    ///
+    /// - The process has changed its user, so that this process may not signal it.
+    /// - The process has not ended ten seconds after SIGKILL. It may wait in the kernel for a
+    ///   broken disk, or a debugger may hold it.
+    /// - Somebody else has reaped the process: see [`wait`](Self::wait).
     pub fn shutdown(&self, grace: Duration) -> Result<ExitStatus> {
         self.terminate()?;
         if let Some(status) = self.wait_until(wait::deadline(grace))? {
@@ -226,19 +254,20 @@ impl Handle {
         self.end_by(wait::deadline(PATIENCE))
     }
 
-    /// Waits for a process that was killed.
+    /// Waits for a killed process until the deadline.
     fn end_by(&self, deadline: Option<Instant>) -> Result<ExitStatus> {
         let late = || self.refused("does not end", io::ErrorKind::TimedOut.into());
         self.wait_until(deadline)?.ok_or_else(late)
     }
 
-    /// Waits for the process to end, for as long as that takes, and returns how it did. The value stays with the
-    /// [`Child`](super::Child).
+    /// Waits for the process to end and returns how it ended. Blocks without a time limit. The
+    /// value stays with the [`Child`](super::Child).
     ///
     /// # Errors
     ///
-    /// When somebody else has reaped the process, and the kernel does not tell how it ended, as it does from Linux 6.15 on: a
-    /// `waitpid` for any child did, or the kernel itself, where SIGCHLD is ignored.
+    /// Fails with `ECHILD` if somebody else has reaped the process: a `waitpid` for any child, or
+    /// the kernel itself if SIGCHLD is ignored. Since Linux 6.15 the kernel still tells how such a
+    /// process ended, and then this does not fail.
     pub fn wait(&self) -> Result<ExitStatus> {
         loop {
             if let Some(status) = self.wait_until(None)? {

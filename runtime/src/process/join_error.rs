@@ -1,4 +1,4 @@
-//! How a process ended that did not hand back a value.
+//! The error of a process that ended without handing back a value.
 
 use super::life::Life;
 use crate::{
@@ -8,11 +8,16 @@ use crate::{
 };
 use std::{error, fmt, io, os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 
-/// Why a process that was joined has no value to give.
+/// Why joining a process returned no value.
 ///
-/// [`kind`](Self::kind) tells the cases apart, and [`ran`](Self::ran) whether the function may have had effects. When several things
-/// happened, a value that arrived wins over everything, then a panic (once its unwinding is over), then a limit that was reached (memory, timeout), then a kill
-/// by this process, then the exit status.
+/// [`kind`](Self::kind) tells the cases apart. [`ran`](Self::ran) says whether the function may
+/// have had effects. If several things happened, the first of these decides:
+///
+/// 1. a value that arrived
+/// 2. a panic, once its unwinding is over
+/// 3. a limit that was reached (memory, timeout, CPU time)
+/// 4. a kill by this process
+/// 5. the exit status
 ///
 /// # Examples
 ///
@@ -27,7 +32,11 @@ use std::{error, fmt, io, os::unix::process::ExitStatusExt, process::ExitStatus,
 /// let error = give_up::spawn()?.join().unwrap_err();
 /// assert_eq!(error.kind(), JoinErrorKind::Exited);
 /// assert_eq!(error.status().and_then(|status| status.code()), Some(3));
-/// assert_eq!(error.to_string(), format!("process `give_up-1` (pid {}) exited with status 3 and without a value", error.id()));
+/// let id = error.id();
+/// assert_eq!(
+///     error.to_string(),
+///     format!("process `give_up-1` (pid {id}) exited with status 3 and without a value")
+/// );
 /// # Ok::<(), procession::Error>(())
 /// ```
 pub struct JoinError(Box<Inner>);
@@ -47,9 +56,9 @@ pub(super) enum Cause {
     Signalled,
     TimedOut(Duration),
     Killed,
-    /// With the limit on the address space, if there was one.
+    /// Contains the limit on the address space, if there was one.
     OutOfMemory(Option<u64>),
-    /// With the limit.
+    /// Contains the limit.
     CpuTimeExceeded(Duration),
     Unsendable(Error),
     Undecodable(Error),
@@ -57,17 +66,18 @@ pub(super) enum Cause {
     Os(io::Error),
 }
 
-/// Whether the function of a process has run: what [`JoinError::ran`] returns.
+/// Whether the function of a process has run, as [`JoinError::ran`] returns it.
 ///
-/// A function that has not begun had no effects, and can be run again by another process.
+/// A function that has not begun had no effects, so another process can run it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Ran {
-    /// It never began.
+    /// The function never began.
     No,
-    /// It began, and what came of it is not known: the process ended in the middle, or after it.
+    /// It began. Whether it finished is not known: the process ended in the middle of the function
+    /// or after it.
     Maybe,
-    /// It ran to its end: to a value that did not get here, or to a panic.
+    /// It ran to its end: to a panic, or to a value that did not arrive here.
     Yes,
 }
 
@@ -75,34 +85,38 @@ pub enum Ran {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum JoinErrorKind {
-    /// Its function panicked: [`JoinError::panic`] has the message and the place.
+    /// The function panicked: [`JoinError::panic`] has the message and the place.
     Panicked,
-    /// It ended by `exit` or `_exit`: [`JoinError::status`] has the status, unless somebody else has reaped it.
+    /// The process called `exit` or `_exit`: [`JoinError::status`] has the status, unless somebody
+    /// else has reaped the process.
     Exited,
-    /// It was killed by a signal that did not come from here: [`JoinError::signal`].
+    /// The process was killed by a signal that this process did not send: see
+    /// [`JoinError::signal`].
     Signalled,
-    /// It used up its [`timeout`](crate::Builder::timeout), and was killed for that.
+    /// The process used up its [`timeout`](crate::Builder::timeout) and was killed for that.
     TimedOut,
-    /// It aborted after the system had refused it memory, as it does at a [`memory_limit`](crate::Builder::memory_limit).
+    /// The process aborted after the system had refused it memory, for example because of its
+    /// [`memory_limit`](crate::Builder::memory_limit).
     ///
-    /// Rust aborts when an allocation fails, and leaves the error number `ENOMEM`; so do the usual allocators of C. A process that is
-    /// killed because the whole machine has no memory left is [`Signalled`](Self::Signalled), by SIGKILL.
+    /// If an allocation fails, Rust aborts and leaves the error number `ENOMEM`, and so do the
+    /// usual allocators of C. A process that is killed because the whole machine has no memory left
+    /// is [`Signalled`](Self::Signalled), by SIGKILL.
     OutOfMemory,
-    /// It used up its [`cpu_time_limit`](crate::Builder::cpu_time_limit).
+    /// The process used up its [`cpu_time_limit`](crate::Builder::cpu_time_limit).
     CpuTimeExceeded,
-    /// It was killed by a signal that this process sent.
+    /// The process was killed by a signal that this process sent.
     Killed,
-    /// Its function has returned a value that could not be encoded there, or not be sent from there.
+    /// The function returned a value that the child could not encode or send.
     Unsendable,
-    /// Its function has returned a value that could not be decoded here.
+    /// The function returned a value that this process could not decode.
     Undecodable,
-    /// Its value has been given out already.
+    /// The value has been returned already.
     Taken,
-    /// The system refused to wait for it or to receive its value; or it is a child of the process
-    /// that this one is a copy of. The source is an [`io::Error`].
+    /// The system refused to wait for the process or to receive its value, or this process is a
+    /// forked copy of the process's parent. The source is an [`io::Error`].
     ///
-    /// Where this process has no descriptor left for what comes with the value (`EMFILE`), the
-    /// value stays: [`Child::value`](crate::Child::value),
+    /// If this process has no descriptors left for those that come with the value (`EMFILE`), the
+    /// value is not lost: [`Child::value`](crate::Child::value),
     /// [`try_join`](crate::Child::try_join) and [`join_timeout`](crate::Child::join_timeout) can
     /// get it later.
     Os,
@@ -127,7 +141,7 @@ impl JoinError {
         }))
     }
 
-    /// Returns in which way the process ended.
+    /// Returns how the process ended.
     #[must_use]
     pub fn kind(&self) -> JoinErrorKind {
         match self.0.cause {
@@ -167,20 +181,20 @@ impl JoinError {
         }
     }
 
-    /// Returns the status that the process ended with; none if somebody else has reaped it.
+    /// Returns the exit status of the process, or `None` if somebody else has reaped it.
     #[must_use]
     #[doc(alias = "exitcode")]
     pub fn status(&self) -> Option<ExitStatus> {
         self.0.status
     }
 
-    /// Returns the signal that killed the process, if one did.
+    /// Returns the signal that killed the process, or `None` if no signal did.
     #[must_use]
     pub fn signal(&self) -> Option<i32> {
         self.0.status?.signal()
     }
 
-    /// Returns whether the function of the process has run, and may have had effects.
+    /// Returns whether the function of the process has run and may have had effects.
     ///
     /// # Examples
     ///
@@ -202,16 +216,19 @@ impl JoinError {
     }
 
     /// Returns the most memory that the process had resident at one time, in bytes (`ru_maxrss` of
-    /// [getrusage(2)](https://man7.org/linux/man-pages/man2/getrusage.2.html)). `None` if somebody else has reaped it.
+    /// [getrusage(2)](https://man7.org/linux/man-pages/man2/getrusage.2.html)). Returns `None` if
+    /// somebody else has reaped the process.
     ///
-    /// The kernel counts from before the process has memory of its own: what this process had resident at the start is the least
-    /// that a child by [`Spawn`](crate::StartMethod::Spawn) or [`Fork`](crate::StartMethod::Fork) has.
+    /// The kernel begins to count before the process has memory of its own. So for a child by
+    /// [`Spawn`](crate::StartMethod::Spawn) or [`Fork`](crate::StartMethod::Fork), the result is at
+    /// least what this process had resident at the start of the child.
     #[must_use]
     pub fn peak_memory(&self) -> Option<u64> {
         Some(self.0.usage?.peak_memory)
     }
 
-    /// Returns how much CPU time the process used, in user mode and in the kernel. `None` if somebody else has reaped it.
+    /// Returns the CPU time that the process used, in user mode and in the kernel. Returns `None`
+    /// if somebody else has reaped the process.
     #[must_use]
     pub fn cpu_time(&self) -> Option<Duration> {
         Some(self.0.usage?.cpu_time)
@@ -303,7 +320,8 @@ impl error::Error for JoinError {
 }
 
 impl Error {
-    /// Returns how the process ended, if this error was converted from a [`JoinError`](crate::JoinError).
+    /// Returns how the process ended, if this error was converted from a
+    /// [`JoinError`](crate::JoinError).
     ///
     /// # Examples
     ///

@@ -1,4 +1,5 @@
-//! One child as this process knows it: shared by its [`Child`](super::Child), its [`Handle`](super::Handle)s and the registry.
+//! What this process knows of one child. Its [`Child`](super::Child), its
+//! [`Handle`](super::Handle)s and the registry share it.
 
 use crate::{
     start::{MARGIN, StartMethod},
@@ -21,30 +22,31 @@ use std::{
 
 #[derive(Debug)]
 pub(super) struct Life {
-    /// A number that no other child of this process has, and an earlier child a lower one.
+    /// A number that orders the children of this process by their start. No two children have the
+    /// same.
     pub(super) serial: u64,
     pub(super) name: String,
     pub(super) daemon: bool,
     pub(super) start_method: StartMethod,
     pub(super) timeout: Option<Timeout>,
-    /// Whether it has reached its function.
+    /// Whether the child has reached its function.
     pub(super) reached: bool,
     pub(super) bounds: Bounds,
-    /// The process whose child it is. A copy of that made by a bare `fork` has no part in it.
+    /// The id of the parent. A copy of the parent that a bare `fork` made is not the parent.
     owner: u32,
     sentinel: Sentinel,
-    /// The signals that this process has sent, one bit each.
+    /// The signals that this process has sent to the child, one bit for each.
     sent: AtomicU64,
     detached: AtomicBool,
     state: Mutex<State>,
-    /// Called when it has ended and was reaped.
+    /// Called when the child has ended and was reaped.
     ended: fn(&Self),
 }
 
-/// What a child may use, of what ends it when it is used up.
+/// The limits that end a child when it reaches them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Bounds {
-    /// Address space, in bytes.
+    /// The limit on the address space, in bytes.
     pub(super) memory: Option<u64>,
     pub(super) cpu_time: Option<Duration>,
 }
@@ -53,12 +55,12 @@ pub(super) struct Bounds {
 #[derive(Debug)]
 pub(super) struct Timeout {
     pub(super) after: Duration,
-    /// When it is over. `None` where the clock does not reach so far: never.
+    /// When the limit is reached. `None` means never: the clock does not reach that far.
     deadline: Option<(Instant, Deadline)>,
 }
 
 impl Timeout {
-    /// A limit that counts from now.
+    /// Returns a limit that counts from now.
     pub(super) fn new(after: Duration) -> io::Result<Self> {
         let deadline = match wait::deadline(after) {
             Some(moment) => Some((moment, Deadline::new(moment)?)),
@@ -67,19 +69,20 @@ impl Timeout {
         Ok(Self { after, deadline })
     }
 
-    /// When it is over; `None` is never.
+    /// Returns when the limit is reached. `None` means never.
     pub(super) fn deadline(&self) -> Option<Instant> {
         Some(self.deadline.as_ref()?.0)
     }
 
     fn watch(&self, sentinel: &Sentinel) {
         if let Some((_, deadline)) = &self.deadline {
-            // Where the system lets nothing more be watched, the time of the look decides.
+            // If the system refuses another watch, `was_used_up` compares the deadline with the
+            // current time.
             let _ = deadline.watch(sentinel.as_fd());
         }
     }
 
-    /// Whether the child still ran when it was over.
+    /// Whether the child still ran when the limit was reached.
     pub(super) fn was_used_up(&self) -> bool {
         let deadline = self.deadline.as_ref();
         deadline.is_some_and(|(moment, deadline)| {
@@ -92,14 +95,14 @@ impl Timeout {
 
 #[derive(Debug)]
 enum State {
-    /// With what keeps a daemon alive.
+    /// The lifeline keeps a daemon alive.
     Running {
         lifeline: Option<OwnedFd>,
     },
     Ended(End),
 }
 
-/// How a child ended: none if somebody else has reaped it.
+/// How a child ended. `None` if somebody else has reaped it.
 pub(super) type End = Option<ExitStatus>;
 
 impl Life {
@@ -133,14 +136,14 @@ impl Life {
         }
     }
 
-    /// Closes the lifeline, in a copy of the process that holds it.
+    /// Closes the lifeline, in a forked copy of the process that holds it.
     pub(super) fn let_go(&self) {
         if let State::Running { lifeline } = &mut *self.state() {
             drop(lifeline.take());
         }
     }
 
-    /// Whether it is a child of this process.
+    /// Whether the child is a child of this process.
     pub(super) fn is_own(&self) -> bool {
         self.owner == process::id()
     }
@@ -149,34 +152,35 @@ impl Life {
         self.sentinel.id()
     }
 
-    /// Returns what the process used; `None` while it runs, or if somebody else has reaped it.
+    /// Returns what the process used, or `None` while it runs or if somebody else has reaped it.
     pub(super) fn usage(&self) -> Option<Usage> {
         self.sentinel.usage()
     }
 
-    /// Sends a signal, if the process is there to get it.
+    /// Sends a signal. Does nothing if the process has ended.
     pub(super) fn signal(&self, number: i32) -> io::Result<()> {
         if !signal::exists(number) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         if self.sentinel.has_ended() {
-            // It was not this that ended it.
+            // Not recorded in `sent`: this signal did not end the process.
             return Ok(());
         }
-        // Before the signal: who finds the process killed by it must find that it was sent from here.
+        // Set the bit before sending the signal: a thread that finds the process killed by the
+        // signal must also find that this process sent it.
         self.sent.fetch_or(1 << (number - 1), Ordering::Relaxed);
         self.send(number)
     }
 
     fn send(&self, number: i32) -> io::Result<()> {
-        // Under the lock, so that nobody reaps the process meanwhile.
+        // Hold the lock, so that no thread reaps the process meanwhile.
         match *self.state() {
             State::Running { .. } => self.sentinel.signal(number),
             State::Ended(_) => Ok(()),
         }
     }
 
-    /// Whether this process has sent this signal.
+    /// Whether this process has sent this signal to the child.
     pub(super) fn was_sent(&self, number: i32) -> bool {
         signal::exists(number) && self.sent.load(Ordering::Relaxed) & (1 << (number - 1)) != 0
     }
@@ -189,27 +193,29 @@ impl Life {
         self.detached.load(Ordering::Relaxed)
     }
 
-    /// Whether the process runs. One that has ended is reaped.
+    /// Whether the process runs. If it has ended, this reaps it.
     pub(super) fn is_alive(&self) -> bool {
         if !self.is_own() {
             return !self.sentinel.has_ended();
         }
         match self.wait(Some(Instant::now())) {
             Ok(end) => end.is_none(),
-            // The system refuses to tell, as it does where a process may have no descriptors at all.
+            // The system refuses to wait, for example because this process may have no descriptors
+            // at all.
             Err(_) => matches!(*self.state(), State::Running { .. }),
         }
     }
 
-    /// When the process is killed from here, if its own timer has not done so.
+    /// When this process kills the child, if the child's own timer has not done so.
     pub(super) fn overdue(&self) -> Option<Instant> {
         self.timeout.as_ref()?.deadline()?.checked_add(MARGIN)
     }
 
-    /// Waits for the process to end, and reaps it; returns how it did, or none if it has not by the deadline.
+    /// Waits for the process to end and reaps it. Returns how it ended, or `None` if it still runs
+    /// at the deadline.
     pub(super) fn wait(&self, deadline: Option<Instant>) -> io::Result<Option<End>> {
         if !self.is_own() {
-            // It is a child of the process that this is a copy of.
+            // This process is a forked copy of the parent.
             return Err(io::Error::from_raw_os_error(libc::ECHILD));
         }
         let mut overdue = self.overdue();
@@ -222,7 +228,8 @@ impl Life {
                 if let Some(end) = self.reap()? {
                     return Ok(Some(end));
                 }
-                // It has ended, but a debugger has still to let go of it, of which a pidfd does not tell.
+                // The process has ended, but a debugger still holds it. A pidfd does not tell when
+                // the debugger lets go.
                 match until {
                     None => self.sentinel.await_end()?,
                     Some(_) => drop(wait::until_ready(&[], until)?),
@@ -230,7 +237,8 @@ impl Life {
             }
             let now = Instant::now();
             if overdue.is_some_and(|overdue| overdue <= now) {
-                self.send(libc::SIGKILL)?;
+                // A child that has changed its user cannot be killed from here. It is waited for.
+                let _ = self.send(libc::SIGKILL);
                 overdue = None;
             }
             if deadline.is_some_and(|deadline| deadline <= now) {
@@ -243,7 +251,7 @@ impl Life {
     fn reap(&self) -> io::Result<Option<End>> {
         let mut state = self.state();
         let end = match *state {
-            // Another thread was faster.
+            // Another thread has reaped it meanwhile.
             State::Ended(end) => return Ok(Some(end)),
             State::Running { .. } => match self.sentinel.reap()? {
                 Reaped::Running => return Ok(None),

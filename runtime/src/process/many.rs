@@ -1,4 +1,4 @@
-//! Waiting for several processes.
+//! Functions that wait for several processes.
 
 use super::{Child, Handle, JoinError};
 use crate::{
@@ -7,9 +7,9 @@ use crate::{
 };
 use std::{os::fd::AsFd, time::Duration};
 
-/// Joins every child and returns their values, or why there is none, in the order of the children.
+/// Joins every child. Returns the value or the error of each child, in the order of the children.
 ///
-/// It returns when the last of them has ended, whether others failed or not.
+/// Blocks until the last child has ended, even if others failed before.
 ///
 /// # Examples
 ///
@@ -30,14 +30,18 @@ pub fn join_all<T>(children: impl IntoIterator<Item = Child<T>>) -> Vec<Result<T
     children.into_iter().map(Child::join).collect()
 }
 
-/// Waits until one of the processes has ended, for as long as `timeout` if there is one, and returns its place in the order
-/// they were given: none if all still run after the timeout, or there are none.
+/// Waits until one of the processes has ended and returns its index in the order in which they were
+/// given.
 ///
-/// It takes children and handles alike, and several times the same. Of those that have ended already it returns the first.
+/// Blocks for `timeout` at most, or without a limit if it is `None`. Returns `None` if all
+/// processes still run after the timeout, or if there are no processes.
+///
+/// It accepts children and handles, and the same process several times. If several processes have
+/// ended already, it returns the first of them.
 ///
 /// # Errors
 ///
-/// When the system refuses to wait for so many.
+/// Fails if the system refuses to wait for that many processes.
 ///
 /// # Examples
 ///

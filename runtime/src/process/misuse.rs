@@ -1,17 +1,19 @@
-//! Calls that come too early or too late, refused at compile time in our words.
+//! Compile errors with helpful texts, for calls that come before or after `spawn`.
 //!
-//! Before and after spawning are two types, so such a call has no meaning on the one it is made on. The traits here are never
-//! implemented: a method bound by one exists only to be named in its error. What the method returns is a type of that trait,
-//! which keeps the compiler from complaining about the use of the answer as well.
+//! A process has two types, one before and one after `spawn`, so such a call is an error in any
+//! case. The traits here give the error its text. They are never implemented: a method that
+//! requires one exists only to be named in the error. The return type of the method comes from the
+//! same trait, so that the compiler does not also complain about how the result is used.
 //!
-//! One trait for each method, because an error can print a literal or a type, and a type is printed with its path.
+//! Each method has its own trait, because an error text can only print a literal or a type, and a
+//! type is printed with its path.
 
 macro_rules! refusals {
     ($($refusal:ident: $message:literal, $label:literal, $note:literal;)*) => { $(
         #[doc = $message]
         #[diagnostic::on_unimplemented(message = $message, label = $label, note = $note)]
         pub trait $refusal {
-            /// What such a call would return.
+            /// What the call would return.
             type Answer;
             /// Never called.
             fn refuse(&mut self) -> Self::Answer;
@@ -19,7 +21,7 @@ macro_rules! refusals {
     )* };
 }
 
-// On a process that has not been spawned.
+// Calls on a process that has not been spawned.
 refusals! {
     NeedsJoin:
         "`join` needs a running process, and this one has not been spawned",
@@ -67,7 +69,7 @@ refusals! {
         "`spawn` returns the `Child` that has this method: `let child = process.spawn()?;`";
 }
 
-// On a process that has been.
+// Calls on a process that has been spawned.
 refusals! {
     NeedsValue:
         "this process has been spawned already, and a process can be spawned only once",

@@ -1,4 +1,5 @@
-//! Processes as users see them: what is started, with which settings, and what becomes of it.
+//! Processes as users see them: how they are defined, how they are started and with which settings,
+//! and how they end.
 
 mod builder;
 mod child;

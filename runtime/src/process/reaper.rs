@@ -1,9 +1,11 @@
-//! Reaping the children that nobody will join.
+//! Reaps the children that nobody will join.
 //!
-//! A child whose [`Child`](super::Child) was dropped while it ran would be a zombie from its end to ours. A thread waits for such
-//! children, and ends with the last of them: a program that joins its children never has it.
+//! A child whose [`Child`](super::Child) was dropped while it ran would stay a zombie from its end
+//! to the end of this process. A thread waits for such children, and ends with the last of them. A
+//! program that joins its children never has this thread.
 //!
-//! The end of one costs the same however many there are: an epoll tells which has ended, and no other is looked at.
+//! The cost of one end does not depend on the number of children: an epoll instance tells which
+//! child has ended, and no other child is looked at.
 
 use super::life::Life;
 use crate::sys::{signal, watch::Watch};
@@ -23,7 +25,7 @@ static REAPER: Mutex<Reaper> = Mutex::new(Reaper {
 });
 
 struct Reaper {
-    /// The process whose thread it is: a copy made by a bare `fork` has none.
+    /// The process that has the thread. A copy that a bare `fork` made has no thread.
     owner: u32,
     has_thread: bool,
     orphans: Orphans<Arc<Life>>,
@@ -33,7 +35,8 @@ fn reaper() -> MutexGuard<'static, Reaper> {
     let mut reaper = REAPER.lock().unwrap_or_else(PoisonError::into_inner);
     let this = process::id();
     if reaper.owner != this {
-        // The epoll is the parent's as well: the copy closes its descriptor, and changes nothing in it.
+        // The copy shares the epoll instance with its parent. So it closes its descriptor and
+        // changes nothing in the instance.
         *reaper = Reaper {
             owner: this,
             has_thread: false,
@@ -43,15 +46,15 @@ fn reaper() -> MutexGuard<'static, Reaper> {
     reaper
 }
 
-/// Gives up the parent's children, in a copy of it.
+/// Forgets the parent's children, in a forked copy of the parent.
 pub(super) fn disown() {
     drop(reaper());
 }
 
-/// Has the child reaped when it ends.
+/// Makes sure that the child is reaped when it ends.
 ///
-/// Where no thread or no descriptor can be had for that, it stays a zombie until later children are adopted, or until the end, which
-/// waits for it as well.
+/// If there is no thread or no descriptor for that, the child stays a zombie until later children
+/// are adopted, or until the end of this process, which also waits for it.
 pub(super) fn adopt(life: Arc<Life>) {
     let mut reaper = reaper();
     reaper.orphans.adopt(life);
@@ -73,9 +76,10 @@ fn in_thread(act: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread.spawn(act).map(drop)
 }
 
-/// Reaps as long as there is somebody to reap.
+/// Reaps children until none is left.
 fn reap(watch: &Watch) {
-    // The program's signal handlers are not to run in this thread. It works with them as well.
+    // The program's signal handlers must not run in this thread. If blocking fails, reaping works
+    // all the same.
     let _ = signal::set_mask(signal::Mask::MAX);
     loop {
         let keys = watch.wait();
@@ -97,7 +101,7 @@ fn reap(watch: &Watch) {
 
 fn reap_all(ended: Vec<Arc<Life>>) {
     for life in ended.into_iter().filter(Orphan::is_alive) {
-        // A debugger holds it, and no descriptor tells when it lets go.
+        // A debugger holds the process, and no descriptor tells when it lets go.
         let (ours, waiting) = (Arc::clone(&life), Arc::clone(&life));
         if in_thread(move || drop(waiting.wait(None))).is_err() {
             reaper().orphans.put_aside(ours);
@@ -105,12 +109,12 @@ fn reap_all(ended: Vec<Arc<Life>>) {
     }
 }
 
-/// What is to be reaped.
+/// A child to be reaped.
 trait Orphan {
-    /// A descriptor that is readable when it has ended.
+    /// Returns a descriptor that is readable when the child has ended.
     fn sentinel(&self) -> impl AsFd;
 
-    /// Whether it has still to be reaped. One that can be is reaped by this.
+    /// Whether the child has not been reaped yet. If it can be reaped, this reaps it.
     fn is_alive(&self) -> bool;
 }
 
@@ -124,16 +128,16 @@ impl Orphan for Arc<Life> {
     }
 }
 
-/// What is to be reaped, with what tells of its end.
+/// The children to be reaped, and the `Watch` that tells of their ends.
 struct Orphans<O> {
     begin: fn() -> io::Result<Watch>,
-    /// None while there is nothing to watch, or where there is no descriptor for it.
+    /// `None` while there is nothing to watch, or no descriptor for the watch.
     watch: Option<Arc<Watch>>,
     watched: BTreeMap<u64, O>,
     next_key: u64,
-    /// Those that cannot be watched. They are looked at now and then.
+    /// Children that cannot be watched. They are looked at from time to time.
     aside: Vec<O>,
-    /// How many aside are enough to look at them again.
+    /// The number of children in `aside` at which all of them are looked at again.
     enough: usize,
 }
 
@@ -160,7 +164,7 @@ impl<O: Orphan> Orphans<O> {
         Ok(())
     }
 
-    /// Keeps one that cannot be watched.
+    /// Keeps a child that cannot be watched.
     fn put_aside(&mut self, orphan: O) {
         self.aside.push(orphan);
         if self.aside.len() >= self.enough {
@@ -168,7 +172,8 @@ impl<O: Orphan> Orphans<O> {
         }
     }
 
-    /// Reaps of those aside who has ended, and watches the others if that can be done by now.
+    /// Reaps the children in `aside` that have ended, and watches the others if that is possible by
+    /// now.
     fn look_aside(&mut self) {
         for orphan in std::mem::take(&mut self.aside) {
             if orphan.is_alive()
@@ -177,11 +182,11 @@ impl<O: Orphan> Orphans<O> {
                 self.aside.push(orphan);
             }
         }
-        // Twice as many as are left: each costs two looks on average, however many there are.
+        // The number doubles, so each child costs two looks on average, however many there are.
         self.enough = 2 * self.aside.len() + 1;
     }
 
-    /// Takes out those that have ended.
+    /// Takes out the children with these keys, which have ended.
     fn take(&mut self, keys: &[u64]) -> Vec<O> {
         let Some(watch) = &self.watch else {
             return Vec::new();
@@ -192,7 +197,7 @@ impl<O: Orphan> Orphans<O> {
             .collect()
     }
 
-    /// Takes out those that are found to have ended.
+    /// Takes out all children that have ended by now, without blocking.
     fn take_ready(&mut self) -> Vec<O> {
         let mut ended = Vec::new();
         while let Some(watch) = &self.watch
@@ -204,10 +209,10 @@ impl<O: Orphan> Orphans<O> {
         ended
     }
 
-    /// Gives back what tells of ends, if there is nothing to wait for. Returns whether that is so.
+    /// Drops the watch if no child is left to wait for. Returns whether there is no watch now.
     fn rest(&mut self) -> bool {
         if self.watched.is_empty() {
-            // It may watch some of them.
+            // This may begin to watch some of them.
             self.look_aside();
         }
         if self.watched.is_empty() {
@@ -241,7 +246,7 @@ mod tests {
         rc::Rc,
     };
 
-    /// Lives as long as somebody holds the other end of the pipe.
+    /// A child that lives as long as the other end of the pipe is open.
     struct Fake {
         sentinel: PipeReader,
         looks: Rc<Cell<usize>>,
@@ -314,7 +319,7 @@ mod tests {
         }
         assert_eq!(orphans.aside.len(), 100);
         assert!(looks.get() <= 200, "{} looks", looks.get());
-        // Later there is a descriptor again.
+        // From now on there is a descriptor again.
         orphans.begin = Watch::new;
         assert!(!orphans.rest());
         assert!(orphans.aside.is_empty());

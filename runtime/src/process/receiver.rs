@@ -1,8 +1,9 @@
-//! Finding the user's inherent `run`, whatever its receiver.
+//! Calls the user's inherent `run`, whether it takes `self`, `&self` or `&mut self`.
 //!
-//! Generated code writes `run::<Self, _, _>(Self::run, this)`. A path finds an inherent function before any trait's, so
-//! [`MissingRun`] answers only where there is none, and answers with something that cannot be called: a struct without `run` is
-//! an error in our words, and never a call of anything else.
+//! Generated code writes `run::<Self, _, _>(Self::run, this)`. A path finds an inherent function
+//! before any trait's function. So [`MissingRun`] is found only if there is no inherent `run`, and
+//! its `run` cannot be called. So a struct without `run` is a compile error with our text, and
+//! never calls anything else.
 
 /// A function that takes a process by `self`, `&self` or `&mut self`.
 #[diagnostic::on_unimplemented(
@@ -17,7 +18,7 @@ pub trait Run<P, Receiver> {
     fn call(self, process: P) -> Self::Output;
 }
 
-/// The receivers: markers that keep the three impls apart.
+/// Markers for the three receivers. They keep the three impls apart.
 mod by {
     #[derive(Debug)]
     pub struct Value(());
@@ -56,7 +57,7 @@ pub fn run<P, Receiver, F: Run<P, Receiver>>(run: F, process: P) -> F::Output {
     run.call(process)
 }
 
-/// A result of the type that was declared.
+/// A value of the declared output type.
 #[diagnostic::on_unimplemented(
     message = "`run` returns `{Self}`, but the output of the process is `{Declared}`",
     label = "`run` returns another type",
@@ -73,18 +74,18 @@ impl<T> Returns<T> for T {
     }
 }
 
-/// Checks what the user's `run` returned against what was declared.
+/// Checks that the user's `run` returned the declared type.
 pub fn output<Declared, Returned: Returns<Declared>>(returned: Returned) -> Declared {
     returned.get()
 }
 
-/// What the path `Self::run` names where the user wrote no `run`.
+/// What the path `Self::run` names if the user wrote no `run`.
 pub trait MissingRun {
-    /// Cannot be called, for there is nothing to call it with.
+    /// Cannot be called, since its argument has no values.
     fn run(absent: Absent) -> Self;
 }
 
-/// Has no values.
+/// A type without values.
 #[derive(Debug)]
 pub enum Absent {}
 

@@ -1,9 +1,9 @@
-//! The children of this process that live, and what becomes of them when it ends.
+//! The living children of this process, and how they end when this process does.
 
 use super::{Handle, life::Life, reaper};
 use crate::{
     error::{Error, Result},
-    start::{self, Copying},
+    start::{self, Copying, LAST_BREATH},
     sys::{exit, notice::say},
 };
 use std::{
@@ -13,13 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a process that was asked to end at the end of its parent has before it is killed.
+/// The time from SIGTERM to SIGKILL when this process ends.
 const LAST_GRACE: Duration = Duration::from_secs(1);
 
-/// How long a process that was killed may take to end.
-const LAST_BREATH: Duration = Duration::from_secs(5);
-
-/// How long the end of this process can wait without a word.
+/// How long the end of this process waits before it prints why.
 const SILENCE: Duration = Duration::from_secs(5);
 
 static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
@@ -29,9 +26,10 @@ static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
 });
 
 struct Registry {
-    /// The process that all this is about. A copy of it made by a bare `fork` has no part in its children.
+    /// The process whose children these are. A copy of it that a bare `fork` made has no part in
+    /// them.
     owner: u32,
-    /// By their serial numbers.
+    /// The children by their serial numbers.
     lives: BTreeMap<u64, Arc<Life>>,
     exit_grace: Option<Duration>,
 }
@@ -40,7 +38,7 @@ fn registry() -> MutexGuard<'static, Registry> {
     REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Has this process look after its children when it ends. Called before the first of them begins.
+/// Makes this process settle its children when it ends. Called before the first child starts.
 pub(super) fn prepare() -> Result<()> {
     let mut registry = registry();
     let this = process::id();
@@ -55,11 +53,11 @@ pub(super) fn prepare() -> Result<()> {
     Ok(())
 }
 
-/// What a copy of this process does with what it has of us.
+/// What a forked copy of this process calls: `disown` at its beginning, `settle` at its end.
 pub(super) const COPYING: Copying = Copying { disown, settle };
 
-/// Gives up the parent's children, in a copy of it: they are no children of ours, and the daemons among them must not live on
-/// because we do.
+/// Forgets the parent's children, in a forked copy of the parent. They are not children of the
+/// copy, and daemons among them must not live on because the copy does.
 fn disown() {
     let mut registry = registry();
     registry.owner = process::id();
@@ -77,12 +75,12 @@ pub(super) fn add(life: Arc<Life>) {
 
 pub(super) fn remove(life: &Life) {
     let removed = registry().lives.remove(&life.serial);
-    // Outside of the lock: it may be the last that holds the descriptor.
+    // Dropped after the lock is released: this may be the last owner of the descriptor.
     drop(removed);
 }
 
-/// Returns the living children of this process, the oldest first: also those whose [`Child`](crate::Child) was dropped, but not
-/// the detached ones.
+/// Returns the living children of this process, the oldest first. Children whose
+/// [`Child`](crate::Child) was dropped are included, detached children are not.
 ///
 /// # Examples
 ///
@@ -120,17 +118,20 @@ fn living() -> Vec<Arc<Life>> {
         }
         registry.lives.values().cloned().collect::<Vec<_>>()
     };
-    // Outside of the lock, which reaping takes as well.
+    // After the lock is released, because reaping takes the same lock.
     lives.into_iter().filter(|life| life.is_alive()).collect()
 }
 
-/// Bounds how long this process waits for its children when it ends normally.
+/// Limits how long this process waits for its children when it ends normally.
 ///
-/// By default it waits until each child that is no daemon has ended by itself, as Python does. With a bound, those that still
-/// run after `grace` get SIGTERM, and SIGKILL a second later. `None` lifts the bound. Daemons get SIGTERM at once in any case. One
-/// that has not ended five seconds after SIGKILL, as one that waits in the kernel for a broken disk, is not waited for any longer.
+/// By default there is no limit: the process waits until each child that is not a daemon has ended
+/// by itself, as Python does. With a limit, children that still run after `grace` get SIGTERM, and
+/// SIGKILL a second later. `None` removes the limit. Daemons always get SIGTERM at once. A child
+/// that has not ended five seconds after SIGKILL, for example because it waits in the kernel for a
+/// broken disk, is not waited for any longer.
 ///
-/// After five seconds the wait is explained on the standard error, once, with the names and ids of the processes.
+/// After five seconds of waiting, a message on the standard error explains the wait, once, with the
+/// names and ids of the processes.
 ///
 /// # Examples
 ///
@@ -144,15 +145,15 @@ pub fn set_exit_grace(grace: impl Into<Option<Duration>>) {
     registry().exit_grace = grace.into();
 }
 
-/// How far the end of one child has been brought about.
+/// The next step towards the end of one child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Wait,
     Ask(Instant),
     Kill(Instant),
-    /// It was killed, and is waited for until then.
+    /// The child was killed. It is waited for until this moment.
     Killed(Instant),
-    /// It was killed and does not end: it waits in the kernel, or a debugger holds it.
+    /// The child was killed and does not end: it waits in the kernel, or a debugger holds it.
     GivenUp,
 }
 
@@ -165,9 +166,10 @@ impl Step {
         }
     }
 
-    /// Does what is due, and returns the step after it.
+    /// Does the step if it is due, and returns the next step.
     fn advance(self, life: &Life, now: Instant) -> Self {
-        // What a signal cannot be sent to is gone, and the wait for it will see that.
+        // If the child is gone, the wait for it will see that. If a signal cannot be sent because
+        // the child has changed its user, the last step gives the child up.
         match self {
             Self::Ask(moment) if moment <= now => {
                 let _ = life.signal(libc::SIGTERM);
@@ -182,7 +184,7 @@ impl Step {
         }
     }
 
-    /// When the next step is due.
+    /// Returns when the step is due.
     fn due(self) -> Option<Instant> {
         match self {
             Self::Ask(moment) | Self::Kill(moment) | Self::Killed(moment) => Some(moment),
@@ -191,14 +193,15 @@ impl Step {
     }
 }
 
-/// Called when this process ends normally: asks the daemons to end and kills those that do not, and waits for all others.
+/// Settles the children when this process ends normally: sends SIGTERM to the daemons, kills those
+/// that do not end, and waits for all other children.
 extern "C" fn settle() {
     let begun = Instant::now();
     let grace = registry().exit_grace;
     let mut steps = BTreeMap::new();
     let mut notice = Some(begun + SILENCE);
     loop {
-        // Anew each time: other threads still run, and may start something.
+        // List the children anew each time: other threads still run and may start some.
         let mut lives = living();
         let now = Instant::now();
         lives.retain(|life| {
@@ -211,7 +214,7 @@ extern "C" fn settle() {
             !life.is_detached() && *step != Step::GivenUp
         });
         if lives.is_empty() {
-            // Not to be left to whoever is the parent of orphans.
+            // Stop the helper here, so that it is not left to the parent of orphans.
             start::stop_helper();
             return;
         }
@@ -221,22 +224,24 @@ extern "C" fn settle() {
         }
         let due = lives.iter().filter_map(|life| steps[&life.serial].due());
         let next = due.chain(notice).min();
-        // One after the other, which takes a time in proportion to their number, and no descriptor: there may be more children than
-        // this process may have descriptors by now.
+        // Wait for one child after the other. The time is proportional to the number of children,
+        // and no further descriptors are needed: there may be more children than this process may
+        // open descriptors by now.
         for life in lives {
             match life.wait(next) {
                 Ok(Some(_)) => {}
                 Ok(None) => break,
-                Err(_) => return,
+                // The others can still be waited for.
+                Err(_) => drop(steps.insert(life.serial, Step::GivenUp)),
             }
         }
     }
 }
 
-/// How many processes are named to a person who waits for them.
+/// The most processes that the message names.
 const MOST_NAMES: usize = 8;
 
-/// What a person is told who waits for this process to end.
+/// Returns the message to a person who waits for this process to end.
 fn explain(lives: &[Arc<Life>]) -> String {
     let names = lives.iter().take(MOST_NAMES);
     let names: Vec<_> = names

@@ -55,7 +55,7 @@ pub(crate) use message::spilled::{Spilled, receive as receive_spilled};
 pub use method::{StartMethod, set_start_method};
 pub(crate) use parent::{Order, Streams, replenish, start};
 pub use parent::{prewarm, stop_helper};
-pub(crate) use patience::MARGIN;
+pub(crate) use patience::{LAST_BREATH, MARGIN};
 pub use settings::Settings;
 pub use stdio::Stdio;
 

@@ -1,4 +1,4 @@
-//! Waiting for a change of what a mutex guards.
+//! A condition variable between processes.
 
 use super::{
     mutex::{Mutex, MutexGuard},
@@ -20,16 +20,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Lets processes wait for a change of what a [`Mutex`] guards: [`std::sync::Condvar`] for processes.
+/// Lets processes wait for a change of the value that a [`Mutex`] guards. It is
+/// [`std::sync::Condvar`] for processes.
 ///
-/// A clone is a handle to the same one, and so is what another process gets to which one is sent.
+/// A clone is a handle to the same condition variable, and so is a handle that another process
+/// receives.
 ///
 /// # What a notification reaches
 ///
-/// [`notify_one`](Self::notify_one) wakes **at least** one waiter, and in fact all that wait at the moment. Were it one that the kernel
-/// picks, and that one was being killed, the notification would be lost to the living. So no death loses one, at the price that waiters
-/// wake for nothing, which std's may as well: wait in a loop, or by [`wait_while`](Self::wait_while). A waiter that is killed is no
-/// waiter any more, and costs nobody anything.
+/// [`notify_one`](Self::notify_one) wakes **at least** one waiter. In fact it wakes all current
+/// waiters: if the kernel woke only one, and that waiter was being killed, the notification would
+/// be lost to the others. So no death loses a notification.
+///
+/// The price is that waiters can wake without a reason, as they can in std. So wait in a loop, or
+/// by [`wait_while`](Self::wait_while). A waiter that was killed is not a waiter any more, and
+/// delays nobody.
 ///
 /// # Examples
 ///
@@ -56,18 +61,19 @@ pub struct Condvar {
     mapping: Arc<Mapping>,
 }
 
-/// How often there was a notification: what waiters sleep on.
+/// The number of notifications. Waiters sleep on this word.
 const SEQUENCE: usize = 0;
-/// How many wait, or have been killed while they did: with none, a notification is no system call.
+/// The number of waiters, including those that were killed while they waited. If it is zero, a
+/// notification makes no system call.
 const WAITERS: usize = 4;
 const LENGTH: usize = 8;
 
 impl Condvar {
-    /// Makes one.
+    /// Returns a new condition variable.
     ///
     /// # Errors
     ///
-    /// When the system has no memory or no descriptor to give.
+    /// Fails if the system has no memory or no descriptor left.
     pub fn new() -> Result<Self> {
         let mapping = Mapping::create(LENGTH)
             .map_err(|error| Error::os("a condition variable cannot be made", error))?;
@@ -76,23 +82,24 @@ impl Condvar {
         })
     }
 
-    /// Gives the lock back, waits for a notification, and takes the lock again. It may return without one.
+    /// Releases the lock, waits for a notification, and takes the lock again. Blocks without a time
+    /// limit. It can also return without a notification.
     ///
-    /// A notification that comes after the lock was given back is not missed.
+    /// A notification that comes after the lock was released is not missed.
     ///
     /// # Errors
     ///
-    /// When the lock is poisoned when it is taken again: the guard is in the error.
+    /// Fails if the lock is poisoned when it is taken again. The error contains the guard.
     pub fn wait<'a, T: Plain>(&self, guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
         let mutex = self.sleep(guard, None).0;
         mutex.lock()
     }
 
-    /// Waits until `condition` does not hold any more.
+    /// Waits until `condition` returns `false`. Blocks without a time limit.
     ///
     /// # Errors
     ///
-    /// As for [`wait`](Self::wait).
+    /// Fails in the same cases as [`wait`](Self::wait).
     pub fn wait_while<'a, T: Plain>(
         &self,
         mut guard: MutexGuard<'a, T>,
@@ -104,11 +111,12 @@ impl Condvar {
         Ok(guard)
     }
 
-    /// Waits for a notification, but no longer than that; the lock is taken again then, for as long as that takes.
+    /// Waits for a notification, at most for `timeout`, and takes the lock again. Taking the lock
+    /// again has no time limit.
     ///
     /// # Errors
     ///
-    /// As for [`wait`](Self::wait).
+    /// Fails in the same cases as [`wait`](Self::wait).
     pub fn wait_timeout<'a, T: Plain>(
         &self,
         guard: MutexGuard<'a, T>,
@@ -117,11 +125,12 @@ impl Condvar {
         self.wait_until(guard, wait::deadline(timeout))
     }
 
-    /// Waits until `condition` does not hold any more, but no longer than that. The time is up only if the condition still holds.
+    /// Waits until `condition` returns `false`, at most for `timeout`. The result says that the
+    /// time was up only if `condition` still returns `true`.
     ///
     /// # Errors
     ///
-    /// As for [`wait`](Self::wait).
+    /// Fails in the same cases as [`wait`](Self::wait).
     pub fn wait_timeout_while<'a, T: Plain>(
         &self,
         mut guard: MutexGuard<'a, T>,
@@ -154,7 +163,7 @@ impl Condvar {
         }
     }
 
-    /// Gives the lock back and sleeps; returns whether it was woken before the deadline.
+    /// Releases the lock and sleeps. Returns whether it was woken before the deadline.
     fn sleep<'a, T: Plain>(
         &self,
         guard: MutexGuard<'a, T>,
@@ -162,24 +171,26 @@ impl Condvar {
     ) -> (&'a Mutex<T>, bool) {
         let mutex = guard.mutex();
         let (sequence, waiters) = (self.word(SEQUENCE), self.word(WAITERS));
-        // First this, then the number: a notification that does not see a waiter comes before the number was read.
+        // First count this waiter, then read the sequence, then release the lock. A notification
+        // that does not see the waiter then comes before the read, so it does not concern this
+        // wait.
         waiters.fetch_add(1, Ordering::SeqCst);
         let before = sequence.load(Ordering::SeqCst);
         drop(guard);
         let woken = futex::wait(sequence, before, deadline);
         waiters.fetch_sub(1, Ordering::SeqCst);
-        // If the kernel refuses, it is as if it had been woken for nothing.
+        // If the kernel refuses to wait, treat that as a wake-up without a reason.
         (mutex, woken.unwrap_or(true))
     }
 
-    /// Wakes at least one waiter, if there is any. It need not hold the lock.
+    /// Wakes at least one waiter, if there is one. The caller need not hold the lock.
     #[doc(alias = "notify")]
     pub fn notify_one(&self) {
-        // All of them: see above.
+        // Wakes all of them: see "What a notification reaches".
         self.notify_all();
     }
 
-    /// Wakes all who wait at the moment. It need not hold the lock.
+    /// Wakes all current waiters. The caller need not hold the lock.
     pub fn notify_all(&self) {
         let sequence = self.word(SEQUENCE);
         sequence.fetch_add(1, Ordering::SeqCst);

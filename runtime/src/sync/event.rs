@@ -1,4 +1,4 @@
-//! A flag to wait for.
+//! A flag that processes wait for.
 
 use crate::{
     error::{Error, Result},
@@ -14,11 +14,14 @@ use std::{
 
 /// A flag that processes wait for.
 ///
-/// A clone is a handle to the same flag, and so is what another process gets to which one is sent. It is an
-/// [eventfd](https://man7.org/linux/man-pages/man2/eventfd.2.html), readable while the flag is set: by its [`AsFd`] it can be waited
-/// for together with other descriptors, which must not read from it.
+/// A clone is a handle to the same flag, and so is a handle that another process receives.
 ///
-/// A flag that is cleared right after it was set may never be seen by those who wait; it is a state and no message.
+/// The flag is an [eventfd](https://man7.org/linux/man-pages/man2/eventfd.2.html), which is
+/// readable while the flag is set. Use its [`AsFd`] to wait for it together with other descriptors.
+/// Do not read from the descriptor.
+///
+/// If a flag is cleared right after it was set, waiters may never see it. The flag is a state, not
+/// a message.
 ///
 /// # Examples
 ///
@@ -44,11 +47,11 @@ pub struct Event {
 }
 
 impl Event {
-    /// Makes a flag that is not set.
+    /// Returns a new flag that is not set.
     ///
     /// # Errors
     ///
-    /// When the system has no descriptor to give.
+    /// Fails if the system has no descriptor left.
     pub fn new() -> Result<Self> {
         let bell = Bell::create().map_err(|error| Error::os("an event cannot be made", error))?;
         Ok(Self {
@@ -56,44 +59,45 @@ impl Event {
         })
     }
 
-    /// Sets the flag, and wakes all who wait for it.
+    /// Sets the flag and wakes all waiters.
     ///
-    /// It never blocks, and may be called by a handler of a signal: it is one [`write(2)`](https://man7.org/linux/man-pages/man2/write.2.html),
-    /// takes no lock and no memory, and leaves `errno` as it was. If other code has closed the descriptor, it does nothing.
+    /// It never blocks, and a signal handler may call it: it makes one
+    /// [`write(2)`](https://man7.org/linux/man-pages/man2/write.2.html), takes no lock, allocates
+    /// no memory, and keeps `errno`. If other code has closed the descriptor, it does nothing.
     pub fn set(&self) {
-        // It fails only for a descriptor that is no eventfd any more.
+        // It fails only if the descriptor is not an eventfd any more.
         let _ = errno::kept(|| self.bell.ring());
     }
 
     /// Clears the flag.
     ///
-    /// What is said of [`set`](Self::set) holds here too.
+    /// It never blocks, and a signal handler may call it, as [`set`](Self::set).
     pub fn clear(&self) {
         // As above.
         let _ = errno::kept(|| self.bell.clear());
     }
 
-    /// Returns whether the flag is set. If the system cannot tell, it is taken for not set: [`wait_timeout`](Self::wait_timeout) returns
-    /// the error.
+    /// Returns whether the flag is set. Returns `false` if the system cannot tell:
+    /// [`wait_timeout`](Self::wait_timeout) returns the error.
     #[must_use]
     pub fn is_set(&self) -> bool {
         self.bell.wait(Some(Instant::now())).unwrap_or(false)
     }
 
-    /// Waits until the flag is set, for as long as that takes.
+    /// Waits until the flag is set. Blocks without a time limit.
     ///
     /// # Errors
     ///
-    /// When the system refuses to wait.
+    /// Fails if the system refuses to wait.
     pub fn wait(&self) -> Result<()> {
         self.wait_until(None).map(drop)
     }
 
-    /// Waits until the flag is set, but no longer than that; returns whether it is.
+    /// Waits until the flag is set, at most for `timeout`. Returns whether it is set.
     ///
     /// # Errors
     ///
-    /// When the system refuses to wait.
+    /// Fails if the system refuses to wait.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<bool> {
         self.wait_until(wait::deadline(timeout))
     }

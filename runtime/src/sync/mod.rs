@@ -1,48 +1,61 @@
-//! Locks between processes: [`std::sync`] for processes, by the same names.
+//! Locks between processes, with the names of [`std::sync`].
 //!
-//! | | what it is | when a process is killed that has it |
+//! | | what it is | if a process that holds it is killed |
 //! |---|---|---|
-//! | [`Mutex`] | a lock with a value inside | the next one gets it, poisoned |
-//! | [`ReentrantMutex`] | one that its thread may take again | the same |
-//! | [`RwLock`] | many readers or one writer | a reader's share comes back, a writer's does poisoned |
-//! | [`Semaphore`], [`BoundedSemaphore`] | a number of permits | its permits come back |
+//! | [`Mutex`] | a lock with a value inside | the next holder gets it, poisoned |
+//! | [`ReentrantMutex`] | a lock that its holder may take again | the same |
+//! | [`RwLock`] | many readers or one writer | it is released; poisoned, if a writer died |
+//! | [`Semaphore`], [`BoundedSemaphore`] | a number of permits | its permits are released |
 //! | [`Condvar`] | waiting for a change under a mutex | no notification is lost |
-//! | [`Event`] | a flag to wait for | nothing |
-//! | [`Barrier`] | waiting until all are there | one that waits there breaks it |
+//! | [`Event`] | a flag to wait for | nothing happens |
+//! | [`Barrier`] | waiting until all are there | a waiter that is killed breaks it |
 //!
-//! Each of these is a handle. A clone is a handle to the same thing, and so is what another process gets to which one is sent: as an
-//! argument (best by reference), a result, or inside of another value, under every [`StartMethod`](crate::StartMethod), and also by a
-//! process that was not started here. What they share is memory without a name, which is gone when the last handle is: nothing is left
-//! behind by any death. Threads of one process are served as well.
+//! Each of these types is a handle. A clone is a handle to the same object, and so is a handle that
+//! another process receives. Send a handle as an argument (best by reference), as a result, or
+//! inside another value, under every [`StartMethod`](crate::StartMethod). It can also be sent to a
+//! process that this process did not start. The handles share memory without a name, which is freed
+//! with the last handle, so no death leaves anything behind. The locks also work between threads of
+//! one process.
 //!
 //! # Time
 //!
-//! Taking and giving back what is free is no system call. A thread that has to wait sleeps, with a deadline on the monotonic clock if
-//! there is one. It is woken by the process that gives back, or by the kernel when a process ends that has what is waited for: nobody
-//! has to notice. A wait takes descriptors for that, one for each process in its way; where there are none, it goes on without, and
-//! sees such an end a tenth of a second later.
+//! Taking a free lock and releasing it makes no system call. A thread that has to wait sleeps,
+//! until a deadline on the monotonic clock if there is one. The process that releases the lock
+//! wakes it. If a holder ends, the kernel wakes it, without help from any other process. A wait can
+//! need descriptors for that: one for each process that holds what it waits for. Without free
+//! descriptors it still waits, but notices the end of a holder up to a tenth of a second later.
 //!
-//! A process that is stopped (SIGSTOP) while it has something keeps it: set a time limit if you do not
-//! want to wait for that. One that is stopped in the very instant in which it takes something or gives it
-//! back keeps others from taking anything of that lock. It does not keep them from giving back: dropping
-//! a guard, adding permits, and aborting or resetting a [`Barrier`] take a tenth of a second at most. A
-//! wait with a time limit ends a tenth of a second after its time at most. A process that is stopped while it waits delays nobody, but for
-//! a tenth of a second at a [`Mutex`] or as a writer at an [`RwLock`].
+//! A process that is stopped (SIGSTOP) keeps what it holds. Set a time limit if you do not want to
+//! wait for that.
 //!
-//! There is no order among those who wait, and one that has just come may be first.
+//! If a process is stopped at the very moment at which it takes or releases something, other
+//! processes cannot take anything of that lock. They can still release: dropping a guard, adding
+//! permits, and aborting or resetting a [`Barrier`] take a tenth of a second at most. A wait with a
+//! time limit ends at most a tenth of a second late.
+//!
+//! A process that is stopped while it waits delays no other process, except for a tenth of a second
+//! at a [`Mutex`], or at an [`RwLock`] if it waits as a writer.
+//!
+//! Waiters have no order, and a newcomer may be first.
 //!
 //! # Limits
 //!
-//! A thread that ends without giving back what it has (it can leak a guard) gives back a [`Mutex`] and a [`ReentrantMutex`], as a process
-//! would, and keeps the rest; so does a process that executes another program, until that ends. At most 4096 processes can have one
-//! [`RwLock`] or [`Semaphore`], or wait at one [`Barrier`], at the same time. All that share a lock can write to all of its memory: see
+//! A thread can leak a guard and then end. Then a [`Mutex`] and a [`ReentrantMutex`] are released,
+//! as if the process had ended. All other locks stay held until the process ends. The same happens
+//! if a process executes another program: it keeps all other locks until that program ends.
+//!
+//! At most 4096 processes at a time can hold one [`RwLock`] or [`Semaphore`], or wait at one
+//! [`Barrier`]. All processes that share a lock can write to all of its memory: see
 //! [`Mutex`](Mutex#trust).
 //!
-//! **Locks and queues belong to one pid namespace**, that of the process that made them: the kernel knows holders by their ids there. In
-//! another one they are refused when they arrive; a copy made by a fork, which has them already, panics when it takes one. (Where
-//! neither `/proc` nor Linux 6.11 tells the namespace, it is not checked.) An [`Event`] can be used everywhere. Whether processes see
-//! each other in `/proc` does not matter; before Linux 6.9, if they do not, and the id of a holder that died is given to a new process
-//! before anybody looks, what it had comes back when that one ends.
+//! **Locks and queues belong to one PID namespace**, that of the process that created them, because
+//! the kernel identifies holders by their ids there. In another namespace, they are refused when
+//! they arrive. A forked copy has them already, and panics when it takes one. (If neither `/proc`
+//! nor Linux 6.11 tells the namespace, it is not checked.) An [`Event`] can be used everywhere.
+//!
+//! Whether processes see each other in `/proc` does not matter since Linux 6.9. Before that, if
+//! they do not, and a new process gets the id of a dead holder before any process notices the
+//! death, what the dead process held is released only when the new process ends.
 //!
 //! # Examples
 //!

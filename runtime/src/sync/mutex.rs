@@ -1,4 +1,4 @@
-//! A lock with a value in it.
+//! A lock with a value inside.
 
 use super::timeout::LockTimeoutError;
 use crate::{
@@ -25,37 +25,44 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A lock between processes, with the value that it guards inside: [`std::sync::Mutex`] for processes.
+/// A lock between processes, with the value that it guards inside. It is [`std::sync::Mutex`] for
+/// processes.
 ///
-/// A clone is a handle to the same lock, and so is what another process gets to which one is sent: as an argument, a result, or in a
-/// message, at any depth. The value lies in memory that they share, and is [plain data](Plain). When the last handle is dropped,
-/// wherever it is, the memory is gone. Within one process it serves threads as well.
+/// A clone is a handle to the same lock, and so is a handle that another process receives as an
+/// argument, as a result, or in a message, at any depth. The value is in memory that the processes
+/// share, and is [plain data](Plain). The memory is freed when the last handle of any process is
+/// dropped. The lock also works between threads of one process.
 ///
-/// A lock that is free is taken and given back without a system call.
+/// Taking a free lock and releasing it makes no system call.
 ///
 /// # Poisoning
 ///
-/// As in std the lock is poisoned when a thread panics while it holds the lock. It is poisoned too when a process **ends** while it
-/// does, however it ends, or a thread: the next one to lock gets the lock at once, and with it the [`PoisonError`] that says that the
-/// value may be half changed. A holder that was killed never blocks anybody; one that is stopped does.
+/// As in std, the lock is poisoned if a thread panics while it holds the lock. It is also poisoned
+/// if the holder, a process or a thread, **ends** while it holds the lock, for whatever reason. The
+/// next thread to lock gets the lock at once, with a [`PoisonError`], which says that the value may
+/// be half changed. A holder that was killed never blocks another thread. A holder that is stopped
+/// does.
 ///
-/// Linux gives back 2048 mutexes of a thread that ends, those of queues and other locks included. If a thread is killed that holds more
-/// at that moment, the rest stay locked.
+/// When a thread ends, Linux releases at most 2048 mutexes that it holds, including those of queues
+/// and of other locks. If a thread that holds more is killed, the rest stay locked.
 ///
 /// # Forked copies
 ///
-/// A copy of the process that has the lock, made by a fork, does not have it. It can take the lock when its parent has given it back. The
-/// copy of the guard panics when it is used, and does nothing when it is dropped.
+/// A forked copy of the process that holds the lock does not hold it. It can take the lock when its
+/// parent has released it. The copy of the guard panics when it is used, and does nothing when it
+/// is dropped.
 ///
 /// # Time
 ///
-/// A thread that waits is woken when the lock is given back or the holder dies. If the thread that the kernel wakes is itself stopped
-/// (SIGSTOP), or killed at that moment, the others may wait a tenth of a second longer.
+/// A waiter is woken when the lock is released or the holder dies. The kernel wakes one waiter. If
+/// that one is stopped (SIGSTOP), or is killed at that moment, the others may wait a tenth of a
+/// second longer.
 ///
 /// # Trust
 ///
-/// Who shares a lock can write to all of its memory, the lock itself included, and can keep the lock for ever. Processes that do so
-/// trust each other as threads do. What arrives as a lock is checked for its form, type and length before it is one.
+/// All processes that share a lock can write to all of its memory, including the lock itself, and
+/// can keep the lock for ever. So these processes must trust each other as threads do. A lock that
+/// arrives is checked for its layout, type and length before it is used.
 ///
 /// # Examples
 ///
@@ -88,16 +95,16 @@ struct Inner<T> {
     value: Value<T>,
 }
 
-/// Where the flag is, and the value, which is aligned further if need be.
+/// The offsets of the poison flag and of the value. The value may need a larger alignment.
 const POISON: usize = robust::SIZE;
 const VALUE: usize = 2 * robust::SIZE;
 
 impl<T: Plain> Mutex<T> {
-    /// Makes a lock, free, with this value in it.
+    /// Returns a new lock that is free and holds this value.
     ///
     /// # Errors
     ///
-    /// When the system has no memory or no descriptor to give.
+    /// Fails if the system has no memory or no descriptor left.
     #[allow(clippy::needless_pass_by_value, reason = "it becomes the lock's")]
     pub fn new(value: T) -> Result<Self> {
         let make = || {
@@ -131,16 +138,18 @@ impl<T: Plain> Mutex<T> {
         })
     }
 
-    /// Takes the lock, and waits for it for as long as that takes. Dropping the guard gives it back.
+    /// Takes the lock, and returns a guard. Blocks until the lock is free, without a time limit.
+    /// Dropping the guard releases the lock.
     ///
     /// # Errors
     ///
-    /// When the lock is poisoned: the guard is in the error.
+    /// Fails if the lock is poisoned. The lock is taken, and the error contains the guard.
     ///
     /// # Panics
     ///
-    /// When this thread holds the lock already. When this process is a forked copy in another pid namespace than the one that the lock
-    /// was made in.
+    /// Panics if this thread holds the lock already, if a thread of this process leaked a guard and
+    /// ended, or if this process is a forked copy in another PID namespace than the one that the
+    /// lock was created in.
     #[doc(alias = "acquire")]
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
         match self.inner.robust.lock(None) {
@@ -149,11 +158,18 @@ impl<T: Plain> Mutex<T> {
         }
     }
 
-    /// Takes the lock if it is free.
+    /// Takes the lock if it is free. Does not block.
     ///
     /// # Errors
     ///
-    /// When it is not, be it held by this thread, or when it is poisoned.
+    /// Fails with [`TryLockError::WouldBlock`] if the lock is held, even if this thread holds it.
+    /// Fails with [`TryLockError::Poisoned`] if it is poisoned. The lock is taken then, and the
+    /// error contains the guard.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a thread of this process leaked a guard and ended, or if this process is a forked
+    /// copy in another PID namespace than the one that the lock was created in.
     pub fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
         match self.inner.robust.try_lock() {
             Ok(robust) => Ok(self.guard(robust)?),
@@ -162,15 +178,17 @@ impl<T: Plain> Mutex<T> {
         }
     }
 
-    /// Takes the lock, and waits for it no longer than that.
+    /// Takes the lock. Blocks until the lock is free, at most for `timeout`.
     ///
     /// # Errors
     ///
-    /// When it was held for all of the time, or is poisoned.
+    /// Fails with [`LockTimeoutError::TimedOut`] if the lock was held all the time. Fails with
+    /// [`LockTimeoutError::Poisoned`] if it is poisoned. The lock is taken then, and the error
+    /// contains the guard.
     ///
     /// # Panics
     ///
-    /// When this thread holds the lock already.
+    /// Panics in the same cases as [`lock`](Self::lock).
     pub fn lock_timeout(
         &self,
         timeout: Duration,
@@ -192,7 +210,8 @@ impl<T: Plain> Mutex<T> {
     fn guard<'a>(&'a self, mut robust: robust::Guard<'a>) -> LockResult<MutexGuard<'a, T>> {
         let poison = self.poison();
         if robust.owner_died() {
-            // In this order: whoever is killed in between leaves a death to the next one.
+            // Store first, recover second: a thread that is killed in between leaves a dead holder,
+            // so the next thread poisons the lock again.
             poison.store(1, Ordering::Relaxed);
             robust.recovered();
         }
@@ -213,13 +232,14 @@ impl<T: Plain> Mutex<T> {
         Ok(guard)
     }
 
-    /// Returns whether the lock is poisoned. That a holder has died shows when the lock is taken next, and not before.
+    /// Returns whether the lock is poisoned. The death of a holder shows only when the lock is
+    /// taken next.
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
         self.poison().load(Ordering::Relaxed) != 0
     }
 
-    /// Says that the value is whole again, so that the lock is poisoned no more.
+    /// Marks the value as whole again: the lock is not poisoned any more.
     pub fn clear_poison(&self) {
         self.poison().store(0, Ordering::Relaxed);
     }
@@ -229,7 +249,7 @@ impl<T: Plain> Mutex<T> {
     }
 }
 
-/// Says why a lock that cannot be taken cannot be.
+/// Panics with the reason why a lock cannot be taken.
 #[track_caller]
 pub(super) fn refuse(refused: &Refused) -> ! {
     match refused {
@@ -238,15 +258,15 @@ pub(super) fn refuse(refused: &Refused) -> ! {
     }
 }
 
-/// Says that the value cannot be lent.
+/// Panics because the value cannot be lent.
 #[track_caller]
 pub(super) fn leaked() -> ! {
     panic!("a guard of the lock was leaked, by a thread that has ended")
 }
 
-/// The lock, held: what [`Mutex::lock`] returns. Dropping it gives the lock back.
+/// The guard that [`Mutex::lock`] returns. Dropping it releases the lock.
 ///
-/// It stays with the thread that has locked.
+/// It cannot be sent to another thread.
 ///
 /// # Examples
 ///
@@ -265,9 +285,10 @@ pub(super) fn leaked() -> ! {
 #[must_use = "the lock is given back when this is dropped"]
 pub struct MutexGuard<'a, T: Plain> {
     mutex: &'a Mutex<T>,
-    /// Whether this thread was panicking when it took the lock: then that is no reason to poison it.
+    /// Whether this thread was panicking when it took the lock. Such a panic does not poison the
+    /// lock.
     panicking: bool,
-    // The order of these matters: the value comes back before the lock is given back.
+    // Fields are dropped in this order: the loan of the value ends before the lock is released.
     value: Writing<'a, T>,
     robust: robust::Guard<'a>,
 }

@@ -1,4 +1,4 @@
-//! A lock that the thread that has it may take again.
+//! A lock that its holder may take again.
 
 use super::{
     mutex::{leaked, refuse},
@@ -9,6 +9,7 @@ use crate::{
     shm::Plain,
     sys::{
         mapping::{Mapping, PAGE},
+        own,
         robust::{self, Refused, Robust},
         value::{Reading, Value},
         wait,
@@ -29,11 +30,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A lock between processes that the thread that holds it may take again, as often as it likes.
+/// A lock between processes that the thread that holds it may take again, any number of times.
 ///
-/// The others get it when all of the guards are dropped. Since there may be several, they give `&T` only: what is to be changed under
-/// the lock is an atomic, or lies elsewhere. All that is said of a [`Mutex`](super::Mutex) about poisoning, trust, system calls and
-/// handles holds here too.
+/// Other threads can take the lock when all of the guards are dropped. There may be several guards,
+/// so a guard gives only `&T`: change atomics, or data elsewhere. What [`Mutex`](super::Mutex) says
+/// about poisoning, trust, system calls and handles applies here too.
 ///
 /// # Examples
 ///
@@ -62,16 +63,16 @@ struct Inner<T> {
 }
 
 const POISON: usize = robust::SIZE;
-/// How many guards there are; only who holds the lock looks at it.
+/// The number of guards. Only the holder reads and writes it.
 const DEPTH: usize = robust::SIZE + 4;
 const VALUE: usize = 2 * robust::SIZE;
 
 impl<T: Plain + Sync> ReentrantMutex<T> {
-    /// Makes a lock, free, with this value in it.
+    /// Returns a new lock that is free and holds this value.
     ///
     /// # Errors
     ///
-    /// When the system has no memory or no descriptor to give.
+    /// Fails if the system has no memory or no descriptor left.
     pub fn new(value: T) -> Result<Self> {
         let make = || {
             let mapping = Arc::new(Mapping::create(Self::length())?);
@@ -104,15 +105,17 @@ impl<T: Plain + Sync> ReentrantMutex<T> {
         })
     }
 
-    /// Takes the lock, or takes it again, and waits for it for as long as that takes.
+    /// Takes the lock, or takes it again, and returns a guard. Blocks until no other thread holds
+    /// the lock, without a time limit. Dropping the last guard of the thread releases the lock.
     ///
     /// # Errors
     ///
-    /// When the lock is poisoned: the guard is in the error.
+    /// Fails if the lock is poisoned. The lock is taken, and the error contains the guard.
     ///
     /// # Panics
     ///
-    /// When this thread has taken it 4294967295 times.
+    /// Panics if this thread has taken the lock 4294967295 times, or if this process is a forked
+    /// copy in another PID namespace than the one that the lock was created in.
     #[doc(alias = "acquire")]
     pub fn lock(&self) -> LockResult<ReentrantMutexGuard<'_, T>> {
         match self.lock_until(None) {
@@ -122,15 +125,17 @@ impl<T: Plain + Sync> ReentrantMutex<T> {
         }
     }
 
-    /// Takes the lock if no other thread has it.
+    /// Takes the lock if no other thread holds it. Does not block.
     ///
     /// # Errors
     ///
-    /// When another has it, or it is poisoned.
+    /// Fails with [`TryLockError::WouldBlock`] if another thread holds the lock. Fails with
+    /// [`TryLockError::Poisoned`] if it is poisoned. The lock is taken then, and the error contains
+    /// the guard.
     ///
     /// # Panics
     ///
-    /// As for [`lock`](Self::lock).
+    /// Panics in the same cases as [`lock`](Self::lock).
     pub fn try_lock(&self) -> TryLockResult<ReentrantMutexGuard<'_, T>> {
         match self.enter(self.inner.robust.try_lock()) {
             Ok(guard) => Ok(guard),
@@ -139,15 +144,18 @@ impl<T: Plain + Sync> ReentrantMutex<T> {
         }
     }
 
-    /// Takes the lock, or takes it again, and waits for it no longer than that.
+    /// Takes the lock, or takes it again. Blocks until no other thread holds the lock, at most for
+    /// `timeout`.
     ///
     /// # Errors
     ///
-    /// When another held it for all of the time, or it is poisoned.
+    /// Fails with [`LockTimeoutError::TimedOut`] if another thread held the lock all the time.
+    /// Fails with [`LockTimeoutError::Poisoned`] if it is poisoned. The lock is taken then, and the
+    /// error contains the guard.
     ///
     /// # Panics
     ///
-    /// As for [`lock`](Self::lock).
+    /// Panics in the same cases as [`lock`](Self::lock).
     pub fn lock_timeout(
         &self,
         timeout: Duration,
@@ -170,7 +178,8 @@ impl<T: Plain + Sync> ReentrantMutex<T> {
         let robust = match taken {
             Ok(mut robust) => {
                 if robust.owner_died() {
-                    // In this order: whoever is killed in between leaves a death to the next one.
+                    // Store first, recover second: a thread that is killed in between leaves a dead
+                    // holder, so the next thread poisons the lock again.
                     poison.store(1, Ordering::Relaxed);
                     robust.recovered();
                 }
@@ -187,16 +196,18 @@ impl<T: Plain + Sync> ReentrantMutex<T> {
             Err(refused) => refuse(&refused),
         };
         let Ok(value) = self.inner.value.read() else {
-            // It is never lent to be written.
+            // The value is never lent for writing.
             leaked();
         };
         let guard = ReentrantMutexGuard {
             mutex: self,
             panicking: thread::panicking(),
+            holder: own::number(),
             value,
             not_send: PhantomData,
         };
-        // Which guard is the last one to go is not known yet: it unlocks.
+        // Keep the lock held without this guard. The last `ReentrantMutexGuard` to be dropped
+        // releases it, and it is not known yet which one that will be.
         std::mem::forget(robust);
         if poison.load(Ordering::Relaxed) != 0 {
             return Err(PoisonError::new(guard).into());
@@ -204,13 +215,14 @@ impl<T: Plain + Sync> ReentrantMutex<T> {
         Ok(guard)
     }
 
-    /// Returns whether the lock is poisoned. That a holder has died shows when the lock is taken next, and not before.
+    /// Returns whether the lock is poisoned. The death of a holder shows only when the lock is
+    /// taken next.
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
         self.word(POISON).load(Ordering::Relaxed) != 0
     }
 
-    /// Says that what the lock guards is whole again, so that the lock is poisoned no more.
+    /// Marks the guarded data as whole again: the lock is not poisoned any more.
     pub fn clear_poison(&self) {
         self.word(POISON).store(0, Ordering::Relaxed);
     }
@@ -222,9 +234,10 @@ impl<T: Plain> ReentrantMutex<T> {
     }
 }
 
-/// The lock, held: what [`ReentrantMutex::lock`] returns. Dropping the last of a thread gives the lock back.
+/// The guard that [`ReentrantMutex::lock`] returns. Dropping the last guard of a thread releases
+/// the lock.
 ///
-/// It stays with the thread that has locked.
+/// It cannot be sent to another thread.
 ///
 /// # Examples
 ///
@@ -241,6 +254,8 @@ impl<T: Plain> ReentrantMutex<T> {
 pub struct ReentrantMutexGuard<'a, T: Plain> {
     mutex: &'a ReentrantMutex<T>,
     panicking: bool,
+    /// The process that holds the lock. A forked copy of it does not.
+    holder: u64,
     value: Reading<'a, T>,
     not_send: PhantomData<*const ()>,
 }
@@ -256,7 +271,9 @@ impl<T: Plain> Deref for ReentrantMutexGuard<'_, T> {
 impl<T: Plain> Drop for ReentrantMutexGuard<'_, T> {
     fn drop(&mut self) {
         let robust = &self.mutex.inner.robust;
-        // A copy of the process that holds it, made by a fork, does not hold it.
+        if self.holder != own::number() {
+            return;
+        }
         let Some(held) = robust.held() else { return };
         if !self.panicking && thread::panicking() {
             self.mutex.word(POISON).store(1, Ordering::Relaxed);

@@ -1,8 +1,9 @@
-//! What a wait with a time comes to.
+//! The results of waits with a time limit.
 
 use std::{error::Error, fmt, sync::PoisonError};
 
-/// Why a lock was not had in its time, or is poisoned: the error of methods such as [`Mutex::lock_timeout`](super::Mutex::lock_timeout).
+/// Why a lock was not taken in time, or that it is poisoned. Methods such as
+/// [`Mutex::lock_timeout`](super::Mutex::lock_timeout) return it.
 ///
 /// # Examples
 ///
@@ -21,9 +22,9 @@ use std::{error::Error, fmt, sync::PoisonError};
 /// # Ok::<(), procession::Error>(())
 /// ```
 pub enum LockTimeoutError<G> {
-    /// The lock is had, and is poisoned.
+    /// The lock was taken and is poisoned. The guard is inside.
     Poisoned(PoisonError<G>),
-    /// Somebody else held it all the time.
+    /// Another thread held the lock all the time.
     TimedOut,
 }
 

@@ -1,4 +1,5 @@
-//! What goes beside a message: before its frame, in the order in which its bytes count them, each in a frame of its own.
+//! Sends and receives the large contents (blobs) beside a message. They go before the frame of the
+//! message, in the order in which its bytes count them, each in a frame of its own.
 
 use super::{
     blob,
@@ -13,16 +14,17 @@ use crate::sys::{
 };
 use std::io;
 
-/// What is worth a call for more room in the socket.
+/// The smallest blob for which asking for a larger socket buffer is worth a system call.
 const LARGE: usize = 256 << 10;
 
 impl Line<'_> {
-    /// Sends one message, and before it what goes beside it.
+    /// Sends the blobs of a message, then the message.
     pub(crate) fn send_message(&self, kind: u8, message: &Outgoing<'_>) -> io::Result<()> {
         Ok(self.post(kind, message, &[])?)
     }
 
-    /// Sends one message, some bytes after its own, and before it what goes beside it; says whether what it cannot send was begun.
+    /// Sends the blobs of a message, then the message with `more` after its own bytes. If this
+    /// fails, the error says whether anything was sent.
     pub(crate) fn post(&self, kind: u8, message: &Outgoing<'_>, more: &[u8]) -> Result<(), Unsent> {
         if !message.has_nothing_large() {
             self.make_room(message);
@@ -43,16 +45,17 @@ impl Line<'_> {
         begun(self.send_frame(kind, [&message.bytes, more], &message.fds))
     }
 
-    /// Makes room in the socket for a message with something large beside it.
+    /// Enlarges the buffer of the socket if the message has a large blob.
     pub(crate) fn make_room(&self, message: &Outgoing<'_>) {
         let mut blobs = message.blobs.0.iter();
         if blobs.any(|blob| blob.bytes().len() >= LARGE) {
-            // Without more room it takes longer.
+            // If this fails, sending only takes longer.
             let _ = socket::widen(self.socket);
         }
     }
 
-    /// Sends bytes as a message, and some more after them: in its frame, or if they are many, beside it.
+    /// Sends `bytes` and then `more` as one message. If there are many `bytes`, they go beside the
+    /// message as a blob.
     pub(crate) fn post_bytes(&self, kind: u8, bytes: &[u8], more: &[u8]) -> Result<(), Unsent> {
         if bytes.len() <= INLINE {
             return self.send_frame(kind, [bytes, more], &[]);
@@ -62,12 +65,12 @@ impl Line<'_> {
         self.post(kind, &message, more)
     }
 
-    /// Receives some more; returns how many bytes came, none being the end.
+    /// Receives bytes into the segment and returns how many. Zero means the end.
     pub(crate) fn receive_some(&self, segment: &mut Segment) -> io::Result<usize> {
         let mut last_try = false;
         loop {
             match segment.receive(self.socket) {
-                // As for the bytes of a message.
+                // A peer that died with unread data resets the connection. That is an end too.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(0),
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
                 Err(_) if last_try => return Ok(0),

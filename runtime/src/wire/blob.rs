@@ -1,9 +1,9 @@
-//! What is too large to stand among the bytes of a message, and goes beside them.
+//! Blobs: contents that are too large for the bytes of a message, and go beside them.
 
 use crate::sys::segment::{self, Segment, Width};
 use std::io;
 
-/// What arrived beside the bytes of a message.
+/// A blob that has arrived.
 pub(crate) type Arrived = Segment;
 
 /// Numbers or text, as bytes.
@@ -13,12 +13,12 @@ pub(crate) struct Blob<'a> {
     pub(crate) content: Content<'a>,
 }
 
-/// Where the bytes are.
+/// Where the bytes of a blob are.
 #[derive(Debug)]
 pub(crate) enum Content<'a> {
-    /// Where they were found.
+    /// In the value that is sent.
     Lent(&'a [u8]),
-    /// Found somewhere that need not be there any more when the message is sent.
+    /// In a copy, since the value may be gone before the message is sent.
     Copied(Vec<u8>),
 }
 
@@ -27,12 +27,12 @@ pub(crate) enum Content<'a> {
 pub(crate) struct Blobs<'a>(pub(crate) Vec<Blob<'a>>);
 
 impl<'a> Blobs<'a> {
-    /// Adds what stays where it is; returns its place.
+    /// Adds bytes that live until the message is sent. Returns their place.
     pub(super) fn lend(&mut self, width: Width, bytes: &'a [u8]) -> u64 {
         self.push(width, Content::Lent(bytes))
     }
 
-    /// Adds what may be gone soon; returns its place.
+    /// Adds a copy of bytes that may be gone soon. Returns their place.
     pub(super) fn copy(&mut self, width: Width, bytes: &[u8]) -> io::Result<u64> {
         let content = Content::Copied(segment::copy(bytes)?);
         Ok(self.push(width, content))
@@ -43,7 +43,7 @@ impl<'a> Blobs<'a> {
         self.0.len() as u64 - 1
     }
 
-    /// What arrives of them where they need not be sent.
+    /// Returns the blobs as they would arrive, without sending them.
     pub(crate) fn arrive(&self) -> io::Result<Vec<Arrived>> {
         let blobs = self.0.iter();
         blobs
@@ -61,15 +61,15 @@ impl Blob<'_> {
     }
 }
 
-/// The kinds of the frames in which blobs go: to this is added the logarithm of the width.
+/// The frame kind of blobs, to which the base-2 logarithm of the width is added.
 const KIND: u8 = 0x40;
 
-/// The kind of the frame of a blob of this width.
+/// Returns the frame kind of a blob of this width.
 pub(super) fn kind(width: Width) -> u8 {
     KIND + width.log2()
 }
 
-/// The width of the blob in a frame of this kind; `None` if it is another frame.
+/// Returns the width of the blob in a frame of this kind, or `None` if the frame is not a blob's.
 pub(super) fn width(kind: u8) -> Option<Width> {
     kind.checked_sub(KIND).and_then(Width::from_log2)
 }

@@ -1,4 +1,4 @@
-//! Vectors of plain structs, as the bytes they are.
+//! Vectors of plain structs that are sent as bytes.
 
 use bytemuck::Pod;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -7,14 +7,15 @@ use std::{
     ops::{Deref, DerefMut},
 };
 
-/// A vector of plain structs or arrays that moves between processes as the bytes it is, and not field by field.
+/// A vector of plain structs or arrays that is sent to another process as bytes, and not field by
+/// field.
 ///
-/// Vectors of numbers need no wrapper: see [`Transfer`](crate::Transfer#speed). This is for vectors of what is made of numbers, such as
-/// `Vec<[f32; 3]>`, or `Vec<Pixel>` with a `Pixel` for which
-/// [`bytemuck::Pod`](https://docs.rs/bytemuck/latest/bytemuck/trait.Pod.html) is derived: any bytes are such a value, and no byte of it is
-/// padding.
+/// Vectors of numbers need no wrapper: see [`Transfer`](crate::Transfer#speed). This type is for
+/// vectors of types that consist of numbers, such as `Vec<[f32; 3]>`, or `Vec<Pixel>` where `Pixel`
+/// derives [`bytemuck::Pod`](https://docs.rs/bytemuck/latest/bytemuck/trait.Pod.html). Any bytes
+/// are a valid value of such a type, and none of its bytes is padding.
 ///
-/// In other formats it is a sequence of integers.
+/// In other serde formats it is a sequence of integers.
 ///
 /// # Examples
 ///
@@ -34,7 +35,7 @@ use std::{
 pub struct Bulk<T>(pub Vec<T>);
 
 impl<T> Bulk<T> {
-    /// Returns what was wrapped.
+    /// Returns the vector.
     #[must_use]
     pub fn into_inner(self) -> Vec<T> {
         self.0
@@ -79,7 +80,8 @@ impl<T> DerefMut for Bulk<T> {
     }
 }
 
-// Each goes as numbers that are aligned as it is, so that the memory they arrive in can be its own.
+// The elements are sent as numbers of the same alignment, so that the memory that the numbers
+// arrive in can become the vector.
 
 impl<T: Pod> Serialize for Bulk<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -108,7 +110,7 @@ impl<'de, T: Pod> Deserialize<'de> for Bulk<T> {
     }
 }
 
-/// The same bytes, in the same memory if that is of the right layout.
+/// Returns the same bytes as a vector of `T`, in the same memory if its layout fits.
 fn of_numbers<N: Pod, T: Pod>(numbers: Vec<N>) -> Option<Vec<T>> {
     match bytemuck::allocation::try_cast_vec(numbers) {
         Ok(vec) => Some(vec),

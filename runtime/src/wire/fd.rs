@@ -1,4 +1,4 @@
-//! Descriptors inside values: an index in the bytes, the descriptor itself beside them.
+//! Descriptors inside values. The bytes have an index, and the descriptor itself goes beside them.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::{
@@ -9,13 +9,17 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-/// Lets a file, a socket or any other owner of a descriptor travel inside another value.
+/// Wraps a file, a socket or any other owner of a descriptor, so that it can be sent inside another
+/// value.
 ///
-/// At the top of a parameter or an output such a type travels as it is. Inside a struct, a vector, an option, anything that
-/// travels by serde, wrap it in `Fd`. The other process gets a descriptor of its own for the same open file
-/// ([`SCM_RIGHTS`](https://man7.org/linux/man-pages/man7/unix.7.html)), so both share the file's offset.
+/// A parameter or an output of such a type needs no wrapper. Inside a struct, a vector, an option
+/// or any other type that serde carries, wrap it in `Fd`. The other process gets a descriptor of
+/// its own for the same open file
+/// ([`SCM_RIGHTS`](https://man7.org/linux/man-pages/man7/unix.7.html)), so both processes share the
+/// file offset.
 ///
-/// Serializing one outside of a message between processes is an error, since a descriptor means nothing elsewhere.
+/// Serializing an `Fd` fails outside of a message between processes, since a descriptor means
+/// nothing elsewhere.
 ///
 /// # Examples
 ///
@@ -36,7 +40,7 @@ use std::{
 pub struct Fd<T>(pub T);
 
 impl<T> Fd<T> {
-    /// Returns what was wrapped.
+    /// Returns the wrapped value.
     pub fn into_inner(self) -> T {
         self.0
     }
@@ -111,7 +115,7 @@ impl<'de, T: From<OwnedFd>> Deserialize<'de> for Fd<T> {
 
 /// The descriptors of the message that this thread is writing or reading.
 ///
-/// Serde hands no context through, hence the thread-local.
+/// It is a thread-local because serde passes no context.
 enum Table {
     Outward {
         fds: Vec<OwnedFd>,
@@ -126,10 +130,11 @@ enum Table {
     None,
 }
 
-/// Makes an error of serde's of one of the system's, which is kept for who reads the message: serde keeps the words only.
+/// Turns a system error into an error of serde's, which keeps only the text. The system error
+/// itself is kept aside for the reader of the message.
 pub(crate) fn unopened<E: de::Error>(error: io::Error) -> E {
     let what = E::custom(&error);
-    // Any other error is a matter of what came.
+    // Any other error is a fault of the message.
     if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) {
         Passage::with(|table| {
             if let Table::Inward { refused, .. } = table {
@@ -141,19 +146,21 @@ pub(crate) fn unopened<E: de::Error>(error: io::Error) -> E {
 }
 
 thread_local! {
-    /// It has no destructor, so that it is there to the very end of the thread: the destructor of another thread-local may send a message.
-    /// None is needed, since each passage gives back what it took.
+    /// It has no destructor, so that it exists until the very end of the thread: the destructor of
+    /// another thread-local may send a message. It needs none, since each passage gives back what
+    /// it took.
     static TABLE: RefCell<ManuallyDrop<Table>> = const { RefCell::new(ManuallyDrop::new(Table::None)) };
 }
 
-/// Sets the table of this thread, and returns the one before.
+/// Sets the table of this thread, and returns the previous one.
 fn exchange(table: Table) -> Table {
     ManuallyDrop::into_inner(TABLE.replace(ManuallyDrop::new(table)))
 }
 
-/// The span in which `Fd` finds the descriptors of one message; its end gives them back, also when serde panics.
+/// The time during which `Fd` finds the descriptors of one message. Its end gives them back, even
+/// if serde panics.
 ///
-/// Spans nest: a `Serialize` that starts a process of its own encodes a message within a message.
+/// Passages nest: a `Serialize` that starts a process encodes a message within a message.
 pub(super) struct Passage<'a> {
     home: Home<'a>,
     before: Table,
@@ -187,8 +194,8 @@ impl<'a> Passage<'a> {
         }
     }
 
-    /// Takes the error of the system because of which a descriptor of the innermost span could not be written, or what it stands for
-    /// not be opened.
+    /// Takes the system error that prevented a descriptor of the innermost passage from being
+    /// duplicated, or a handle from being opened.
     pub(super) fn refused() -> Option<io::Error> {
         Self::with(|table| match table {
             Table::Outward { refused, .. } | Table::Inward { refused, .. } => refused.take(),

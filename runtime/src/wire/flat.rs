@@ -1,4 +1,4 @@
-//! A message and what goes beside it as bytes alone, for a line that carries nothing else.
+//! A message and its blobs as plain bytes, for a line that carries nothing else.
 
 use super::{
     blob::Arrived,
@@ -7,10 +7,11 @@ use super::{
 use crate::sys::segment::{Segment, Width};
 use std::{io, os::fd::OwnedFd};
 
-/// A number in eight bytes, little-endian.
+/// The size of a number: eight bytes, little-endian.
 const NUMBER: usize = size_of::<u64>();
 
-/// Writes how many parts go beside a message, how wide and how long each is, the parts, and then the bytes of the message.
+/// Returns the number of blobs, the width and the length of each, the blobs, and then the bytes of
+/// the message.
 pub(crate) fn flatten(message: &Outgoing<'_>) -> Vec<u8> {
     let blobs = &message.blobs.0;
     let beside: usize = blobs.iter().map(|blob| blob.bytes().len()).sum();
@@ -28,7 +29,7 @@ pub(crate) fn flatten(message: &Outgoing<'_>) -> Vec<u8> {
     flat
 }
 
-/// Takes apart what [`flatten`] has made, or what somebody says is that.
+/// Reads back what [`flatten`] returned. The bytes may come from an attacker.
 pub(crate) fn unflatten(flat: &[u8], fds: Vec<OwnedFd>) -> io::Result<Incoming> {
     let mut rest = flat;
     let count = number(&mut rest)?;
@@ -75,7 +76,7 @@ mod tests {
         let mut back = unflatten(&flat, Vec::new()).unwrap();
         assert!(back.take::<(u8, Vec<f64>, String)>().unwrap() == value);
         for cut in [0, 7, 8, 20, 40, 1000, 200_000] {
-            // What is left of it may look like another message, but never more than there is.
+            // The part may look like another message, but never longer than the part.
             let _ = unflatten(&flat[..cut], Vec::new()).map(|mut part| part.take::<u8>().is_ok());
         }
         let mut lie = flat;

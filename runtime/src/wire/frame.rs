@@ -1,4 +1,4 @@
-//! Frames: a kind, bytes of any length and any number of descriptors, over a stream socket.
+//! Frames: a kind, bytes of any length, and any number of descriptors, over a stream socket.
 
 use super::blob::Arrived;
 use std::{io, os::fd::OwnedFd};
@@ -8,15 +8,16 @@ use std::{io, os::fd::OwnedFd};
 pub(crate) struct Frame {
     pub(crate) kind: u8,
     pub(crate) bytes: Vec<u8>,
-    /// What came beside the bytes.
+    /// The blobs that came beside the bytes.
     pub(crate) blobs: Vec<Arrived>,
     pub(crate) fds: Vec<OwnedFd>,
 }
 
-/// Kind, length of the bytes, number of descriptors: each in eight bytes, little-endian.
+/// The size of a header: the kind, the length of the bytes, and the number of descriptors, each in
+/// eight bytes, little-endian.
 pub(crate) const HEADER: usize = 24;
 
-/// What a frame begins with.
+/// Returns the header of a frame.
 pub(crate) const fn header(kind: u8, length: u64, fds: u64) -> [u8; HEADER] {
     let fields = [
         (kind as u64).to_le_bytes(),
@@ -32,7 +33,7 @@ pub(crate) const fn header(kind: u8, length: u64, fds: u64) -> [u8; HEADER] {
     header
 }
 
-/// The kind of a frame, its length and the number of its descriptors.
+/// Returns the kind of a frame, its length, and the number of its descriptors.
 pub(super) fn fields(header: &[u8; HEADER]) -> io::Result<(u8, usize, usize)> {
     let mut fields = header.chunks_exact(8).map(|field| {
         let field = field.try_into().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A frame on its way in, taken as far as it has come.
+//! Receives a frame without blocking, as far as it has arrived.
 
 use super::{
     blob::{self, Arrived},
@@ -13,23 +13,24 @@ use std::{
     os::fd::{BorrowedFd, OwnedFd},
 };
 
-/// What has come of a frame, and of what goes beside it.
+/// The part of a frame, and of the blobs beside it, that has arrived.
 ///
-/// It never reads beyond the end of the frame, so that the socket is readable if and only if there is more. It never waits, and what it
-/// has taken it keeps: whoever waits can give up at any time and go on later.
+/// It never reads beyond the end of the frame, so the socket is readable if and only if there is
+/// more. It never blocks, and keeps what it has received. So a receiver can give up at any time and
+/// go on later.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
-    /// How many bytes a frame must have at least.
+    /// The least number of bytes that a frame must have.
     least: usize,
     header: [u8; HEADER],
-    /// How much of the header there is.
+    /// How many bytes of the header have arrived.
     at: usize,
-    /// What follows the header, once that is known.
+    /// What follows the header. `None` until the header is complete.
     content: Option<Content>,
-    /// What has come beside.
+    /// The blobs that have arrived.
     blobs: Vec<Arrived>,
     fds: Vec<OwnedFd>,
-    /// Whether a descriptor was lost, since the table was full.
+    /// Whether a descriptor was lost because the descriptor table was full.
     is_short: bool,
 }
 
@@ -43,47 +44,50 @@ enum Content {
 struct Body {
     kind: u8,
     length: usize,
-    /// How many descriptors have still to come, after all of the bytes.
+    /// How many descriptors are still to come, after all of the bytes.
     descriptors: usize,
     bytes: Vec<u8>,
     filled: usize,
 }
 
-/// How far a frame is to be taken in.
+/// How far to receive a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Until {
-    /// Until all of it is here, or it is known that it has more bytes than so many: see [`Inbox::announced`].
+    /// Until all of it is here, or until it is known to have more than this many bytes: see
+    /// [`Inbox::announced`].
     WholeUpTo(usize),
-    /// Until its last byte is there. That one is left in the socket.
+    /// Until its last byte can be received. That byte stays in the socket.
     LastByte,
     /// Until all of it is here.
     Whole,
 }
 
-/// How far it came.
+/// How far receiving came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// As far as it was to be.
+    /// The goal is reached.
     Reached,
-    /// Not as far, and there is nothing more now.
+    /// The goal is not reached, and nothing more is there now.
     Waiting,
-    /// Not as far, and there may be more. A sender that is fast enough keeps nobody from looking at a clock.
+    /// The goal is not reached, and there may be more. The pause lets the caller look at a clock,
+    /// however fast the sender is.
     Paused,
-    /// Nowhere: the other side has ended, after a whole frame.
+    /// The other side has ended, after a whole frame.
     Ended,
 }
 
-/// How much room is made at once for bytes that were announced: a length is believed as far as bytes arrive.
+/// The memory that is first allocated for a body whose length was only announced. More is allocated
+/// as bytes arrive.
 const CHUNK: usize = 1 << 20;
 
-/// How long a frame may be to be received at once, after a look at its header that leaves it where it is.
+/// The longest frame that is received in one call, after its header was peeked at.
 const SHORT: usize = 4 << 10;
 
-/// How often the socket is read from before a pause. No socket has room for what comes in so many large pieces.
+/// The number of reads before a pause. No socket buffer holds that many large pieces.
 const STEPS: usize = 64;
 
 impl Inbox {
-    /// One for frames none of which may be without a byte, so that each has a last one.
+    /// Returns an inbox that refuses frames without bytes, so that each frame has a last byte.
     pub(crate) fn of_frames_with_bytes() -> Self {
         Self {
             least: 1,
@@ -91,12 +95,12 @@ impl Inbox {
         }
     }
 
-    /// Whether nothing of a frame has come.
+    /// Whether nothing of a frame has arrived.
     pub(crate) fn is_empty(&self) -> bool {
         self.at == 0 && self.blobs.is_empty()
     }
 
-    /// The kind of the frame and the number of its bytes, and of those beside it, as soon as they are known.
+    /// Returns the kind of the frame and its length, including the blobs, once they are known.
     pub(crate) fn announced(&self) -> Option<(u8, usize)> {
         let Some(Content::Body(body)) = &self.content else {
             return None;
@@ -105,10 +109,11 @@ impl Inbox {
         Some((body.kind, beside.saturating_add(body.length)))
     }
 
-    /// Takes in what is there.
+    /// Receives what is there, without blocking.
     ///
-    /// The error is of a frame that cannot be taken in, after which nothing in the socket has a meaning; or it is
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof), when the other side ended in the middle of one.
+    /// Fails if a frame cannot be received: nothing that follows in the socket has a meaning then.
+    /// Fails with [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the other side ended in the
+    /// middle of a frame.
     pub(crate) fn take_in(&mut self, socket: BorrowedFd<'_>, until: Until) -> io::Result<Progress> {
         for _ in 0..STEPS {
             self.settle()?;
@@ -135,7 +140,8 @@ impl Inbox {
                 Ok(false) => return self.end(),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Ok(Progress::Waiting),
-                    // A peer that died with something of ours unread resets the connection: the end, all the same.
+                    // A peer that died with unread data of ours resets the connection. That is an
+                    // end too.
                     io::ErrorKind::ConnectionReset => return self.end(),
                     _ => return Err(error),
                 },
@@ -156,13 +162,14 @@ impl Inbox {
         }
     }
 
-    /// Returns the frame, which is whole, and is ready for the next.
+    /// Returns the frame, which must be whole, and prepares for the next one.
     ///
-    /// The error is that descriptors were lost, since the table was full. It is of this frame alone.
+    /// Fails with `EMFILE` if descriptors were lost because the descriptor table was full. Only
+    /// this frame is affected.
     ///
     /// # Panics
     ///
-    /// When it is not whole.
+    /// Panics if the frame is not whole.
     pub(crate) fn hand_over(&mut self) -> io::Result<Frame> {
         let whole = std::mem::replace(
             self,
@@ -185,7 +192,7 @@ impl Inbox {
         })
     }
 
-    /// Goes on to what follows, where something is complete.
+    /// Goes on to the next part if the current one is complete.
     fn settle(&mut self) -> io::Result<()> {
         if self.content.is_none() && self.at == HEADER {
             self.content = Some(self.begin()?);
@@ -200,7 +207,7 @@ impl Inbox {
         Ok(())
     }
 
-    /// What the header announces.
+    /// Returns what the header announces.
     fn begin(&self) -> io::Result<Content> {
         let (kind, length, descriptors) = fields(&self.header)?;
         let first = descriptors.min(MAX_FDS);
@@ -223,7 +230,8 @@ impl Inbox {
         }
     }
 
-    /// Receives a short frame at once; returns none where there is no such, and otherwise the same as [`take_some`](Self::take_some).
+    /// Receives a short frame in one call. Returns `None` if there is no short frame, and otherwise
+    /// the same as [`take_some`](Self::take_some).
     fn take_short(&mut self, socket: BorrowedFd<'_>, until: Until) -> io::Result<Option<bool>> {
         let mut header = [0; HEADER];
         match socket::peek_into(socket, &mut header)? {
@@ -260,7 +268,7 @@ impl Inbox {
         Ok(Some(received.bytes != 0))
     }
 
-    /// Receives some more; returns whether there was any, or else it is the end.
+    /// Receives more. Returns `false` at the end of the stream.
     fn take_some(&mut self, socket: BorrowedFd<'_>, until: Until) -> io::Result<bool> {
         if self.is_empty()
             && let Some(took) = self.take_short(socket, until)?
@@ -270,7 +278,7 @@ impl Inbox {
         let before = self.fds.len();
         let (room, due) = match &mut self.content {
             None => (&mut self.header[self.at..], None),
-            // What comes beside these bytes is closed.
+            // Descriptors that come with a blob are closed.
             Some(Content::Blob(segment)) => return Ok(segment.receive(socket)? != 0),
             Some(Content::Body(body)) if body.filled < body.length => (body.room(until)?, Some(0)),
             Some(Content::Body(body)) => (&mut [0][..], Some(body.descriptors.min(MAX_FDS))),
@@ -281,7 +289,7 @@ impl Inbox {
         }
         self.is_short |= received.is_short;
         if self.is_short {
-            // The frame is lost, and others can use the room.
+            // The frame is lost, so let others use the descriptors.
             self.fds.clear();
         } else if due.is_some_and(|due| self.fds.len() - before != due) {
             return Err(invalid("it has not the descriptors that it says"));
@@ -298,13 +306,14 @@ impl Inbox {
 }
 
 impl Body {
-    /// How many bytes are still to come. Descriptors that did not fit beside the first of them come each so many beside one more.
+    /// Returns how many bytes are still to come. Descriptors beyond the first [`MAX_FDS`] come in
+    /// groups of [`MAX_FDS`], each group with one more byte.
     fn missing(&self) -> usize {
         let more = self.descriptors.div_ceil(MAX_FDS);
         (self.length - self.filled).saturating_add(more)
     }
 
-    /// The room for what comes next.
+    /// Returns the buffer for the next bytes.
     fn room(&mut self, until: Until) -> io::Result<&mut [u8]> {
         if self.filled == self.bytes.len() {
             let more = CHUNK.max(self.filled).min(self.length - self.filled);

@@ -1,21 +1,23 @@
-//! What shared memory is said to hold when it travels.
+//! Labels that say what sent shared memory holds.
 
 use crate::sys::robust;
 use serde::{Deserialize, Serialize, de};
 use std::{any, borrow::Cow};
 
-/// Goes with the descriptors of a handle, so that another build, or another C library, does not take them for what they are not.
+/// The label that is sent with the descriptors of a handle, so that another build, or a program
+/// with another C library, does not misread the memory.
 ///
-/// It is no proof: that the memory is long enough, and cannot become shorter, is seen from the memory.
+/// It proves nothing: whether the memory is long enough and cannot shrink is checked on the memory
+/// itself.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Label<'a> {
     /// The name of the handle's type.
     handle: Cow<'a, str>,
-    /// The form of the memory; raised whenever that changes.
+    /// The version of the memory layout. It is raised whenever the layout changes.
     version: u16,
-    /// The C library, whose mutexes are of a form of its own.
+    /// The C library. Each has its own layout of mutexes.
     library: Cow<'a, str>,
-    /// The size and the alignment of the value.
+    /// The size and the alignment of the value, in bytes.
     size: u64,
     align: u64,
 }
@@ -23,7 +25,7 @@ pub(crate) struct Label<'a> {
 const VERSION: u16 = 1;
 
 impl Label<'static> {
-    /// The label of a handle of this name, to a value of this type.
+    /// Returns the label of a handle of this name, to a value of type `T`.
     pub(crate) fn of<T>(handle: &'static str) -> Self {
         Self {
             handle: handle.into(),
@@ -36,7 +38,7 @@ impl Label<'static> {
 }
 
 impl Label<'_> {
-    /// Makes sure that it is the same as ours.
+    /// Checks that the label is the one that this process would send.
     pub(crate) fn check<T, E: de::Error>(&self, handle: &'static str) -> Result<(), E> {
         let ours = Label::of::<T>(handle);
         if self.handle != ours.handle {

@@ -1,5 +1,5 @@
-//! A line: one end of the socket between a parent and its child, over which frames go, and how long to
-//! wait for the other end.
+//! A line: one end of the socket between a parent and its child, and the limits of waiting for the
+//! other end. Frames are sent over it.
 
 use super::{
     frame::{self, Frame, HEADER},
@@ -17,37 +17,39 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// One end of the socket, and how long to wait for the other.
+/// One end of the socket, and how long to wait for the other end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Line<'a> {
     pub(crate) socket: BorrowedFd<'a>,
-    /// The process at the other end: when it is gone there is nothing to wait for, though a copy of its end may live on.
+    /// The process at the other end. When it is gone, waiting ends, even if a copy of it still
+    /// holds the other end.
     pub(crate) peer: Option<BorrowedFd<'a>>,
-    /// How long the other side may make no progress at all.
+    /// The longest time without any progress of the other side.
     pub(crate) stall: Option<Duration>,
-    /// Until when everything has to be done, whatever the progress.
+    /// The deadline for everything, whatever the progress.
     pub(crate) until: Option<Instant>,
-    /// Is asked why the other side makes no progress, each time that it has made none for [`LOOK`].
+    /// Asked for the reason whenever the other side has made no progress for [`LOOK`].
     pub(crate) watch: Option<&'a dyn Watch>,
 }
 
-/// How often a line without progress has its [`Watch`] look at the other side.
+/// How often a line without progress asks its [`Watch`].
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Knows what the other side of a line is doing.
 pub(crate) trait Watch: fmt::Debug {
-    /// Says why the other side makes no progress.
+    /// Returns why the other side makes no progress.
     fn look(&self) -> Look;
 }
 
 /// Why the other side of a line makes no progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
-    /// It is slow.
+    /// The other side is slow.
     Slow,
-    /// It runs code of the user's, which may take as long as the user lets it.
+    /// The other side runs code of the user's, which may take as long as the user allows.
     Busy,
-    /// It is stopped: waiting for it is in vain. The error is [`io::ErrorKind::ResourceBusy`].
+    /// The other side is stopped, so waiting is useless. The error is
+    /// [`io::ErrorKind::ResourceBusy`].
     Stopped,
 }
 
@@ -55,7 +57,7 @@ pub(crate) enum Look {
 #[derive(Debug)]
 pub(crate) struct Unsent {
     pub(crate) cause: io::Error,
-    /// Whether some of it was sent, so that whatever is sent next would be taken for the rest.
+    /// Whether a part of it was sent. Then the receiver would take the next frame for the rest.
     pub(crate) in_part: bool,
 }
 
@@ -66,7 +68,7 @@ impl From<Unsent> for io::Error {
 }
 
 impl<'a> Line<'a> {
-    /// A line whose other side is waited for without limit.
+    /// Returns a line that waits for the other side without a limit.
     pub(crate) fn on(socket: BorrowedFd<'a>) -> Self {
         Self {
             socket,
@@ -108,14 +110,16 @@ impl Line<'_> {
             IoSlice::advance_slices(&mut rest, count);
             first = &[];
         }
-        // A message carries so many descriptors and no more; each further one takes a byte to go beside.
+        // One message carries at most `MAX_FDS` descriptors. Each further group of them needs a
+        // byte to go with.
         for fds in fds {
             send_more(&[IoSlice::new(&[0])], fds)?;
         }
         Ok(())
     }
 
-    /// Sends some of the bytes, and all of the descriptors beside the first of them; returns how many bytes went.
+    /// Sends some of the bytes, and all of the descriptors with the first byte. Returns how many
+    /// bytes were sent.
     pub(crate) fn send_some(&self, bytes: &[IoSlice<'_>], fds: &[OwnedFd]) -> io::Result<usize> {
         loop {
             match socket::try_send(self.socket, bytes, fds) {
@@ -129,8 +133,8 @@ impl Line<'_> {
         }
     }
 
-    /// Makes sure that this process has room for the descriptors of the next frame, and waits for
-    /// its beginning; `EMFILE` if it has not. The frame stays where it is.
+    /// Blocks until the next frame begins, and checks that this process has room for its
+    /// descriptors. Fails with `EMFILE` if it has not. The frame stays in the socket.
     pub(crate) fn has_room_for_next(&self) -> io::Result<()> {
         let mut header = [0; HEADER];
         let mut last_try = false;
@@ -141,16 +145,17 @@ impl Line<'_> {
                     return table::has_room(self.socket, descriptors);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && !last_try => {
-                    // The peer may have sent something between our look at the socket and its end.
+                    // The peer may have sent something after the read and before its end, so read
+                    // once more.
                     last_try = !self.wait(For::Reading)?;
                 }
-                // Whoever receives it sees what there is to see.
+                // The receive that follows reports any error.
                 _ => return Ok(()),
             }
         }
     }
 
-    /// Receives one frame; none when the other side has ended between two.
+    /// Receives one frame. Returns `None` if the other side has ended between two frames.
     pub(crate) fn receive(&self) -> io::Result<Option<Frame>> {
         let mut inbox = Inbox::default();
         let mut last_try = false;
@@ -160,7 +165,8 @@ impl Line<'_> {
                 Progress::Ended => return Ok(None),
                 Progress::Paused => {}
                 Progress::Waiting if !last_try => {
-                    // The peer may have sent something between our look at the socket and its end: look once more.
+                    // The peer may have sent something after the read and before its end, so read
+                    // once more.
                     last_try = !self.wait(For::Reading)?;
                 }
                 Progress::Waiting if inbox.is_empty() => return Ok(None),
@@ -169,7 +175,7 @@ impl Line<'_> {
         }
     }
 
-    /// Waits until the socket is ready; returns whether the other side is still there.
+    /// Blocks until the socket is ready, and returns `true`. Returns `false` if the peer has ended.
     pub(super) fn wait(&self, what: For) -> io::Result<bool> {
         let mut stalled = self.stall.and_then(wait::deadline);
         loop {
@@ -200,7 +206,7 @@ impl Line<'_> {
     }
 }
 
-/// Whether an error says that the other side is gone.
+/// Whether the error says that the other side is gone.
 pub(crate) fn is_end(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
     matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
@@ -275,7 +281,7 @@ mod tests {
         );
     }
 
-    /// Says each time why the peer makes no progress, and has it make some after that.
+    /// Returns the listed reasons, last one first. With the final one, the peer sends a frame.
     #[derive(Debug)]
     struct Looks<'a>(RefCell<Vec<Look>>, &'a OwnedFd);
 

@@ -1,4 +1,4 @@
-//! A message being written and one being read: bytes, and the descriptors beside them.
+//! Outgoing and incoming messages: bytes, and the descriptors and blobs beside them.
 
 use super::{
     blob::{Arrived, Blobs},
@@ -12,9 +12,9 @@ use crate::{
 use serde::{Serialize, de::DeserializeOwned};
 use std::{error, io, marker::PhantomData, os::fd::OwnedFd};
 
-/// A message on its way out: values in order, and beside them descriptors, and numbers and texts in bulk.
+/// A message to be sent: values in order, and beside them descriptors and blobs.
 ///
-/// Large values are not copied into it where they need not be: it borrows them for `'a`.
+/// It borrows large values for `'a`, where it need not copy them.
 #[derive(Debug, Default)]
 pub struct Outgoing<'a> {
     pub(crate) bytes: Vec<u8>,
@@ -23,7 +23,8 @@ pub struct Outgoing<'a> {
 }
 
 impl<'a> Outgoing<'a> {
-    /// Appends a value; `what` names it in the error. If it is large, and nothing but text or numbers, it is sent from where it is.
+    /// Appends a value; `what` names it in the error. If the value is large and consists of text or
+    /// numbers only, it is not copied.
     pub(crate) fn put<T: Serialize + ?Sized>(&mut self, what: &str, value: &'a T) -> Result<()> {
         self.append(what, |to| {
             if codec::lend(&mut to.bytes, &mut to.blobs, value) {
@@ -33,14 +34,16 @@ impl<'a> Outgoing<'a> {
         })
     }
 
-    /// Appends a value that may be gone when the message is sent; `what` names it in the error.
+    /// Appends a value that may be gone when the message is sent, so it is copied; `what` names it
+    /// in the error.
     pub(crate) fn put_now<T: Serialize + ?Sized>(&mut self, what: &str, value: &T) -> Result<()> {
         self.append(what, |to| {
             codec::encode_with(&mut to.bytes, &mut to.fds, &mut to.blobs, value)
         })
     }
 
-    /// Appends an array, as one value, if it is one of numbers; returns whether it is.
+    /// Appends an array of numbers as one value, and returns `true`. Does nothing and returns
+    /// `false` if the elements are not numbers.
     pub(crate) fn put_numbers<T>(&mut self, what: &str, array: &'a [T]) -> Result<bool> {
         if Number::of::<T>().is_none() {
             return Ok(false);
@@ -51,12 +54,12 @@ impl<'a> Outgoing<'a> {
         Ok(true)
     }
 
-    /// Whether its bytes are all of it.
+    /// Whether the message has neither descriptors nor blobs.
     pub(crate) fn has_nothing_beside(&self) -> bool {
         self.fds.is_empty() && self.has_nothing_large()
     }
 
-    /// Whether it has nothing in bulk that is not among its bytes.
+    /// Whether the message has no blobs.
     pub(crate) fn has_nothing_large(&self) -> bool {
         self.blobs.0.is_empty()
     }
@@ -81,7 +84,8 @@ impl<'a> Outgoing<'a> {
     }
 }
 
-/// The error of this kind, or of the kind that the system's error behind it tells.
+/// Returns an error of this kind, or of the kind that follows from the errno if the source is a
+/// system error.
 fn failed(kind: ErrorKind, what: String, source: Box<dyn error::Error + Send + Sync>) -> Error {
     match source.downcast::<io::Error>() {
         Ok(refused) if refused.raw_os_error().is_some() => Error::os(what, *refused),
@@ -90,7 +94,7 @@ fn failed(kind: ErrorKind, what: String, source: Box<dyn error::Error + Send + S
     }
 }
 
-/// A message whose bytes are known.
+/// Makes a message of encoded bytes.
 impl From<Vec<u8>> for Outgoing<'_> {
     fn from(bytes: Vec<u8>) -> Self {
         Self {
@@ -100,8 +104,8 @@ impl From<Vec<u8>> for Outgoing<'_> {
     }
 }
 
-/// A child's function: from the arguments to the value, both encoded. The value is handed on while it
-/// is there to be borrowed from.
+/// The function of a child, from the encoded arguments to the encoded value. The value is passed to
+/// a callback, because the message borrows from it.
 pub(crate) type Entry = fn(&mut Incoming, &mut dyn FnMut(Outgoing<'_>)) -> Result<()>;
 
 /// A message that arrived.
@@ -111,7 +115,7 @@ pub struct Incoming {
     at: usize,
     fds: Vec<Option<OwnedFd>>,
     blobs: Vec<Option<Arrived>>,
-    /// What is to happen once all arguments are decoded and nothing stands between the child and its function.
+    /// Called when all arguments are decoded and the function comes next.
     ready: Option<fn() -> Result<()>>,
 }
 
@@ -126,7 +130,7 @@ impl Incoming {
         }
     }
 
-    /// Adds what came beside the message, in the order in which it was sent.
+    /// Adds the blobs, in the order in which they were sent.
     pub(crate) fn with_blobs(self, blobs: Vec<Arrived>) -> Self {
         Self {
             blobs: blobs.into_iter().map(Some).collect(),
@@ -165,11 +169,11 @@ impl Incoming {
         Number::of::<T>().map(|number| number.act(Take(self, PhantomData)))
     }
 
-    /// Says that every argument has been taken and the function comes next.
+    /// Reports that all arguments have been taken and the function comes next.
     ///
     /// # Errors
     ///
-    /// When bytes are left over.
+    /// Fails if bytes are left over.
     pub fn ready(&mut self) -> Result<()> {
         if self.at != self.bytes.len() {
             return Err(Error::new(
@@ -194,7 +198,7 @@ impl From<Frame> for Incoming {
     }
 }
 
-/// Takes a vector of a number that is known to be `T`.
+/// Takes a vector of a number type that is known to be `T`.
 struct Take<'m, T>(&'m mut Incoming, PhantomData<T>);
 
 impl<T> ForNumber for Take<'_, T> {
@@ -206,5 +210,6 @@ impl<T> ForNumber for Take<'_, T> {
     }
 }
 
-/// Each value is preceded by its length, so that one that reads too little or too much cannot spoil the next.
+/// The size of the length that precedes each value. With it, a value that reads too little or too
+/// much cannot spoil the next one.
 const LENGTH: usize = size_of::<u64>();

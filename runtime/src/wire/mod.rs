@@ -1,3 +1,5 @@
+//! Messages between processes: how values are encoded, and how messages travel over a socket.
+
 mod beside;
 mod blob;
 mod bulk;

@@ -1,21 +1,22 @@
-//! From a type as the user wrote it to the codec that carries it.
+//! Finds the codec for a type as the user wrote it.
 //!
-//! A macro sees tokens, not types: `Name<'_>` may be an alias of `&str`, and `Key` one of `[u8; 64]`.
-//! So generated code asks `Shape::<Type>::NEW.codec()`, and method resolution finds the most
-//! particular answer, in this order:
+//! A macro sees tokens, not types: `Name<'_>` may be an alias of `&str`, and `Key` an alias of
+//! `[u8; 64]`. So generated code calls `Shape::<Type>::NEW.codec()`, and method resolution finds
+//! the most specific method, in this order:
 //!
-//! 1. inherent methods: arrays of what serde carries, and references to such arrays and to owners of
-//!    a descriptor;
-//! 2. by value of the shape: owners of a descriptor and arrays of them ([`ByDescriptor`]), and other
-//!    references ([`ByRef`]);
-//! 3. by reference to the shape, hence last: all else ([`ByValue`]).
+//! 1. inherent methods: arrays of types that serde carries, references to such arrays, and
+//!    references to owners of a descriptor;
+//! 2. methods that take the shape by value: owners of a descriptor and arrays of them
+//!    ([`ByDescriptor`]), and other references ([`ByRef`]);
+//! 3. methods that take the shape by reference, which come last: all other types ([`ByValue`]).
 //!
-//! The bound of the last two is on the method alone. So a type that cannot travel is one error, under
-//! that call, in the words of [`Transfer`].
+//! The bounds of [`ByRef`] and [`ByValue`] are on the method only. So a type that cannot be sent
+//! causes one error, at that call, with the text of [`Transfer`].
 //!
-//! Every codec has the same four methods. `send` writes a value. `own` reads one. `take` reads what the child has to hold, and
-//! `lend` makes of it, for as long as it is held, what the function asked for: two steps, because a reference must point to
-//! something that lives in the caller.
+//! Every codec has the same four methods. `send` writes a value, and `own` reads one. `take` reads
+//! a value that the child holds, and `lend` makes of it what the function asked for, for as long as
+//! it is held. These are two steps, because a reference must point to something that lives in the
+//! caller.
 
 use super::{
     fd::Fd,
@@ -25,12 +26,12 @@ use super::{
 use crate::error::{Error, ErrorKind, Result};
 use std::marker::PhantomData;
 
-/// A type to be asked for its codec.
+/// Stands for a type whose codec is needed.
 #[derive(Debug)]
 pub struct Shape<T>(PhantomData<fn() -> T>);
 
 impl<T> Shape<T> {
-    /// The question for the type `T`.
+    /// The shape of the type `T`.
     pub const NEW: Self = Self(PhantomData);
 }
 
@@ -130,7 +131,7 @@ impl<'a, T: ?Sized> ByRef for Shape<&'a T> {
     }
 }
 
-/// Everything else.
+/// All other types.
 pub trait ByValue {
     /// The type itself.
     type Value;
@@ -208,7 +209,8 @@ fn array_of<T, const N: usize>(elements: Vec<T>) -> Result<[T; N]> {
 type Send<T> = for<'a> fn(&'a T, &str, &mut Outgoing<'a>) -> Result<()>;
 type Receive<T> = fn(&mut Incoming) -> Result<T>;
 
-/// The codec of a value. It is bound by nothing, so that it adds nothing to the error about a type that has none.
+/// The codec of a value. It has no bounds, so that a type without a codec causes no further error
+/// here.
 #[derive(Debug)]
 pub struct Value<T> {
     send: Send<T>,
@@ -226,12 +228,12 @@ impl<T> Value<T> {
         (self.receive)(from)
     }
 
-    /// Reads a value that is to be handed on later.
+    /// Reads a value that the child holds until [`lend`](Self::lend).
     pub fn take(self, from: &mut Incoming) -> Result<Held<T>> {
         (self.receive)(from).map(|value| Held(Some(value)))
     }
 
-    /// Hands a value on.
+    /// Returns the value.
     #[expect(clippy::unused_self, reason = "every codec is asked in the same way")]
     pub fn lend(self, held: &mut Held<T>) -> T {
         held.0
@@ -240,7 +242,7 @@ impl<T> Value<T> {
     }
 }
 
-/// The codec of a reference. It is bound by nothing, as [`Value`] is.
+/// The codec of a reference. It has no bounds, as [`Value`] has none.
 #[derive(Debug)]
 pub struct Lent<'a, T: ?Sized, Held> {
     send: Send<T>,
@@ -250,12 +252,13 @@ pub struct Lent<'a, T: ?Sized, Held> {
 }
 
 impl<'a, T: ?Sized, Held> Lent<'a, T, Held> {
-    /// Writes what a reference points to; `what` names it in the error.
+    /// Writes the value behind a reference; `what` names it in the error.
     pub fn send<'s>(self, value: &'s &'a T, what: &str, to: &mut Outgoing<'s>) -> Result<()> {
         (self.send)(value, what, to)
     }
 
-    /// Reads what a reference can point to for ever: it is leaked, as a `&'static` parameter asks.
+    /// Reads a value and leaks it, so that the reference lives for ever, as a `&'static` parameter
+    /// needs.
     pub fn own(self, from: &mut Incoming) -> Result<&'a T>
     where
         Held: 'a,
@@ -263,23 +266,23 @@ impl<'a, T: ?Sized, Held> Lent<'a, T, Held> {
         (self.receive)(from).map(|held| (self.lend)(Box::leak(Box::new(held))))
     }
 
-    /// Reads what a reference can point to while it is held.
+    /// Reads a value that a reference can point to while the child holds it.
     pub fn take(self, from: &mut Incoming) -> Result<Held> {
         (self.receive)(from)
     }
 
-    /// Returns a reference to what is held.
+    /// Returns a reference to the held value.
     pub fn lend(self, held: &mut Held) -> &T {
         (self.lend)(held)
     }
 }
 
-/// A value that is held until the function takes it over.
+/// A value that the child holds until its function takes it.
 #[derive(Debug)]
 pub struct Held<T>(Option<T>);
 
-/// Mentions `U` in a type without changing it, so that a generic parameter that no field uses does not have to appear in the
-/// struct literal.
+/// Names `U` in a type without changing the type, so that the struct literal need not give a
+/// generic parameter that no field uses.
 pub trait Mention<U: ?Sized> {
     /// The type itself.
     type Type: ?Sized;

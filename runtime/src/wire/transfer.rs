@@ -1,4 +1,4 @@
-//! What may cross from one process to another.
+//! The types that can be sent to another process.
 
 use super::message::{Incoming, Outgoing};
 use crate::error::Result;
@@ -13,54 +13,70 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What can be sent to another process: the one bound on parameters, outputs and messages.
+/// Types that can be sent to another process. This is the only bound on parameters, outputs and
+/// messages.
 ///
-/// Every type is `Transfer` that implements serde's [`Serialize`] and [`DeserializeOwned`], with every
-/// serde attribute. A value arrives equal to what was sent: see [below](#what-arrives).
+/// Every type that implements serde's [`Serialize`] and [`DeserializeOwned`] is `Transfer`, with
+/// every serde attribute. The value that arrives is equal to the value that was sent: see
+/// [below](#what-arrives).
 ///
 /// Parameters and outputs of a process may also be:
 ///
-/// - Files, sockets, pipe ends and other owners of a descriptor: [`File`](std::fs::File), [`OwnedFd`],
-///   [`TcpStream`](std::net::TcpStream) and its like. In messages and inside other types wrap them in
-///   [`Fd`](crate::Fd).
+/// - Files, sockets, pipe ends and other owners of a descriptor: [`File`](std::fs::File),
+///   [`OwnedFd`], [`TcpStream`](std::net::TcpStream) and similar types. In messages and inside
+///   other types, wrap them in [`Fd`](crate::Fd).
 /// - Arrays of any length.
-/// - Parameters only: references (`&str`, `&[T]`, `&Path`, `&T`). They are sent without a clone, and
-///   the child owns what they point to while it runs.
+/// - Parameters only: references (`&str`, `&[T]`, `&Path`, `&T`). They are sent without a clone.
+///   The child owns the value that they point to while its function runs.
 ///
 /// # Speed
 ///
-/// Numbers and text in bulk move as the bytes they are, and not one by one: `Vec<u8>`, `&[f32]`, `Box<[i64]>`, `Arc<[u128]>`,
-/// `Cow<[f64]>`, `String`, `&str`, serde's own bytes, and whatever else serde writes as a slice of numbers from `u8` to `i128`, `f32` or
-/// `f64`, at any depth in other types. From 64 KiB on they are read straight into the vector they become. As a parameter, or behind
-/// its reference, such a value is also sent from where it is; inside another type it is copied once before. An array of numbers does so
-/// as a parameter or an output. A text is checked to be UTF-8 on arrival.
+/// Text and slices of numbers are sent as bytes, and not element by element: `Vec<u8>`, `&[f32]`,
+/// `Box<[i64]>`, `Arc<[u128]>`, `Cow<[f64]>`, `String`, `&str`, serde's own bytes, and everything
+/// else that serde writes as a slice of `u8` to `u128`, `i8` to `i128`, `f32` or `f64`, at any
+/// depth in other types. An array of numbers is sent that way as a parameter or an output. Text is
+/// checked to be UTF-8 on arrival.
 ///
-/// What serde sees element by element moves that way: `Vec<bool>`, `Vec<char>`, vectors of tuples, arrays and structs,
-/// [`VecDeque`](std::collections::VecDeque), sets and maps, and whatever an untagged or internally tagged enum or a flattened field
-/// holds, since serde sorts out afterwards what that is. For vectors of plain structs and arrays there is [`Bulk`](crate::Bulk).
+/// Above 64 KiB, such a value is received directly into the vector that it becomes. As a parameter,
+/// or behind the reference of a parameter, it is sent without a copy. Inside another type it is
+/// copied once before it is sent.
 ///
-/// A large output goes straight to a parent that is [joining](crate::Child::join). Where none is, the child leaves it in memory of its own,
-/// a [memfd](https://man7.org/linux/man-pages/man2/memfd_create.2.html), and ends: that takes several times longer.
+/// These are sent element by element, because serde writes them so: `Vec<bool>`, `Vec<char>`,
+/// vectors of tuples, arrays and structs, [`VecDeque`](std::collections::VecDeque), sets and maps.
+/// So is the content of an untagged or internally tagged enum or of a flattened field, since serde
+/// decides later what it is. For vectors of plain structs and arrays, use [`Bulk`](crate::Bulk).
+///
+/// A large output goes directly to a parent that is [joining](crate::Child::join). If no parent is
+/// joining, the child writes the output to memory of its own, a
+/// [memfd](https://man7.org/linux/man-pages/man2/memfd_create.2.html), and ends. That takes several
+/// times longer.
 ///
 /// # What arrives
 ///
-/// Each of serde's types has a form of its own: `Some(None)` is not `None`, `Some(())` is not `None`, and floats keep their bits. A path
-/// that is not UTF-8 arrives wherever its type can be seen: as a parameter, an output or a message, and as a field, an element, a key or
-/// the content of an option, also as `Box<Path>`, `Arc<Path>`, `Rc<Path>` or `Cow<Path>`.
+/// Each of serde's types has an encoding of its own: `Some(None)` and `Some(())` are not `None`,
+/// and floats keep their bits.
 ///
-/// These limits are serde's own, and a value that passes one of them is an error:
+/// A path that is not UTF-8 arrives wherever its type is visible: as a parameter, an output or a
+/// message, and as a field, an element, a key or the content of an option. `Box<Path>`,
+/// `Arc<Path>`, `Rc<Path>` and `Cow<Path>` arrive too.
 ///
-/// - What is in an untagged or internally tagged enum, or in a flattened field, serde keeps in a form of its own first. That form has
-///   no `u128` and `i128`, and no path that is not UTF-8. An untagged enum becomes the first variant that fits.
-/// - A path that is not UTF-8 cannot be seen in what serde writes as its content: a `#[serde(transparent)]` struct, a `Mutex`, a
-///   `RefCell`, a `Reverse`.
-/// - A [`SystemTime`](std::time::SystemTime) before 1970 cannot be written.
-/// - A type that is made for one format, as `serde_json`'s `RawValue` and `ciborium`'s tags are, is itself in that format alone.
+/// These limits are serde's own. A value beyond a limit is an error:
 ///
-/// Types that have a form for people and one for machines, as addresses have, are written in the one for people.
+/// - The content of an untagged or internally tagged enum, or of a flattened field, is first kept
+///   in an intermediate form of serde's. That form has no `u128`, no `i128`, and no path that is
+///   not UTF-8. An untagged enum becomes the first variant that fits.
+/// - A path that is not UTF-8 is not visible if serde writes it as the content of another type: a
+///   `#[serde(transparent)]` struct, a `Mutex`, a `RefCell`, a `Reverse`.
+/// - A [`SystemTime`](std::time::SystemTime) before 1970 cannot be sent.
+/// - A type that is made for one format, such as `RawValue` of `serde_json` or the tags of
+///   `ciborium`, works in that format only.
 ///
-/// Options, variants, sequences and maps may be nested 512 levels deep, for who sends and for who receives. On the stack of a thread,
-/// writing or reading a value takes no more than half of what is left: on a small stack the limit is lower. Both are errors.
+/// A type that has a human-readable and a compact form, such as an IP address, is sent in the
+/// human-readable form.
+///
+/// Options, variants, sequences and maps may be nested 512 levels deep, both for the sender and for
+/// the receiver. Also, writing or reading a value may use half of the stack that the thread has
+/// left, so the limit is lower on a small stack. Beyond either limit the result is an error.
 ///
 /// # Examples
 ///
@@ -88,8 +104,8 @@ pub trait Transfer: Serialize + DeserializeOwned {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned> Transfer for T {}
 
-/// The owners of a descriptor in std. (A blanket impl over `AsFd` would take in types such as
-/// `Rc<File>`.)
+/// The owners of a descriptor in std. A blanket impl over `AsFd` would include types such as
+/// `Rc<File>`.
 pub trait Descriptor: std::os::fd::AsFd + From<OwnedFd> {}
 
 macro_rules! descriptors {
@@ -112,7 +128,7 @@ descriptors! {
     std::process::ChildStdout,
 }
 
-/// What may stand behind a reference at the top of a parameter.
+/// Types that a reference parameter may point to.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` behind a reference cannot be sent to another process",
@@ -122,7 +138,7 @@ descriptors! {
             it travels as `procession::Fd`"
 )]
 pub trait Lend {
-    /// What the child owns while its function borrows.
+    /// The type that the child owns while its function borrows it.
     type Held;
     fn __lend(held: &Self::Held) -> &Self;
     fn __send<'a>(&'a self, what: &str, to: &mut Outgoing<'a>) -> Result<()>;
@@ -167,8 +183,8 @@ fn path_bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_bytes()
 }
 
-/// Each unsized type with its owner, and the form it has on the way. Paths and OS strings travel as the bytes they are, since
-/// they need not be UTF-8.
+/// Each unsized type with its owner and the type that is sent. Paths and OS strings are sent as
+/// bytes, since they need not be UTF-8.
 macro_rules! lend {
     ($($lent:ty, $held:ty, $form:ty, $out:expr, $back:expr;)*) => { $(
         #[diagnostic::do_not_recommend]

@@ -72,18 +72,13 @@ fn state() -> MutexGuard<'static, State> {
 }
 
 impl State {
-    /// Returns the helper, which is started if there is none. Returns `None` if it could not do its
-    /// work as things are.
+    /// Returns the helper, started if there is none; `None` where it could not do its work as things
+    /// are.
     fn begin(&mut self) -> Result<Option<&mut Current>> {
-        let current = match self.current.take() {
-            Some(current) => current,
-            None if standing::has_children_elsewhere() => return Ok(None),
-            None => Current {
-                helper: Arc::new(Helper::start()?),
-                spares: Vec::new(),
-            },
-        };
-        Ok(Some(self.current.insert(current)))
+        if self.current.is_none() {
+            self.current = Current::start()?;
+        }
+        Ok(self.current.as_mut())
     }
 
     fn target(&self) -> usize {
@@ -93,6 +88,30 @@ impl State {
 }
 
 impl Current {
+    /// Starts a helper; `None` where it could not do its work.
+    fn start() -> Result<Option<Self>> {
+        if standing::has_children_elsewhere() {
+            return Ok(None);
+        }
+        for _ in 0..ATTEMPTS {
+            match Helper::start() {
+                Ok(helper) => {
+                    return Ok(Some(Self {
+                        helper: Arc::new(helper),
+                        spares: Vec::new(),
+                    }));
+                }
+                // Somebody has killed it, who may not kill the next one.
+                Err(error) if error.kind() == ErrorKind::EndedEarly => {}
+                // The file size limit is too small for the board. The other start methods need no
+                // board.
+                Err(error) if error.raw_os_error() == Some(libc::EFBIG) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
     /// Takes out the spares that were not used in time and have ended. Dropping them reaps them.
     fn ended_spares(&mut self) -> Vec<Newborn> {
         self.spares
@@ -115,21 +134,19 @@ pub(super) fn make() -> Result<Option<Made>> {
         return Ok(None);
     }
     for _ in 0..ATTEMPTS {
-        let (helper, spare) = match current() {
-            Ok(Some(current)) => current,
-            Ok(None) => return Ok(None),
-            Err(error) if error.kind() == ErrorKind::EndedEarly => continue,
-            // The file size limit is too small for the board. The other start methods need no
-            // board.
-            Err(error) if error.raw_os_error() == Some(libc::EFBIG) => return Ok(None),
-            Err(error) => return Err(error),
+        let Some((helper, spare)) = current()? else {
+            return Ok(None);
         };
         let is_spare = spare.is_some();
-        let newborn = spare.map_or_else(|| ask(&helper, Wait::Ever), |spare| Ok(Some(spare)))?;
-        let Some(newborn) = newborn else {
-            replace(&helper);
-            continue;
-        };
+        let newborn =
+            match spare.map_or_else(|| ask(&helper, Wait::Ever), |it| Ok(Asked::For(it)))? {
+                Asked::For(newborn) => newborn,
+                Asked::Nobody => {
+                    replace(&helper);
+                    continue;
+                }
+                Asked::TooMuch => return Ok(None),
+            };
         return Ok(Some(Made {
             newborn,
             helper,
@@ -195,12 +212,12 @@ pub(crate) fn replenish() {
     let mut dead = None;
     while current.spares.len() < target {
         match ask(&current.helper, Wait::Idle) {
-            Ok(Some(spare)) => current.spares.push(spare),
-            Ok(None) => {
+            Ok(Asked::For(spare)) => current.spares.push(spare),
+            Ok(Asked::Nobody) => {
                 dead = state.current.take();
                 break;
             }
-            Err(_) => break,
+            Ok(Asked::TooMuch) | Err(_) => break,
         }
     }
     drop(state);
@@ -304,13 +321,21 @@ pub fn prewarm(count: usize) -> Result<()> {
     Ok(())
 }
 
-/// Asks the helper for a child. Returns `None` if the helper is gone, or has as many requests as it
-/// can have.
-fn ask(helper: &Arc<Helper>, wait: Wait) -> Result<Option<Newborn>> {
+/// What came of asking a helper for a child.
+enum Asked {
+    For(Newborn),
+    /// The helper is gone.
+    Nobody,
+    /// The helper has as many requests as it can have.
+    TooMuch,
+}
+
+/// Asks the helper for a child.
+fn ask(helper: &Arc<Helper>, wait: Wait) -> Result<Asked> {
     let (ours, theirs) =
         socket::pair().map_err(|source| Error::os("no socket to be had", source))?;
     let Some(request) = Request::new(helper) else {
-        return Ok(None);
+        return Ok(Asked::TooMuch);
     };
     let theirs = [theirs];
     let request_bytes = request::request(request.number, wait);
@@ -320,8 +345,8 @@ fn ask(helper: &Arc<Helper>, wait: Wait) -> Result<Option<Newborn>> {
         ..Line::on(helper.requests.as_fd())
     };
     match line.send_some(&[IoSlice::new(&request_bytes)], &theirs) {
-        Ok(_) => Ok(Some(Newborn::requested(request, ours))),
-        Err(error) if is_end(&error) => Ok(None),
+        Ok(_) => Ok(Asked::For(Newborn::requested(request, ours))),
+        Err(error) if is_end(&error) => Ok(Asked::Nobody),
         Err(error) => Err(Error::os("the helper cannot be asked", error)),
     }
 }

@@ -1,27 +1,29 @@
-//! How deep values are nested: what is too deep is an error before the stack is used up.
+//! Limits how deep values are nested, so that a deep value is an error and does not overflow the
+//! stack.
 
 use super::error::{Error, Result};
 use crate::sys::overflow;
 use std::{cell::Cell, ptr};
 
-/// How deep values may be nested in a message: options, variants, sequences and maps. The same for who writes and who reads.
+/// How deep options, variants, sequences and maps may be nested in a message. The limit is the same
+/// for the writer and the reader.
 pub(in crate::wire) const DEEPEST: u32 = 512;
 
-/// Depths that fit into any stack, and cost no look at it.
+/// Up to this depth a value fits into any stack, and the stack is not measured.
 const FLAT: u32 = 8;
 
-/// What is taken for the size of a stack of which nothing is known.
+/// The assumed size of a stack whose size is unknown, in bytes.
 const UNKNOWN: usize = 256 << 10;
 
-/// How deep a value is that is being written or read.
+/// The current depth of a value that is being written or read.
 #[derive(Debug)]
 pub(super) struct Depth {
     level: u32,
-    /// Where the stack was when this began.
+    /// The address of the stack at which the value began.
     begin: usize,
-    /// How much stack there was at that time.
+    /// How many bytes of stack were left at that time. `None` until it is needed.
     room: Option<usize>,
-    /// Which part of that a value may take.
+    /// The value may use `1 / part` of that stack.
     part: usize,
 }
 
@@ -35,8 +37,8 @@ impl Depth {
         }
     }
 
-    /// Says that serde keeps what follows in a form of its own, and goes through that again: then it may take less of the stack.
-    /// Returns what was said before, which is to be restored.
+    /// Lowers the limit on the stack for what follows: serde keeps it in an intermediate form and
+    /// goes through that form again. Returns the old limit, for [`restore`](Self::restore).
     pub(super) fn keep(&mut self) -> usize {
         std::mem::replace(&mut self.part, 4)
     }
@@ -49,7 +51,7 @@ impl Depth {
         self.level -= 1;
     }
 
-    /// Goes one deeper, if there is stack for it.
+    /// Goes one level deeper. Fails if there are too many levels or too little stack.
     pub(super) fn enter(&mut self) -> Result<()> {
         self.level += 1;
         if self.level > DEEPEST {
@@ -69,14 +71,14 @@ impl Depth {
     }
 }
 
-/// An address on the stack, about where it ends now.
+/// Returns an address near the current end of the stack.
 #[inline(never)]
 fn here() -> usize {
     let here = 0_u8;
     ptr::from_ref(&here).addr()
 }
 
-/// How much stack there is below an address in it.
+/// Returns how many bytes of stack there are below an address in it.
 fn room(begin: usize) -> usize {
     thread_local! {
         static BOTTOM: Cell<Option<usize>> = const { Cell::new(None) };

@@ -1,4 +1,4 @@
-//! Numbers that came as bytes, one by one, for those who ask for something else than a vector of them.
+//! Shows numbers that came as bytes one by one, to visitors that do not make a vector of them.
 
 use super::kind::Plain;
 use serde::{
@@ -8,14 +8,14 @@ use serde::{
 };
 use std::{marker::PhantomData, vec};
 
-/// The numbers that are left.
+/// The numbers that have not been shown yet.
 pub(super) struct Elements<N, E> {
     rest: vec::IntoIter<N>,
     error: PhantomData<E>,
 }
 
 impl<N: Plain, E: Error> Elements<N, E> {
-    /// Has all of the numbers visited, as one sequence.
+    /// Shows all of the numbers as one sequence.
     pub(super) fn visit<'de, V: Visitor<'de>>(numbers: Vec<N>, visitor: V) -> Result<V::Value, E> {
         let length = numbers.len();
         let mut elements = Self {

@@ -1,17 +1,17 @@
-//! Why a value could not be written or read.
+//! The error of a value that cannot be written or read.
 
 use serde::{de, ser};
 use std::{error, fmt, io};
 
-/// The error of the format. It is small, since every step of serde returns it.
+/// The error of the format. It is a pointer in size, since every step of serde returns it.
 #[derive(Debug)]
 pub(super) struct Error(Box<Cause>);
 
 #[derive(Debug)]
 enum Cause {
-    /// What serde, or a type's own code, had to say.
+    /// The message of serde, or of a type's own code.
     Said(String),
-    /// What the system refused.
+    /// The error of a system call.
     Os(io::Error),
 }
 
@@ -22,7 +22,7 @@ impl Error {
         Self(Box::new(Cause::Said(what.to_string())))
     }
 
-    /// What went wrong: an error of the system stays one, with its errno.
+    /// Returns the cause. A system error keeps its errno.
     pub(super) fn into_cause(self) -> Box<dyn error::Error + Send + Sync> {
         match *self.0 {
             Cause::Os(error) => Box::new(error),

@@ -1,11 +1,11 @@
-//! The kinds of content that moves as the bytes it is, and the types that serde writes as such.
+//! The kinds of content that is sent as bytes, and the types that have such content.
 
 use crate::sys::{pod, segment::Width};
 use bytemuck::{NoUninit, Pod};
 use serde::de::{DeserializeOwned, Error, Visitor};
 use std::sync::Arc;
 
-/// What content in bulk stands for.
+/// What the bytes of a content stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Bytes,
@@ -18,7 +18,7 @@ pub(super) enum Kind {
 const MANY: u8 = 0x40;
 
 impl Kind {
-    /// The byte that names the kind.
+    /// Returns the byte that names the kind.
     pub(super) fn code(self) -> u8 {
         match self {
             Self::Bytes => 0,
@@ -37,7 +37,7 @@ impl Kind {
         }
     }
 
-    /// How wide the units of the content are.
+    /// Returns the width of the units of the content.
     pub(super) fn width(self) -> Width {
         match self {
             Self::Bytes | Self::Text | Self::Path => Width::One,
@@ -46,21 +46,22 @@ impl Kind {
     }
 }
 
-/// Something done for a type of number.
+/// A function that is generic over the type of number.
 pub(in crate::wire) trait ForNumber {
     type Out;
     fn call<N: Plain>(self) -> Self::Out;
 }
 
-/// A number whose bytes are its value, and of which any bytes make one.
+/// A number type for which any bytes are a valid value.
 pub(in crate::wire) trait Plain: Pod + DeserializeOwned {
-    /// Shows the number to a visitor, with its own type; if not `exact`, as JSON would show it.
+    /// Shows the number to a visitor: with its own type if `exact`, and otherwise as JSON would
+    /// show it.
     fn show<'de, V: Visitor<'de>, E: Error>(self, exact: bool, visitor: V) -> Result<V::Value, E>;
 }
 
 macro_rules! numbers {
     ($($name:ident $number:ty, |$value:ident, $exact:ident, $visitor:ident| $show:expr;)*) => {
-        /// The types of numbers that move as bytes.
+        /// The types of numbers that are sent as bytes.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(in crate::wire) enum Number {
             $($name,)*
@@ -73,7 +74,7 @@ macro_rules! numbers {
                 Self::ALL.get(usize::from(code)).copied()
             }
 
-            /// The number that `T` is, if it is one.
+            /// Returns which type of number `T` is, or `None` if it is none of them.
             pub(in crate::wire) fn of<T>() -> Option<Self> {
                 $(if typeid::of::<T>() == typeid::of::<$number>() {
                     return Some(Self::$name);
@@ -87,7 +88,7 @@ macro_rules! numbers {
                 }
             }
 
-            /// Does something for the type of number.
+            /// Calls `act` with this type of number.
             pub(in crate::wire) fn act<A: ForNumber>(self, act: A) -> A::Out {
                 match self {
                     $(Self::$name => act.call::<$number>(),)*
@@ -149,7 +150,7 @@ numbers! {
     F64 f64, |value, _exact, visitor| visitor.visit_f64(value);
 }
 
-/// The slice that a reference to it or to its owner stands for, if it is one of `N`.
+/// Returns the slice if this is a reference to a slice of `N` or to its owner.
 fn slice<'a, R: 'a, N: NoUninit>(reference: &R) -> Option<&'a [N]> {
     pod::target::<R, Vec<N>>(reference)
         .map(Vec::as_slice)
@@ -158,7 +159,7 @@ fn slice<'a, R: 'a, N: NoUninit>(reference: &R) -> Option<&'a [N]> {
         .or_else(|| pod::target::<R, Arc<[N]>>(reference).map(AsRef::as_ref))
 }
 
-/// The text that a reference to it or to its owner stands for, if it is one.
+/// Returns the text if this is a reference to a text or to its owner.
 fn text<'a, R: 'a>(reference: &R) -> Option<&'a str> {
     pod::target::<R, String>(reference)
         .map(String::as_str)
@@ -167,12 +168,12 @@ fn text<'a, R: 'a>(reference: &R) -> Option<&'a str> {
         .or_else(|| pod::target::<R, Arc<str>>(reference).map(AsRef::as_ref))
 }
 
-/// The numbers that a reference stands for, as bytes, if it is one to numbers.
+/// Returns the numbers as bytes if this is a reference to numbers.
 pub(super) fn numbers_of<'a, R: 'a>(reference: &R) -> Option<(Kind, &'a [u8])> {
     numbers(reference)
 }
 
-/// The numbers, the bytes or the text that a reference stands for, if it is one to such.
+/// Returns the content if this is a reference to numbers, bytes or text.
 pub(super) fn content_of<'a, R: 'a>(reference: &R) -> Option<(Kind, &'a [u8])> {
     let bytes = || pod::target::<R, serde_bytes::ByteBuf>(reference);
     text(reference)

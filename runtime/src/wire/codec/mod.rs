@@ -1,10 +1,11 @@
-//! The byte format: each of serde's types has a form of its own, structs have the names of their fields, and numbers and texts in bulk
-//! are the bytes they are.
+//! The byte format. Each of serde's types has an encoding of its own. Structs contain the names of
+//! their fields. Text and slices of numbers are plain bytes.
 //!
-//! What was written is what is read, whatever type asks for it: see [`tag`] for the form. [`Writer`](writer::Writer) sees every sequence
-//! that is a slice of numbers, at any depth, and [`Reader`](reader::Reader) makes the vector of them again; what is large is not among
-//! the bytes of the message, but beside them. Where the other side does not ask for a vector, as in an untagged enum, it is given the
-//! elements.
+//! A reader gets exactly what was written, whatever type it asks for: see [`tag`] for the encoding.
+//! [`Writer`](writer::Writer) recognizes every sequence that is a slice of numbers, at any depth,
+//! and [`Reader`](reader::Reader) makes a vector of it again. Large content is not among the bytes
+//! of the message, but in a blob beside them. If the receiving type does not ask for a vector, as
+//! in an untagged enum, it gets the elements one by one.
 
 mod depth;
 mod element;
@@ -32,7 +33,7 @@ use writer::Writer;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Appends `value` to `bytes`, the descriptors in it to `fds`, and what is too large in it to `blobs`.
+/// Appends `value` to `bytes`, its descriptors to `fds`, and its large contents to `blobs`.
 pub(super) fn encode_with<T: Serialize + ?Sized>(
     bytes: &mut Vec<u8>,
     fds: &mut Vec<OwnedFd>,
@@ -41,13 +42,13 @@ pub(super) fn encode_with<T: Serialize + ?Sized>(
 ) -> Result<(), Cause> {
     let _passage = Passage::outward(fds);
     let done = Writer::new(bytes, Some(blobs)).value(value);
-    // Of what the system refused, serde knows the words only.
+    // Serde keeps only the text of a system error.
     let refused = Passage::refused();
     done.map_err(|error| refused.map_or_else(|| error.into_cause(), Cause::from))
 }
 
-/// Appends the name of `value` to `bytes`, and lends `value` itself to `blobs`, if it is large and nothing but text or numbers.
-/// Returns whether it was so.
+/// If `value` is large and consists of text or numbers only, lends it to `blobs`, appends its place
+/// to `bytes`, and returns `true`. Otherwise returns `false`.
 pub(super) fn lend<'a, T: ?Sized>(
     bytes: &mut Vec<u8>,
     blobs: &mut Blobs<'a>,
@@ -63,7 +64,8 @@ pub(super) fn lend<'a, T: ?Sized>(
     }
 }
 
-/// Appends `array` to `bytes` as the bytes it is, if it is one of numbers. Returns whether it was so.
+/// Appends an array of numbers as bytes and returns `true`. Returns `false` if the elements are not
+/// numbers.
 pub(super) fn encode_numbers<'a, T>(
     bytes: &mut Vec<u8>,
     blobs: &mut Blobs<'a>,
@@ -79,7 +81,8 @@ pub(super) fn encode_numbers<'a, T>(
     Ok(true)
 }
 
-/// Reads a value from exactly `bytes`; the descriptors it names are taken from `fds`, and what is large from `blobs`.
+/// Reads a value from exactly `bytes`. Takes its descriptors from `fds` and its large contents from
+/// `blobs`.
 pub(super) fn decode_with<T: DeserializeOwned>(
     bytes: &[u8],
     fds: &mut Vec<Option<OwnedFd>>,
@@ -89,7 +92,7 @@ pub(super) fn decode_with<T: DeserializeOwned>(
     read(bytes, blobs).map_err(|error| Passage::refused().map_or(error, Cause::from))
 }
 
-/// Encodes what holds no descriptors, and is of a type of ours.
+/// Encodes a value of a type of this crate that holds no descriptors.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Cause> {
     let mut bytes = Vec::new();
     let mut writer = Writer::new(&mut bytes, None);
@@ -97,15 +100,16 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Cause>
     Ok(bytes)
 }
 
-/// Decodes what holds no descriptors.
+/// Decodes a value that holds no descriptors.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Cause> {
     read(bytes, &mut [])
 }
 
-/// Reads a value as it was written; or if its type cannot be made of that, as JSON would show it.
+/// Reads a value as it was written. If its type cannot be made of that, reads it again, shown as
+/// JSON would show it.
 ///
-/// A type that asks for whatever there is may be made for such formats. What the first attempt has taken out of `blobs` is gone, and so
-/// is a second attempt that needs it.
+/// A type that accepts any value may be made for formats like JSON. Blobs that the first attempt
+/// took are gone, so a second attempt that needs them fails.
 fn read<T: DeserializeOwned>(bytes: &[u8], blobs: &mut [Option<Arrived>]) -> Result<T, Cause> {
     let mut attempt = |exact| {
         let mut reader = Reader::new(bytes, blobs, exact);

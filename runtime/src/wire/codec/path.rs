@@ -1,4 +1,5 @@
-//! Paths that are not UTF-8. Serde refuses them, so they have a form of their own wherever the type can be seen.
+//! Paths that are not UTF-8. Serde refuses them, so they have an encoding of their own wherever the
+//! type is visible.
 
 use super::probe;
 use crate::sys::pod;
@@ -11,7 +12,8 @@ use std::{
     sync::Arc,
 };
 
-/// The bytes of a path that is not UTF-8, if `value` is a path or an owner of one, or a reference to such.
+/// Returns the bytes of a path that is not UTF-8, if `value` is such a path, an owner of one, or a
+/// reference to either.
 pub(super) fn bytes_of<T: ?Sized>(value: &T) -> Option<&[u8]> {
     let path = of(value)?;
     path.to_str().is_none().then(|| path.as_os_str().as_bytes())
@@ -50,7 +52,8 @@ fn of<T: ?Sized>(value: &T) -> Option<&Path> {
     None
 }
 
-/// Makes what the visitor of a `PathBuf` would make of bytes, if it is that one.
+/// Makes a path of the bytes, if this is the visitor of a `PathBuf`. Gives back the bytes and the
+/// visitor otherwise.
 pub(super) fn visit<'de, V: Visitor<'de>>(
     bytes: Vec<u8>,
     visitor: V,

@@ -1,4 +1,4 @@
-//! Asking serde for the type of its own visitor.
+//! Finds out the type of serde's own visitor.
 
 use serde::{
     Deserializer,
@@ -7,10 +7,11 @@ use serde::{
 };
 use std::{any::TypeId, error, fmt};
 
-/// The type of the visitor by which serde makes a `T`.
+/// Returns the type of the visitor with which serde makes a `T`.
 ///
-/// The visitor of a `Vec<N>` takes the elements as they come and does nothing else, and that of a `PathBuf` takes the text. What asks
-/// with any other visitor may do something of its own with them, whatever type it makes.
+/// The visitor of a `Vec<N>` takes the elements and does nothing else, and that of a `PathBuf`
+/// takes the text. Any other visitor may do something of its own with them, even if it makes the
+/// same type.
 pub(super) fn visitor_of<T: DeserializeOwned>() -> Option<TypeId> {
     match T::deserialize(Probe) {
         Err(Asked(id)) => id,
@@ -18,7 +19,7 @@ pub(super) fn visitor_of<T: DeserializeOwned>() -> Option<TypeId> {
     }
 }
 
-/// Answers every question with the type of the visitor that asks.
+/// A deserializer that fails every request with the type of the visitor.
 struct Probe;
 
 /// The type of the visitor that asked.

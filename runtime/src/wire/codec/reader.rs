@@ -1,7 +1,9 @@
-//! Reading: tags become calls of serde's, and what was moved as bytes becomes the vector it was.
+//! Reads values: tags become calls to serde's visitors, and bytes become the vectors that they
+//! were.
 //!
-//! Where a type asks for whatever there is, it is shown exactly what was written. Visitors that were made for formats such as JSON may not
-//! know options, nor numbers of all types: for them the value can be read again, shown as JSON would show it.
+//! A type that accepts any value is shown exactly what was written. Visitors that were made for
+//! formats such as JSON may not know options, or not all types of numbers. For them the value can
+//! be read again, shown as JSON would show it.
 
 use super::{
     super::blob::Arrived,
@@ -21,12 +23,12 @@ use serde::{
 };
 use std::{marker::PhantomData, str};
 
-/// Reads from the bytes of a message, and takes what is large from what came beside it.
+/// Reads from the bytes of a message, and takes large contents from the blobs beside it.
 pub(super) struct Reader<'de, 'b> {
     rest: &'de [u8],
     beside: &'b mut [Option<Arrived>],
     depth: Depth,
-    /// Whether visitors are shown exactly what was written.
+    /// Whether visitors are shown exactly what was written, and not what JSON would show.
     exact: bool,
 }
 
@@ -40,7 +42,7 @@ impl<'de, 'b> Reader<'de, 'b> {
         }
     }
 
-    /// Makes sure that everything has been read.
+    /// Fails if bytes are left over.
     pub(super) fn end(&self) -> Result<()> {
         if self.rest.is_empty() {
             Ok(())
@@ -78,7 +80,8 @@ impl<'de, 'b> Reader<'de, 'b> {
         usize::try_from(u32::from_le_bytes(self.take()?)).map_err(Error::said)
     }
 
-    /// The number of parts, each of which has a byte at least.
+    /// Reads the number of parts. Each part has at least `each` bytes, so a number that the rest
+    /// cannot hold is an error.
     fn parts(&mut self, each: usize) -> Result<usize> {
         let count = self.count()?;
         if count > self.rest.len() / each {
@@ -91,7 +94,7 @@ impl<'de, 'b> Reader<'de, 'b> {
         Kind::from_code(self.byte()?).ok_or_else(malformed)
     }
 
-    /// Takes what came beside the message, at the place that is named.
+    /// Takes the blob at the place that the bytes name.
     fn arrived(&mut self) -> Result<Arrived> {
         let place = u64::from_le_bytes(self.take()?);
         usize::try_from(place)
@@ -107,14 +110,14 @@ impl<'de, 'b> Reader<'de, 'b> {
         Ok(value)
     }
 
-    /// Goes past the mark of an option for a visitor that asks for a certain type, and so for no option.
+    /// Skips the tag of an option. A visitor that asks for a certain type does not want an option.
     fn skip_some(&mut self) {
         while self.peek() == Some(tag::SOME) {
             self.rest = &self.rest[1..];
         }
     }
 
-    /// Shows whatever there is.
+    /// Shows the next value to the visitor, whatever it is.
     fn show<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
         match self.byte()? {
             tag::NONE if self.exact => visitor.visit_none(),
@@ -144,7 +147,7 @@ impl<'de, 'b> Reader<'de, 'b> {
                 let count = self.parts(2)?;
                 self.show_map(count, visitor)
             }
-            // To those who do not ask for an enum, it is a map of one entry.
+            // A visitor that does not ask for an enum gets a map of one entry.
             tag::VARIANT => self.show_map(1, visitor),
             other => {
                 let number = other.checked_sub(tag::NUMBER).and_then(Number::from_code);
@@ -181,7 +184,7 @@ impl<'de, 'b> Reader<'de, 'b> {
         Ok(value)
     }
 
-    /// Shows a sequence, as which bytes can be seen too.
+    /// Shows a sequence. Bytes are shown as a sequence of numbers.
     fn show_sequence<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
         let before = self.rest;
         let bytes = match self.byte()? {
@@ -203,7 +206,7 @@ impl<'de, 'b> Reader<'de, 'b> {
     }
 }
 
-/// Shows what stands among the bytes of the message.
+/// Shows content that is among the bytes of the message.
 fn show_content<'de, V: Visitor<'de>>(
     kind: Kind,
     content: &'de [u8],
@@ -220,7 +223,7 @@ fn show_content<'de, V: Visitor<'de>>(
     }
 }
 
-/// Shows what arrived beside the message.
+/// Shows content that arrived beside the message.
 fn show_arrived<'de, V: Visitor<'de>>(
     kind: Kind,
     arrived: Arrived,
@@ -252,17 +255,17 @@ fn malformed() -> Error {
     Error::said("bytes that do not say what they are")
 }
 
-/// The error for content that is not what it is said to be.
+/// Returns the error for content that is not of the stated kind.
 fn another() -> Error {
     Error::said("the content is of another kind than it says")
 }
 
-/// Gives the visitor the vector it wants to make, or the elements for what it makes of them.
+/// Gives the whole vector to a visitor that makes just that, and the elements to any other visitor.
 fn show_numbers<'de, N: Plain, V: Visitor<'de>>(numbers: Vec<N>, visitor: V) -> Result<V::Value> {
     if Some(typeid::of::<V>()) != probe::visitor_of::<Vec<N>>() {
         return Elements::visit(numbers, visitor);
     }
-    // It makes this very type.
+    // This visitor makes exactly this type.
     pod::same(numbers).or_else(|numbers| Elements::visit(numbers, visitor))
 }
 
@@ -344,7 +347,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de, '_> {
                 self.byte()?;
                 self.within(|reader| visitor.visit_some(reader))
             }
-            // What was written for a type that is no option, but is nothing or something all the same, as in JSON.
+            // The writer wrote a unit. It becomes `None` here, as `null` does in JSON.
             Some(tag::UNIT) => self.show(visitor),
             _ => visitor.visit_some(self),
         }
@@ -428,13 +431,13 @@ impl<'de> Deserializer<'de> for &mut Reader<'de, '_> {
         })
     }
 
-    /// As the writer, and why is said there.
+    /// It must be the same as for the writer, which has the reason.
     fn is_human_readable(&self) -> bool {
         true
     }
 }
 
-/// The parts that are left of something.
+/// The parts of a sequence or map that have not been read yet.
 struct Parts<'r, 'de, 'b> {
     reader: &'r mut Reader<'de, 'b>,
     left: usize,
@@ -445,7 +448,7 @@ impl<'r, 'de, 'b> Parts<'r, 'de, 'b> {
         Self { reader, left }
     }
 
-    /// Makes sure that none is left.
+    /// Fails if parts are left.
     fn end(self, count: usize) -> Result<()> {
         match self.left {
             0 => Ok(()),
@@ -486,7 +489,7 @@ impl<'de> MapAccess<'de> for Parts<'_, 'de, '_> {
     }
 }
 
-/// A variant, whose name comes next.
+/// A variant of an enum. Its name is read next.
 struct Variant<'r, 'de, 'b> {
     reader: &'r mut Reader<'de, 'b>,
     has_content: bool,

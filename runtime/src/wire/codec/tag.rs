@@ -1,6 +1,6 @@
-//! The first byte of every value: which of serde's types it is.
+//! The first byte of every value, which says which of serde's types it is.
 //!
-//! Each type has a tag of its own, so that no two values have the same form. What follows a tag:
+//! Each type has a tag of its own, so no two values have the same encoding. After a tag follows:
 //!
 //! | tag | what follows |
 //! |---|---|
@@ -10,13 +10,15 @@
 //! | `NUMBER` + the code of its type | the number, in its own width |
 //! | `SHORT_TEXT`, `SHORT_BYTES` | the length in 1 byte, the content |
 //! | `LONG` | a kind, the length of the content in 4 bytes, the content |
-//! | `BESIDE` | a kind, and in 8 bytes the place of the content among what came beside the message |
+//! | `BESIDE` | a kind, the place of the content among the blobs of the message in 8 bytes |
 //! | `SEQ` | the number of elements in 4 bytes, the elements |
 //! | `MAP` | the number of entries in 4 bytes, each key with its value |
 //! | `VARIANT` | the name as a value, the content as a value |
 //!
-//! Structs are maps by the names of their fields, and tuples sequences. A variant without content is its name. The wrapper of a newtype
-//! leaves no trace, as in every format of serde's. Numbers are little-endian, but those in bulk, which stay as they are.
+//! A struct is a map whose keys are the names of its fields, and a tuple is a sequence. A variant
+//! without content is its name as a text. A newtype struct is its content alone, as in every format
+//! of serde's. Numbers are little-endian, except slices of numbers, which keep the byte order of
+//! the machine.
 
 pub(super) const NONE: u8 = 0;
 pub(super) const SOME: u8 = 1;

@@ -1,4 +1,4 @@
-//! What is moved as bytes and what is not, and what lies do.
+//! Tests of which values are sent as bytes, and of malformed messages.
 
 use super::{
     super::{
@@ -164,7 +164,7 @@ fn what_is_beside_a_message_is_there_once() {
     let outgoing = message(&twice);
     let blobs = outgoing.blobs.arrive().unwrap();
     let mut bytes = outgoing.bytes;
-    // The place of the second becomes that of the first.
+    // Both contents now name the same place.
     let last = bytes.len() - 8;
     bytes[last] = 0;
     let mut message = Incoming::new(bytes, Vec::new()).with_blobs(blobs);

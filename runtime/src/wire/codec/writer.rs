@@ -1,4 +1,5 @@
-//! Writing: serde's calls become tags and bytes, slices of numbers become the bytes they are, and large content goes beside the message.
+//! Writes values: serde's calls become tags and bytes, slices of numbers become plain bytes, and
+//! large content goes beside the message.
 
 use super::{
     super::blob::Blobs,
@@ -15,18 +16,19 @@ use serde::{
     },
 };
 
-/// The largest bytes, text or numbers that stand among the bytes of a message.
+/// The largest content that is among the bytes of a message, in bytes. Larger content goes beside
+/// it.
 pub(in crate::wire) const INLINE: usize = 64 << 10;
 
-/// Appends to the bytes of a message, and adds to its blobs what is large.
+/// Appends to the bytes of a message, and adds large content to its blobs.
 pub(super) struct Writer<'w, 'a> {
     bytes: &'w mut Vec<u8>,
-    /// Absent where everything has to be among the bytes.
+    /// `None` if everything must be among the bytes.
     blobs: Option<&'w mut Blobs<'a>>,
     depth: Depth,
 }
 
-/// The form has room for as many parts, and as many bytes of content, as can be counted in 32 bits.
+/// Encodes a count. The format counts parts and bytes of content in 32 bits.
 fn counted(count: usize) -> Result<[u8; 4]> {
     match u32::try_from(count) {
         Ok(count) => Ok(count.to_le_bytes()),
@@ -43,7 +45,7 @@ impl<'w, 'a> Writer<'w, 'a> {
         }
     }
 
-    /// Writes any value. Here its type is known.
+    /// Writes any value. Its type is visible here, so a path that is not UTF-8 is recognized.
     pub(super) fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
         match path::bytes_of(value) {
             Some(path) => self.content(Kind::Path, path),
@@ -66,7 +68,7 @@ impl<'w, 'a> Writer<'w, 'a> {
         Ok(())
     }
 
-    /// Writes where content is that goes beside the message.
+    /// Writes the place of content that goes beside the message.
     pub(super) fn beside(&mut self, kind: Kind, place: u64) {
         self.bytes.extend_from_slice(&[tag::BESIDE, kind.code()]);
         self.bytes.extend_from_slice(&place.to_le_bytes());
@@ -88,7 +90,7 @@ impl<'w, 'a> Writer<'w, 'a> {
         self.bytes.extend_from_slice(&bytes);
     }
 
-    /// Begins something of several parts, which may be more or fewer than was said before.
+    /// Begins a value of several parts. Their number may differ from `length`.
     fn parts(&mut self, tag: u8, length: Option<usize>) -> Result<Parts<'_, 'w, 'a>> {
         counted(length.unwrap_or(0))?;
         self.depth.enter()?;
@@ -103,7 +105,7 @@ impl<'w, 'a> Writer<'w, 'a> {
         })
     }
 
-    /// Begins a variant, with the content to follow.
+    /// Begins a variant. Its content follows.
     fn variant(&mut self, name: &'static str) -> Result<()> {
         self.depth.enter()?;
         self.bytes.push(tag::VARIANT);
@@ -265,7 +267,7 @@ impl<'p, 'w, 'a> Serializer for &'p mut Writer<'w, 'a> {
         self.variant_parts(variant, tag::MAP, length)
     }
 
-    /// This is how serde writes slices and vectors, whatever they are in, and here it says of what type they are.
+    /// Serde calls this for slices and vectors, wherever they are, and here their type is visible.
     fn collect_seq<I>(self, items: I) -> Result<()>
     where
         I: IntoIterator<Item: Serialize>,
@@ -280,15 +282,16 @@ impl<'p, 'w, 'a> Serializer for &'p mut Writer<'w, 'a> {
         parts.finish()
     }
 
-    // Serde keeps flattened fields, and what is in most tagged and untagged enums, in a form of its own before it makes a value of
-    // them. That form takes itself for one that people read, so this one has to be the same: a type that has two forms, as
-    // addresses have, would be written in one and read in the other.
+    // Serde keeps flattened fields, and the content of most tagged and untagged enums, in an
+    // intermediate form before it makes a value of them. That form reports that it is
+    // human-readable, so this one must do so too. Otherwise a type that has two forms, such as an
+    // IP address, would be written in one form and read in the other.
     fn is_human_readable(&self) -> bool {
         true
     }
 }
 
-/// Something of several parts, whose number is written when all are there.
+/// A value of several parts. Their number is written when all parts have been.
 pub(super) struct Parts<'p, 'w, 'a> {
     writer: &'p mut Writer<'w, 'a>,
     at: usize,
