@@ -108,8 +108,18 @@
 
 // The floors below serve all features, and each feature alone leaves some of them unused.
 #![cfg_attr(
-    not(all(feature = "channel", feature = "net", feature = "shm", feature = "sync")),
-    allow(dead_code, unreachable_pub, unused_imports)
+    not(all(
+        feature = "channel",
+        feature = "net",
+        feature = "shm",
+        feature = "sync"
+    )),
+    allow(
+        dead_code,
+        rustdoc::broken_intra_doc_links,
+        unreachable_pub,
+        unused_imports
+    )
 )]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
