@@ -106,6 +106,23 @@
 //! - Queues, locks and shared memory are for processes of one build, in one PID namespace, that
 //!   trust each other. Other programs can talk through `net`.
 
+// The floors below serve all features, and each feature alone leaves some of them unused.
+#![cfg_attr(
+    not(all(
+        feature = "channel",
+        feature = "net",
+        feature = "shm",
+        feature = "sync"
+    )),
+    allow(
+        dead_code,
+        rustdoc::broken_intra_doc_links,
+        unreachable_pub,
+        unused_imports
+    )
+)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(not(all(
     target_os = "linux",
     target_pointer_width = "64",
@@ -119,16 +136,23 @@ compile_error!(
 #[cfg(test)]
 extern crate self as procession;
 
+#[cfg(feature = "channel")]
+#[cfg_attr(docsrs, doc(cfg(feature = "channel")))]
 pub mod channel;
 mod error;
-#[cfg(any(test, fuzzing))]
+#[cfg(all(any(test, fuzzing), feature = "channel"))]
 #[doc(hidden)]
 pub mod fuzz;
 #[cfg(feature = "net")]
+#[cfg_attr(docsrs, doc(cfg(feature = "net")))]
 pub mod net;
 mod process;
+#[cfg(feature = "shm")]
+#[cfg_attr(docsrs, doc(cfg(feature = "shm")))]
 pub mod shm;
 mod start;
+#[cfg(feature = "sync")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sync")))]
 pub mod sync;
 mod sys;
 mod wire;

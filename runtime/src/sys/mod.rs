@@ -10,6 +10,7 @@
 )]
 
 pub(crate) mod abort;
+#[cfg(any(feature = "channel", feature = "sync"))]
 pub(crate) mod bell;
 pub(crate) mod board;
 pub(crate) mod clone;
@@ -18,29 +19,38 @@ pub(crate) mod deadline;
 #[cfg(feature = "net")]
 pub(crate) mod endpoint;
 pub(crate) mod environment;
+#[cfg(feature = "sync")]
 pub(crate) mod errno;
 pub(crate) mod exit;
 pub(crate) mod family;
 pub(crate) mod fork;
+#[cfg(feature = "__shared")]
 pub(crate) mod futex;
+#[cfg(feature = "sync")]
 pub(crate) mod gate;
 pub(crate) mod image;
 pub(crate) mod launch;
 pub(crate) mod lifeline;
 pub(crate) mod limits;
+#[cfg(feature = "__shared")]
 pub(crate) mod mapping;
 pub(crate) mod memfd;
+#[cfg(feature = "shm")]
 pub(crate) mod name;
 pub(crate) mod notice;
 pub(crate) mod overflow;
 pub(crate) mod own;
+#[cfg(feature = "sync")]
 pub(crate) mod peer;
+#[cfg(feature = "__shared")]
 pub(crate) mod plain;
 pub(crate) mod pod;
 pub(crate) mod privilege;
 pub(crate) mod profile;
 pub(crate) mod random;
+#[cfg(feature = "channel")]
 pub(crate) mod readiness;
+#[cfg(feature = "__shared")]
 pub(crate) mod robust;
 pub(crate) mod room;
 pub(crate) mod segment;
@@ -50,8 +60,10 @@ pub(crate) mod socket;
 pub(crate) mod standing;
 pub(crate) mod stat;
 pub(crate) mod stdio;
+#[cfg(any(feature = "channel", feature = "sync"))]
 pub(crate) mod step;
 pub(crate) mod table;
+#[cfg(feature = "sync")]
 pub(crate) mod value;
 pub(crate) mod wait;
 pub(crate) mod watch;

@@ -9,6 +9,7 @@ mod fd;
 mod flat;
 mod frame;
 mod inbox;
+#[cfg(feature = "__shared")]
 mod label;
 mod line;
 mod message;
@@ -24,6 +25,7 @@ pub(crate) use fd::unopened;
 pub(crate) use flat::{flatten, unflatten};
 pub(crate) use frame::{Frame, HEADER, header};
 pub(crate) use inbox::{Inbox, Progress, Until};
+#[cfg(feature = "__shared")]
 pub(crate) use label::Label;
 pub(crate) use line::{Line, Look, Unsent, Watch, is_end};
 pub(crate) use message::Entry;
