@@ -92,17 +92,17 @@
 //!   [`ErrorKind::Privileged`].
 //! - A child that replaces itself by `exec` leaves its timeout behind, which only a join enforces
 //!   from then on. A daemon that does so, or that closes descriptors that it does not own, is no
-//!   longer killed with its parent. Neither is any daemon while a copy of the parent, made by a bare
-//!   `fork`, is alive.
-//! - A `waitpid(-1)` of your own takes the exit status of any child, and waits for the helper of the
-//!   default start method too: see [`stop_helper`]. The value of a child can be joined all the same.
-//!   From Linux 6.15 on its status is found too.
+//!   longer killed with its parent. Neither is any daemon while a copy of the parent, made by a
+//!   bare `fork`, is alive.
+//! - A `waitpid(-1)` of your own takes the exit status of any child, and waits for the helper of
+//!   the default start method too: see [`stop_helper`]. The value of a child can be joined all the
+//!   same. From Linux 6.15 on its status is found too.
 //! - A seccomp filter that *kills* for unknown system calls must allow these in a process that
 //!   starts others: `clone3`, `execve`, `pidfd_open`, `pidfd_send_signal`, `waitid`, `statx`,
-//!   `keyctl`, `personality`, `get_mempolicy`, `get_robust_list`, `lsm_get_self_attr`. If it returns
-//!   an error instead, another way is used.
-//! - [`Child::terminate`] and [`Child::kill`] end one process. What it has started is not ended, but
-//!   for its daemons: see [`Child::kill_tree`] and [`Builder::subreaper`].
+//!   `keyctl`, `personality`, `get_mempolicy`, `get_robust_list`, `lsm_get_self_attr`. If it
+//!   returns an error instead, another way is used.
+//! - [`Child::terminate`] and [`Child::kill`] end one process. What it has started is not ended,
+//!   but for its daemons: see [`Child::kill_tree`] and [`Builder::subreaper`].
 //! - Queues, locks and shared memory are for processes of one build, in one PID namespace, that
 //!   trust each other. Other programs can talk through `net`.
 

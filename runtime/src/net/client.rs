@@ -105,8 +105,8 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// Fails with [`Io`](super::ErrorKind::Io) if it is not a TCP or Unix stream socket. If there is a
-    /// key, also fails with the errors of the handshake: see
+    /// Fails with [`Io`](super::ErrorKind::Io) if it is not a TCP or Unix stream socket. If there
+    /// is a key, also fails with the errors of the handshake: see
     /// [`Client::connect`](super::Client::connect).
     ///
     /// # Examples

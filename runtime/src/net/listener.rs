@@ -241,8 +241,8 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// Fails with [`Io`](super::ErrorKind::Io) if it is not a TCP or Unix stream socket. If there is a
-    /// key, also fails with the errors of the handshake: see [`Listener::accept`].
+    /// Fails with [`Io`](super::ErrorKind::Io) if it is not a TCP or Unix stream socket. If there
+    /// is a key, also fails with the errors of the handshake: see [`Listener::accept`].
     ///
     /// # Examples
     ///

@@ -30,8 +30,8 @@ impl Opening {
     pub(super) fn begin(options: &Options, socket: Socket, side: Side) -> Result<Self> {
         let peer = socket.peer_address();
         if let Socket::Tcp(socket) = &socket {
-            // Messages are sent whole, so Nagle's algorithm would only delay short ones. It fails if
-            // the peer is gone already.
+            // Messages are sent whole, so Nagle's algorithm would only delay short ones. It fails
+            // if the peer is gone already.
             socket.set_nodelay(true).map_err(|source| {
                 Error::io("the connection cannot be set up", source).in_handshake(peer.as_ref())
             })?;

@@ -1,5 +1,5 @@
-//! Points at which tests stop or kill a process. There is one before each change that other processes
-//! can see. They exist in test builds only.
+//! Points at which tests stop or kill a process. There is one before each change that other
+//! processes can see. They exist in test builds only.
 
 /// A point at which a test can stop or kill this process. Ordinary builds have none.
 #[inline]
@@ -30,8 +30,8 @@ mod armed {
         LEFT.store(point, Relaxed);
     }
 
-    /// Makes this process be killed at the next point, after it has gone on from the one at which it
-    /// stopped.
+    /// Makes this process be killed at the next point, after it has gone on from the one at which
+    /// it stopped.
     pub(crate) fn arm_next() {
         IS_KILLED_NEXT.store(true, Relaxed);
     }

@@ -1,8 +1,8 @@
 //! Kills and stops a process at every point of sending and receiving, one point after the other,
 //! and checks what the other processes get.
 //!
-//! The points are those of [`step`](crate::sys::step). A new process is started for each point, and does
-//! one thing.
+//! The points are those of [`step`](crate::sys::step). A new process is started for each point, and
+//! does one thing.
 
 mod scene;
 

@@ -72,8 +72,8 @@ fn state() -> MutexGuard<'static, State> {
 }
 
 impl State {
-    /// Returns the helper, started if there is none; `None` where it could not do its work as things
-    /// are.
+    /// Returns the helper, started if there is none; `None` where it could not do its work as
+    /// things are.
     fn begin(&mut self) -> Result<Option<&mut Current>> {
         if self.current.is_none() {
             self.current = Current::start()?;
