@@ -215,6 +215,11 @@ fn abort_is_no_want_of_memory() {
     fn give_up() {
         abort();
     }
+    #[process]
+    fn handle_a_refusal() {
+        assert!(Vec::<u8>::new().try_reserve(1 << 60).is_err());
+        abort();
+    }
     under_each_method(|method| {
         let builder = Builder::new().start_method(method).memory_limit(4 << 30);
         let error = builder.spawn(give_up::new()).unwrap().join().unwrap_err();
@@ -222,6 +227,11 @@ fn abort_is_no_want_of_memory() {
             (error.kind(), error.signal()),
             (JoinErrorKind::Signalled, Some(libc::SIGABRT))
         );
+        // Nor is one after a refusal that was handled.
+        let builder = Builder::new().start_method(method);
+        let error = builder.spawn(handle_a_refusal::new()).unwrap();
+        let error = error.join().unwrap_err();
+        assert_eq!(error.kind(), JoinErrorKind::Signalled, "{error}");
         // Nor is one that comes from somewhere else.
         let child = Builder::new()
             .start_method(method)

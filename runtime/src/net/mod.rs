@@ -17,7 +17,7 @@
 //! | `send`, `recv` (pickle) | [`Stream::send`], [`Stream::recv`] (this crate on both sides) |
 //! | `EOFError`, `BufferTooShort`, `AuthenticationError` | [`ErrorKind`] |
 //!
-//! This module needs the feature `net`, which is enabled by default.
+//! This module needs the feature `net`, which is not enabled by default.
 //!
 //! # Examples
 //!

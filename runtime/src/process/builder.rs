@@ -204,7 +204,11 @@ impl Builder {
         self
     }
 
-    /// Limits the CPU time of the process (`RLIMIT_CPU`), rounded up to whole seconds.
+    /// Limits the CPU time of the process (`RLIMIT_CPU`), rounded up to whole seconds. The least
+    /// limit is one second.
+    ///
+    /// The kernel counts this time in ticks. [`JoinError::cpu_time`](crate::JoinError::cpu_time) is
+    /// exact, and may be a little less than the limit that was reached.
     ///
     /// When the time is used up, the process gets SIGXCPU, which ends it, and SIGKILL a second
     /// later. Joining then fails with

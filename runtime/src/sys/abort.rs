@@ -3,12 +3,14 @@
 //! If an allocation fails, Rust ends the process by SIGABRT, which says nothing of the reason. A
 //! handler of that signal finds the reason in one of two places:
 //!
-//! - `malloc` of the C library has left `ENOMEM` as the error number of the thread.
+//! - The memory is limited, and `malloc` of the C library has left `ENOMEM` as the error number of
+//!   the thread.
 //! - If printing a backtrace has changed that number, the stack has the call of
 //!   [`handle_alloc_error`](std::alloc::handle_alloc_error).
 //!
 //! The handler tells the parent on the line, and lets the signal end the process.
 
+use super::room;
 use nix::{
     errno::Errno,
     sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
@@ -74,7 +76,8 @@ extern "C" fn on_abort(
     info: *mut libc::siginfo_t,
     _context: *mut libc::c_void,
 ) {
-    let refused = Errno::last() == Errno::ENOMEM || is_in_allocation_error();
+    // Without a limit, the number may be that of a refusal long ago, which was handled.
+    let refused = Errno::last() == Errno::ENOMEM && room::is_limited() || is_in_allocation_error();
     // SAFETY: the kernel calls the handler with a valid `info`, which lives until the handler
     // returns.
     let info = unsafe { &*info };

@@ -95,7 +95,8 @@ use std::{
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent to another process",
     label = "does not travel between processes",
-    note = "processes share no memory: what they exchange must implement serde's `Serialize` and `Deserialize`",
+    note = "processes share no memory: what they exchange must implement serde's `Serialize` and `Deserialize`; a type parameter \
+            needs the bound `T: Transfer`",
     note = "a file, a socket or another owner of a descriptor can be a parameter or an output; in messages and inside other types \
             it travels as `procession::Fd`"
 )]
@@ -133,7 +134,8 @@ descriptors! {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` behind a reference cannot be sent to another process",
     label = "does not travel between processes",
-    note = "processes share no memory: what they exchange must implement serde's `Serialize` and `Deserialize`",
+    note = "processes share no memory: what they exchange must implement serde's `Serialize` and `Deserialize`; a type parameter \
+            needs the bound `T: Transfer`",
     note = "a file, a socket or another owner of a descriptor can be a parameter or an output; in messages and inside other types \
             it travels as `procession::Fd`"
 )]
