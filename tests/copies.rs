@@ -1,4 +1,5 @@
-//! Copies of processes that a bare `fork` has made: they speak for nobody else, and take nothing away.
+//! Copies of processes that a bare `fork` has made: they speak for nobody else, and take nothing
+//! away.
 
 #![allow(missing_docs, reason = "a test")]
 #![allow(unsafe_code, reason = "a copy is made by the bare call")]

@@ -46,7 +46,8 @@ type Refusals = Vec<(String, Option<i32>)>;
 fn without_long_files(limit: u64) -> Refusals {
     let (sender, _receiver) = queue::<Vec<u8>>(4).unwrap();
     setrlimit(Resource::RLIMIT_FSIZE, limit, limit).unwrap();
-    // Neither is an error: the helper cannot have its board, and the method that needs none takes its place.
+    // Neither is an error: the helper cannot have its board, and the method that needs none takes
+    // its place.
     prewarm(1).unwrap();
     start(StartMethod::ForkServer, nothing::new())
         .join()
@@ -147,7 +148,8 @@ fn value_that_finds_no_descriptor_can_be_joined_later() {
     });
 }
 
-/// Whatever is short, the number tells it: the descriptors that come with a queue, or those that its end here takes beside them.
+/// Whatever is short, the number tells it: the descriptors that come with a queue, or those that
+/// its end here takes beside them.
 #[test]
 fn queue_that_cannot_be_opened_without_descriptors_says_so() {
     #[process]

@@ -1,5 +1,5 @@
-//! The house in order: what is in a folder is in its manifest, versions agree, and the imports of the
-//! runtime go one way.
+//! The house in order: what is in a folder is in its manifest, versions agree, and the imports of
+//! the runtime go one way.
 
 #![allow(missing_docs, reason = "a test")]
 
@@ -82,7 +82,8 @@ const FLOORS: [&[&str]; 7] = [
     &["channel", "sync", "net"],
 ];
 
-/// The files that are no part of a floor: the face of the crate, and what tests and fuzzers enter by.
+/// The files that are no part of a floor: the face of the crate, and what tests and fuzzers enter
+/// by.
 const FACE: [&str; 3] = ["", "__private", "fuzz"];
 
 fn floor(module: &str) -> Option<usize> {
