@@ -12,7 +12,7 @@
 use crate::{
     ErrorKind, Fd,
     channel::{RecvError, pipe},
-    start::{Spilled, receive_spilled},
+    start::{MEMORY, Replies, Reply},
     sys::{
         memfd,
         segment::{Segment, Width},
@@ -145,23 +145,30 @@ pub fn values(data: &[u8]) {
     take(Incoming::new(data.to_vec(), Vec::new()));
 }
 
-/// Reads a value that a child has spilled. The first bytes are the summary. The child has sent what
-/// follows up to an odd place, and has left the rest in memory.
-pub fn spilled(data: &[u8]) {
-    let Some((summary, content)) = data.split_at_checked(16) else {
+/// Receives the replies of a child that has sent them up to an odd place, and has left the rest in
+/// memory.
+pub fn replies(data: &[u8]) {
+    let (Ok((here, there)), Ok(mut memory), Ok((descriptors, received))) =
+        (socket::pair(), memfd::create(), socket::packet_pair())
+    else {
         return;
     };
-    let (Ok((here, there)), Ok(mut file)) = (socket::pair(), memfd::create()) else {
+    let (sent, left) = data.split_at(data.len() / 3);
+    if memory.write_all(left).is_err() {
         return;
-    };
-    let (sent, left) = content.split_at(content.len() / 3);
+    }
+    let fds: Vec<OwnedFd> = (0..data.len() % 3).filter_map(|_| null()).collect();
+    let _ = socket::try_send(descriptors.as_fd(), &[IoSlice::new(&[0])], &fds);
+    let _ = line(&there).send(MEMORY, &[], &[memory.into(), received]);
     let _ = socket::try_send(there.as_fd(), &[IoSlice::new(sent)], &[]);
-    drop(there);
-    if file.write_all(left).is_ok()
-        && let Ok(Spilled::Whole(bytes, blobs)) =
-            receive_spilled(&line(&here), &mut vec![file.into()], summary)
-    {
-        take(Incoming::new(bytes, Vec::new()).with_blobs(blobs));
+    drop((there, descriptors));
+    let mut replies = Replies::default();
+    while let Ok(Some(reply)) = replies.next(&line(&here)) {
+        match reply {
+            Reply::Returned(message) => take(message),
+            Reply::NoRoom(_) | Reply::Lost(_) => return,
+            _ => {}
+        }
     }
 }
 
@@ -174,10 +181,10 @@ fn line(socket: &OwnedFd) -> Line<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Flat, Tagged, Untagged, Value, frames, messages, spilled, values};
+    use super::{Flat, Tagged, Untagged, Value, frames, messages, replies, values};
     use crate::{
-        start::describe,
-        wire::{Incoming, Outgoing},
+        start::RETURNED,
+        wire::{Incoming, Outgoing, blob_kind},
     };
     use std::collections::BTreeMap;
 
@@ -225,6 +232,11 @@ mod tests {
             assert!(message.take::<Value>().unwrap() == value);
             message.ready().unwrap();
         }
+    }
+
+    fn frame(kind: u8, content: &[u8], descriptors: u64) -> Vec<u8> {
+        let header = [u64::from(kind), content.len() as u64, descriptors];
+        [&header.map(u64::to_le_bytes).concat(), content].concat()
     }
 
     /// Numbers that look random, and are the same in each run.
@@ -328,10 +340,6 @@ mod tests {
 
     #[test]
     fn any_bytes_are_messages_or_an_error() {
-        let frame = |kind: u8, content: &[u8], descriptors: u64| {
-            let header = [u64::from(kind), content.len() as u64, descriptors];
-            [&header.map(u64::to_le_bytes).concat(), content].concat()
-        };
         let value = frame(1, &encoded(&one_of_each(5)), 0);
         let bytes = frame(2, &[7; 20], 0);
         let sound = [
@@ -345,22 +353,22 @@ mod tests {
     }
 
     #[test]
-    fn any_bytes_are_left_by_a_child_or_an_error() {
+    fn any_bytes_are_replies_or_an_error() {
         let sound = [0, 5, 70_000].map(|length| {
             let value = one_of_each(length);
             let mut message = Outgoing::default();
             message.put("a value", &value).unwrap();
-            let (summary, table) = describe(&message);
-            let mut bytes = [&summary[..], &table, &message.bytes].concat();
-            for blob in &message.blobs.0 {
-                bytes.extend_from_slice(blob.bytes());
+            let mut bytes = Vec::new();
+            for blob in &message.blobs.waiting {
+                bytes.extend(frame(blob_kind(blob.width), blob.bytes(), 0));
             }
+            bytes.extend(frame(RETURNED, &message.bytes, 0));
             bytes
         });
-        feed(&sound[..2], spilled);
-        spilled(&sound[2]);
-        // The table and the message alone: the large content would make the run long.
-        feed(&[sound[2][..1000].to_vec()], spilled);
+        feed(&sound[..2], replies);
+        replies(&sound[2]);
+        // The descriptors of such a reply are sent in another way.
+        feed(&[frame(RETURNED | 0x80, &[5; 40], 2)], replies);
     }
 
     #[test]

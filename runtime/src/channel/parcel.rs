@@ -50,7 +50,7 @@ impl Parcel {
         }
         let file = write(&outgoing)
             .map_err(|source| Error::os("a large message cannot be written", source))?;
-        let blobs = outgoing.blobs.0.iter();
+        let blobs = outgoing.blobs.waiting.iter();
         let summary = Summary {
             length: outgoing.bytes.len() as u64,
             beside: blobs
@@ -124,7 +124,7 @@ pub(super) fn unreadable(what: &'static str, source: io::Error) -> Error {
 fn write(message: &Outgoing<'_>) -> io::Result<File> {
     let mut file = memfd::create()?;
     file.write_all(&message.bytes)?;
-    for blob in &message.blobs.0 {
+    for blob in &message.blobs.waiting {
         file.write_all(blob.bytes())?;
     }
     Ok(file.into())

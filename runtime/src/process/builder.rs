@@ -9,7 +9,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     start::{self, AuthKey, Order, Settings, StartMethod, Stdio},
     sys::limits,
-    wire::{Incoming, Outgoing},
+    wire::{Answer, Arguments, Incoming, Outgoing},
 };
 use std::{ffi::OsString, io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -280,7 +280,9 @@ impl Builder {
     ///   no limit except the [`timeout`](Self::timeout).
     ///
     /// After an error nothing is left of the child. If a child of a helper is stopped before it
-    /// reaches its function, it is replaced by another child, without an error.
+    /// reaches its function, it is replaced by another child, without an error. But a child that
+    /// has been sent a part of very large arguments, before they were wholly encoded, cannot be
+    /// replaced.
     #[doc(alias = "start")]
     #[expect(
         clippy::needless_pass_by_value,
@@ -311,8 +313,6 @@ fn start<P: Process>(
         ));
     }
     registry::prepare()?;
-    let mut arguments = Outgoing::default();
-    process.__send(&mut arguments)?;
     let daemon = settings.daemon.unwrap_or(false);
     let kill_on_drop = settings.kill_on_drop.unwrap_or(false);
     let bounds = Bounds {
@@ -325,7 +325,7 @@ fn start<P: Process>(
         daemon,
         entry: entry::<P>,
         function,
-        arguments,
+        arguments: &Encode(process),
         settings,
         deadline: timeout.as_ref().and_then(Timeout::deadline),
         copying: registry::COPYING,
@@ -347,12 +347,21 @@ fn start<P: Process>(
     ))
 }
 
+/// Encodes the arguments.
+struct Encode<'p, P>(&'p P);
+
+impl<P: Process> Arguments for Encode<'_, P> {
+    fn encode<'a>(&'a self, to: &mut Outgoing<'a>) -> Result<()> {
+        self.0.__send(to)
+    }
+}
+
 /// The code that the child runs: it decodes the arguments, runs the function, and encodes the
 /// value.
-fn entry<P: Process>(arguments: &mut Incoming, answer: &mut dyn FnMut(Outgoing<'_>)) -> Result<()> {
+fn entry<P: Process>(arguments: &mut Incoming, answer: &dyn Answer) -> Result<()> {
     let output = start::__rust_begin_short_backtrace(|| P::__run(arguments))?;
-    let mut value = Outgoing::default();
+    let mut value = Outgoing::through(answer);
     P::__reply(&output, &mut value)?;
-    answer(value);
+    answer.give(&value);
     Ok(())
 }

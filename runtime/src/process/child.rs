@@ -3,7 +3,7 @@
 use super::{Handle, JoinError, join_error::Cause, life::End, reaper};
 use crate::{
     error::{Error, Result},
-    start::{LAST_BREATH, Panic, Reply, StartMethod, Streams, receive_reply, replenish},
+    start::{LAST_BREATH, Panic, Replies, Reply, StartMethod, Streams, replenish},
     sys::wait,
     wire::{Incoming, Line},
 };
@@ -97,8 +97,15 @@ enum Words<T> {
     Nothing,
 }
 
-/// Where the value will come from. `None` once the value has been returned.
-struct Value<T>(Option<(OwnedFd, Decode<T>)>);
+/// The value to come. `None` once it has been returned.
+struct Value<T>(Option<Awaited<T>>);
+
+/// Where the value will come from.
+struct Awaited<T> {
+    socket: OwnedFd,
+    replies: Replies,
+    decode: Decode<T>,
+}
 
 type Decode<T> = fn(&mut Incoming) -> Result<T>;
 
@@ -120,7 +127,11 @@ impl<T> Child<T> {
             stdout,
             stderr,
             handle,
-            value: Value(Some((socket, decode))),
+            value: Value(Some(Awaited {
+                socket,
+                replies: Replies::default(),
+                decode,
+            })),
             kill_on_drop,
         }
     }
@@ -226,21 +237,21 @@ impl<T> Child<T> {
             let source = io::Error::from_raw_os_error(libc::ECHILD);
             return Err(self.ended(None, Cause::Os(source)));
         }
-        let Some((socket, decode)) = self.value.0.take() else {
+        let Some(mut awaited) = self.value.0.take() else {
             return Err(self.ended(None, Cause::Taken));
         };
-        wait::spin(socket.as_fd(), SOON);
-        let words = self.last_words(&socket, decode, self.handle.life.overdue());
+        wait::spin(awaited.socket.as_fd(), SOON);
+        let words = self.last_words(&mut awaited, self.handle.life.overdue());
         match words {
             Words::Returned(value) => return Ok(value),
             Words::NoRoom(source) => {
-                self.value.0 = Some((socket, decode));
+                self.value.0 = Some(awaited);
                 return Err(self.ended(None, Cause::Os(source)));
             }
             _ => {}
         }
         // Closes the socket: a process that still writes to it gets an error and does not block.
-        drop(socket);
+        drop(awaited);
         // The error also says how the process ended.
         loop {
             match self.handle.life.wait(None) {
@@ -385,14 +396,14 @@ impl<T> Child<T> {
             Ok(None) => return Ok(None),
             Err(source) => return Err(self.ended(None, Cause::Os(source))),
         };
-        let Some((socket, decode)) = self.value.0.take() else {
+        let Some(mut awaited) = self.value.0.take() else {
             return Ok(None);
         };
         // The process has ended, so everything that it sent is in the socket: no deadline is
         // needed.
-        let words = self.last_words(&socket, decode, None);
+        let words = self.last_words(&mut awaited, None);
         if matches!(words, Words::NoRoom(_)) {
-            self.value.0 = Some((socket, decode));
+            self.value.0 = Some(awaited);
         }
         self.conclude(words, end).map(Some)
     }
@@ -416,7 +427,12 @@ impl<T> Child<T> {
     }
 
     /// Reads the replies of the process: its value, or why there is none. Gives up at `until`.
-    fn last_words(&self, socket: &OwnedFd, decode: Decode<T>, until: Option<Instant>) -> Words<T> {
+    fn last_words(&self, awaited: &mut Awaited<T>, until: Option<Instant>) -> Words<T> {
+        let Awaited {
+            socket,
+            replies,
+            decode,
+        } = awaited;
         let line = Line {
             peer: Some(self.handle.as_fd()),
             until,
@@ -426,7 +442,7 @@ impl<T> Child<T> {
         // A process sends few replies. A copy of it that a bare `fork` made could send replies for
         // ever.
         for _ in 0..MOST_WORDS {
-            match receive_reply(&line) {
+            match replies.next(&line) {
                 Ok(Some(Reply::Returned(mut value))) => {
                     return decode(&mut value).map_or_else(Words::Undecodable, Words::Returned);
                 }

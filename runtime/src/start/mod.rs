@@ -47,13 +47,13 @@ pub use child::{defer, run_deferred};
 pub use identity::{AuthKey, authkey};
 pub(crate) use identity::{Identity, Parent, current};
 pub use message::panic::Panic;
-pub(crate) use message::reply::{Reply, receive as receive_reply};
-#[cfg(test)]
-pub(crate) use message::spilled::describe;
+pub(crate) use message::reply::Reply;
 #[cfg(any(test, fuzzing))]
-pub(crate) use message::spilled::{Spilled, receive as receive_spilled};
+pub(crate) use message::reply::kind::MEMORY;
+#[cfg(test)]
+pub(crate) use message::reply::kind::RETURNED;
 pub use method::{StartMethod, set_start_method};
-pub(crate) use parent::{Order, Streams, replenish, start};
+pub(crate) use parent::{Order, Replies, Streams, replenish, start};
 pub use parent::{prewarm, stop_helper};
 pub(crate) use patience::{LAST_BREATH, MARGIN};
 pub use settings::Settings;

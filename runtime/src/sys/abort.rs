@@ -19,7 +19,7 @@ use std::{
     alloc::{Layout, handle_alloc_error},
     io,
     os::fd::{AsRawFd, BorrowedFd},
-    sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering},
 };
 
 static SOCKET: AtomicI32 = AtomicI32::new(-1);
@@ -28,9 +28,11 @@ static SOCKET: AtomicI32 = AtomicI32::new(-1);
 static TELLER: AtomicI32 = AtomicI32::new(0);
 static MESSAGE: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
 static LENGTH: AtomicUsize = AtomicUsize::new(0);
+static HUSHED: AtomicBool = AtomicBool::new(false);
 
 /// Sets what is sent, and where, when this process aborts after the system has refused it memory.
 pub(crate) fn tell(socket: BorrowedFd<'static>, message: &'static [u8]) {
+    HUSHED.store(false, Ordering::Relaxed);
     LENGTH.store(message.len(), Ordering::Relaxed);
     MESSAGE.store(message.as_ptr().cast_mut(), Ordering::Relaxed);
     // SAFETY: the call takes nothing.
@@ -38,10 +40,10 @@ pub(crate) fn tell(socket: BorrowedFd<'static>, message: &'static [u8]) {
     SOCKET.store(socket.as_raw_fd(), Ordering::Release);
 }
 
-/// Makes the handler send nothing from now on. Something else is being sent, and the message would
-/// be taken for a part of it.
-pub(crate) fn hush() {
-    SOCKET.store(-1, Ordering::Relaxed);
+/// Sets whether the handler sends nothing. While something else is being sent, the message would be
+/// taken for a part of it.
+pub(crate) fn hush(hushed: bool) {
+    HUSHED.store(hushed, Ordering::Relaxed);
 }
 
 /// Clears an error number that this thread may have from an earlier call.
@@ -90,7 +92,8 @@ extern "C" fn on_abort(
         MESSAGE.load(Ordering::Relaxed),
     );
     let is_own = sender == this && this == TELLER.load(Ordering::Relaxed);
-    if refused && info.si_code == libc::SI_TKILL && is_own && socket >= 0 {
+    let may_send = is_own && socket >= 0 && !HUSHED.load(Ordering::Relaxed);
+    if refused && info.si_code == libc::SI_TKILL && may_send {
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         // SAFETY: the message is a static one and has this length. If the socket was closed, the
         // call fails.

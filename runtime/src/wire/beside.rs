@@ -7,11 +7,7 @@ use super::{
     line::{Line, Unsent},
     message::Outgoing,
 };
-use crate::sys::{
-    segment::{Segment, Width},
-    socket,
-    wait::For,
-};
+use crate::sys::{segment::Width, socket};
 use std::io;
 
 /// The smallest blob for which asking for a larger socket buffer is worth a system call.
@@ -38,20 +34,29 @@ impl Line<'_> {
             in_part = true;
             sent
         };
-        for blob in &message.blobs.0 {
-            let kind = blob::kind(blob.width);
-            begun(self.send_frame(kind, [blob.bytes(), &[]], &[]))?;
+        for blob in &message.blobs.waiting {
+            begun(self.send_blob(blob.width, blob.bytes()))?;
         }
         begun(self.send_frame(kind, [&message.bytes, more], &message.fds))
     }
 
+    /// Sends a blob of the next message.
+    pub(crate) fn send_blob(&self, width: Width, bytes: &[u8]) -> Result<(), Unsent> {
+        self.send_frame(blob::kind(width), [bytes, &[]], &[])
+    }
+
     /// Enlarges the buffer of the socket if the message has a large blob.
-    pub(crate) fn make_room(&self, message: &Outgoing<'_>) {
-        let mut blobs = message.blobs.0.iter();
+    fn make_room(&self, message: &Outgoing<'_>) {
+        let mut blobs = message.blobs.waiting.iter();
         if blobs.any(|blob| blob.bytes().len() >= LARGE) {
-            // If this fails, sending only takes longer.
-            let _ = socket::widen(self.socket);
+            self.widen();
         }
+    }
+
+    /// Enlarges the buffer of the socket.
+    pub(crate) fn widen(&self) {
+        // If this fails, sending only takes longer.
+        let _ = socket::widen(self.socket);
     }
 
     /// Sends `bytes` and then `more` as one message. If there are many `bytes`, they go beside the
@@ -63,20 +68,5 @@ impl Line<'_> {
         let mut message = Outgoing::default();
         message.blobs.lend(Width::One, bytes);
         self.post(kind, &message, more)
-    }
-
-    /// Receives bytes into the segment and returns how many. Zero means the end.
-    pub(crate) fn receive_some(&self, segment: &mut Segment) -> io::Result<usize> {
-        let mut last_try = false;
-        loop {
-            match segment.receive(self.socket) {
-                // A peer that died with unread data resets the connection. That is an end too.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(0),
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-                Err(_) if last_try => return Ok(0),
-                Err(_) => last_try = !self.wait(For::Reading)?,
-                Ok(count) => return Ok(count),
-            }
-        }
     }
 }

@@ -13,7 +13,7 @@ const NUMBER: usize = size_of::<u64>();
 /// Returns the number of blobs, the width and the length of each, the blobs, and then the bytes of
 /// the message.
 pub(crate) fn flatten(message: &Outgoing<'_>) -> Vec<u8> {
-    let blobs = &message.blobs.0;
+    let blobs = &message.blobs.waiting;
     let beside: usize = blobs.iter().map(|blob| blob.bytes().len()).sum();
     let head = NUMBER * (1 + 2 * blobs.len());
     let mut flat = Vec::with_capacity(head + beside + message.bytes.len());

@@ -11,6 +11,22 @@ pub(crate) struct Frame {
     /// The blobs that came beside the bytes.
     pub(crate) blobs: Vec<Arrived>,
     pub(crate) fds: Vec<OwnedFd>,
+    /// How many descriptors belong to the frame that are sent in another way.
+    pub(crate) apart: usize,
+}
+
+/// The flag in the kind of a frame whose descriptors are sent in another way.
+pub(super) const APART: u8 = 0x80;
+
+/// What a header says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fields {
+    pub(super) kind: u8,
+    pub(super) length: usize,
+    /// How many descriptors come with the frame.
+    pub(super) descriptors: usize,
+    /// How many descriptors are sent in another way.
+    pub(super) apart: usize,
 }
 
 /// The size of a header: the kind, the length of the bytes, and the number of descriptors, each in
@@ -33,8 +49,8 @@ pub(crate) const fn header(kind: u8, length: u64, fds: u64) -> [u8; HEADER] {
     header
 }
 
-/// Returns the kind of a frame, its length, and the number of its descriptors.
-pub(super) fn fields(header: &[u8; HEADER]) -> io::Result<(u8, usize, usize)> {
+/// Returns what a header says.
+pub(super) fn fields(header: &[u8; HEADER]) -> io::Result<Fields> {
     let mut fields = header.chunks_exact(8).map(|field| {
         let field = field.try_into().unwrap_or_default();
         usize::try_from(u64::from_le_bytes(field))
@@ -45,7 +61,16 @@ pub(super) fn fields(header: &[u8; HEADER]) -> io::Result<(u8, usize, usize)> {
     };
     let (kind, length, descriptors) = (field()?, field()?, field()?);
     let kind = u8::try_from(kind).map_err(|_| invalid("its kind is unknown"))?;
-    Ok((kind, length, descriptors))
+    let (descriptors, apart) = match kind & APART {
+        0 => (descriptors, 0),
+        _ => (0, descriptors),
+    };
+    Ok(Fields {
+        kind: kind & !APART,
+        length,
+        descriptors,
+        apart,
+    })
 }
 
 pub(super) fn invalid(why: &'static str) -> io::Error {

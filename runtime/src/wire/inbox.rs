@@ -2,16 +2,67 @@
 
 use super::{
     blob::{self, Arrived},
-    frame::{Frame, HEADER, fields, invalid},
+    frame::{Fields, Frame, HEADER, fields, invalid},
 };
 use crate::sys::{
     segment::Segment,
     socket::{self, MAX_FDS},
 };
 use std::{
-    io::{self, IoSliceMut},
+    fs::File,
+    io::{self, IoSliceMut, Read},
     os::fd::{BorrowedFd, OwnedFd},
 };
+
+/// What an inbox receives from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source<'s> {
+    Socket(BorrowedFd<'s>),
+    /// Memory that another process has written. It has no descriptors.
+    Memory(&'s File),
+}
+
+impl<'s> From<BorrowedFd<'s>> for Source<'s> {
+    fn from(socket: BorrowedFd<'s>) -> Self {
+        Self::Socket(socket)
+    }
+}
+
+impl Source<'_> {
+    /// Returns true if there is more, and false at the end.
+    fn peek(self) -> io::Result<bool> {
+        match self {
+            Self::Socket(socket) => socket::peek(socket),
+            Self::Memory(_) => Ok(true),
+        }
+    }
+
+    fn receive(self, buffer: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Result<socket::Received> {
+        match self {
+            Self::Socket(socket) => {
+                socket::try_receive(socket, &mut [IoSliceMut::new(buffer)], fds)
+            }
+            Self::Memory(mut file) => loop {
+                match file.read(buffer) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    read => {
+                        return Ok(socket::Received {
+                            bytes: read?,
+                            is_short: false,
+                        });
+                    }
+                }
+            },
+        }
+    }
+
+    fn fill(self, segment: &mut Segment) -> io::Result<usize> {
+        match self {
+            Self::Socket(socket) => segment.receive(socket),
+            Self::Memory(file) => segment.read(file),
+        }
+    }
+}
 
 /// The part of a frame, and of the blobs beside it, that has arrived.
 ///
@@ -46,6 +97,8 @@ struct Body {
     length: usize,
     /// How many descriptors are still to come, after all of the bytes.
     descriptors: usize,
+    /// How many descriptors are sent in another way.
+    apart: usize,
     bytes: Vec<u8>,
     filled: usize,
 }
@@ -114,7 +167,12 @@ impl Inbox {
     /// Fails if a frame cannot be received: nothing that follows in the socket has a meaning then.
     /// Fails with [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the other side ended in the
     /// middle of a frame.
-    pub(crate) fn take_in(&mut self, socket: BorrowedFd<'_>, until: Until) -> io::Result<Progress> {
+    pub(crate) fn take_in<'s>(
+        &mut self,
+        from: impl Into<Source<'s>>,
+        until: Until,
+    ) -> io::Result<Progress> {
+        let source = from.into();
         for _ in 0..STEPS {
             self.settle()?;
             let missing = match &self.content {
@@ -130,9 +188,9 @@ impl Inbox {
                 _ => false,
             };
             let more = if is_enough {
-                socket::peek(socket)
+                source.peek()
             } else {
-                self.take_some(socket, until)
+                self.take_some(source, until)
             };
             match more {
                 Ok(true) if is_enough => return Ok(Progress::Reached),
@@ -189,6 +247,7 @@ impl Inbox {
             bytes: body.bytes,
             blobs: whole.blobs,
             fds: whole.fds,
+            apart: body.apart,
         })
     }
 
@@ -209,13 +268,20 @@ impl Inbox {
 
     /// Returns what the header announces.
     fn begin(&self) -> io::Result<Content> {
-        let (kind, length, descriptors) = fields(&self.header)?;
+        let Fields {
+            kind,
+            length,
+            descriptors,
+            apart,
+        } = fields(&self.header)?;
         let first = descriptors.min(MAX_FDS);
         if !self.is_short && self.fds.len() != first {
             return Err(invalid("it has not the descriptors that it says"));
         }
         match blob::width(kind) {
-            Some(_) if descriptors != 0 => Err(invalid("what is beside it has descriptors")),
+            Some(_) if descriptors + apart != 0 => {
+                Err(invalid("what is beside it has descriptors"))
+            }
             Some(width) => Segment::new(width, length)
                 .map(Content::Blob)
                 .ok_or_else(|| invalid("what is beside it has an odd length")),
@@ -224,6 +290,7 @@ impl Inbox {
                 kind,
                 length,
                 descriptors: descriptors - first,
+                apart,
                 bytes: Vec::new(),
                 filled: 0,
             })),
@@ -239,7 +306,12 @@ impl Inbox {
             HEADER => {}
             _ => return Ok(None),
         }
-        let (kind, length, descriptors) = fields(&header)?;
+        let Fields {
+            kind,
+            length,
+            descriptors,
+            ..
+        } = fields(&header)?;
         let most = match until {
             Until::WholeUpTo(most) => most.min(SHORT),
             Until::LastByte | Until::Whole => SHORT,
@@ -269,8 +341,9 @@ impl Inbox {
     }
 
     /// Receives more. Returns `false` at the end of the stream.
-    fn take_some(&mut self, socket: BorrowedFd<'_>, until: Until) -> io::Result<bool> {
+    fn take_some(&mut self, source: Source<'_>, until: Until) -> io::Result<bool> {
         if self.is_empty()
+            && let Source::Socket(socket) = source
             && let Some(took) = self.take_short(socket, until)?
         {
             return Ok(took);
@@ -279,11 +352,11 @@ impl Inbox {
         let (room, due) = match &mut self.content {
             None => (&mut self.header[self.at..], None),
             // Descriptors that come with a blob are closed.
-            Some(Content::Blob(segment)) => return Ok(segment.receive(socket)? != 0),
+            Some(Content::Blob(segment)) => return Ok(source.fill(segment)? != 0),
             Some(Content::Body(body)) if body.filled < body.length => (body.room(until)?, Some(0)),
             Some(Content::Body(body)) => (&mut [0][..], Some(body.descriptors.min(MAX_FDS))),
         };
-        let received = socket::try_receive(socket, &mut [IoSliceMut::new(room)], &mut self.fds)?;
+        let received = source.receive(room, &mut self.fds)?;
         if received.bytes == 0 {
             return Ok(false);
         }

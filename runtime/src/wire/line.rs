@@ -4,10 +4,10 @@
 use super::{
     frame::{self, Frame, HEADER},
     inbox::{Inbox, Progress, Until},
+    outbox::Outbox,
 };
 use crate::sys::{
-    socket::{self, MAX_FDS},
-    table,
+    socket, table,
     wait::{self, For},
 };
 use std::{
@@ -93,43 +93,36 @@ impl Line<'_> {
         bytes: [&[u8]; 2],
         fds: &[OwnedFd],
     ) -> Result<(), Unsent> {
-        let length = bytes[0].len() as u64 + bytes[1].len() as u64;
-        let header = frame::header(kind, length, fds.len() as u64);
-        let mut in_part = false;
-        let mut send_more = |bytes: &[IoSlice<'_>], fds| {
-            let count = self.send_some(bytes, fds);
-            let count = count.map_err(|cause| Unsent { cause, in_part })?;
-            in_part = true;
-            Ok(count)
-        };
-        let mut rest = &mut [&header, bytes[0], bytes[1]].map(IoSlice::new)[..];
-        let mut fds = fds.chunks(MAX_FDS);
-        let mut first = fds.next().unwrap_or_default();
-        while !rest.is_empty() {
-            let count = send_more(rest, first)?;
-            IoSlice::advance_slices(&mut rest, count);
-            first = &[];
-        }
-        // One message carries at most `MAX_FDS` descriptors. Each further group of them needs a
-        // byte to go with.
-        for fds in fds {
-            send_more(&[IoSlice::new(&[0])], fds)?;
+        let mut outbox = Outbox::new(kind, bytes, fds);
+        self.send_out(&mut outbox).map_err(|cause| Unsent {
+            cause,
+            in_part: outbox.is_begun(),
+        })
+    }
+
+    /// Sends the rest of a frame.
+    pub(crate) fn send_out(&self, outbox: &mut Outbox<'_>) -> io::Result<()> {
+        while !outbox.give_out(self.socket)? {
+            self.wait_for_room()?;
         }
         Ok(())
     }
 
-    /// Sends some of the bytes, and all of the descriptors with the first byte. Returns how many
-    /// bytes were sent.
-    pub(crate) fn send_some(&self, bytes: &[IoSlice<'_>], fds: &[OwnedFd]) -> io::Result<usize> {
+    /// Sends a packet of bytes and descriptors that is no frame.
+    pub(crate) fn send_packet(&self, bytes: &[u8], fds: &[OwnedFd]) -> io::Result<()> {
         loop {
-            match socket::try_send(self.socket, bytes, fds) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if !self.wait(For::Writing)? {
-                        return Err(io::ErrorKind::BrokenPipe.into());
-                    }
-                }
-                result => return result,
+            match socket::try_send(self.socket, &[IoSlice::new(bytes)], fds) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_for_room()?,
+                sent => return sent.map(drop),
             }
+        }
+    }
+
+    fn wait_for_room(&self) -> io::Result<()> {
+        if self.wait(For::Writing)? {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::BrokenPipe.into())
         }
     }
 
@@ -141,8 +134,8 @@ impl Line<'_> {
         loop {
             match socket::peek_into(self.socket, &mut header) {
                 Ok(HEADER) => {
-                    let (_, _, descriptors) = frame::fields(&header)?;
-                    return table::has_room(self.socket, descriptors);
+                    let fields = frame::fields(&header)?;
+                    return table::has_room(self.socket, fields.descriptors);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && !last_try => {
                     // The peer may have sent something after the read and before its end, so read
@@ -158,18 +151,29 @@ impl Line<'_> {
     /// Receives one frame. Returns `None` if the other side has ended between two frames.
     pub(crate) fn receive(&self) -> io::Result<Option<Frame>> {
         let mut inbox = Inbox::default();
+        if self.fill(&mut inbox)? {
+            return inbox.hand_over().map(Some);
+        }
+        Ok(None)
+    }
+
+    /// Receives the rest of a frame and returns `true`. Returns `false` if the other side has ended
+    /// between two frames. Fails with [`io::ErrorKind::UnexpectedEof`] if it has ended within one.
+    ///
+    /// After an error, what has arrived is still in the inbox.
+    pub(crate) fn fill(&self, inbox: &mut Inbox) -> io::Result<bool> {
         let mut last_try = false;
         loop {
             match inbox.take_in(self.socket, Until::Whole)? {
-                Progress::Reached => return inbox.hand_over().map(Some),
-                Progress::Ended => return Ok(None),
+                Progress::Reached => return Ok(true),
+                Progress::Ended => return Ok(false),
                 Progress::Paused => {}
                 Progress::Waiting if !last_try => {
                     // The peer may have sent something after the read and before its end, so read
                     // once more.
                     last_try = !self.wait(For::Reading)?;
                 }
-                Progress::Waiting if inbox.is_empty() => return Ok(None),
+                Progress::Waiting if inbox.is_empty() => return Ok(false),
                 Progress::Waiting => return Err(io::ErrorKind::UnexpectedEof.into()),
             }
         }
@@ -214,8 +218,8 @@ pub(crate) fn is_end(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{HEADER, Line, Look, MAX_FDS, Watch};
-    use crate::sys::socket;
+    use super::{HEADER, Line, Look, Watch};
+    use crate::sys::socket::{self, MAX_FDS};
     use std::{
         cell::RefCell, fs::File, io, io::Write, os::fd::AsFd, os::fd::OwnedFd,
         os::unix::net::UnixStream, thread, time::Duration,

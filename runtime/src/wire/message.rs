@@ -1,7 +1,7 @@
 //! Outgoing and incoming messages: bytes, and the descriptors and blobs beside them.
 
 use super::{
-    blob::{Arrived, Blobs},
+    blob::{Arrived, Blobs, Sink},
     codec::{self, ForNumber, Number, Plain},
     frame::Frame,
 };
@@ -23,6 +23,15 @@ pub struct Outgoing<'a> {
 }
 
 impl<'a> Outgoing<'a> {
+    /// Returns an empty message. Large parts of its values are sent to `sink` while they are
+    /// encoded.
+    pub(crate) fn through(sink: &'a dyn Sink) -> Self {
+        Self {
+            blobs: Blobs::through(sink),
+            ..Self::default()
+        }
+    }
+
     /// Appends a value; `what` names it in the error. If the value is large and consists of text or
     /// numbers only, it is not copied.
     pub(crate) fn put<T: Serialize + ?Sized>(&mut self, what: &str, value: &'a T) -> Result<()> {
@@ -61,7 +70,7 @@ impl<'a> Outgoing<'a> {
 
     /// Whether the message has no blobs.
     pub(crate) fn has_nothing_large(&self) -> bool {
-        self.blobs.0.is_empty()
+        self.blobs.is_empty()
     }
 
     fn append(
@@ -104,9 +113,21 @@ impl From<Vec<u8>> for Outgoing<'_> {
     }
 }
 
-/// The function of a child, from the encoded arguments to the encoded value. The value is passed to
-/// a callback, because the message borrows from it.
-pub(crate) type Entry = fn(&mut Incoming, &mut dyn FnMut(Outgoing<'_>)) -> Result<()>;
+/// The function of a child, from the encoded arguments to the encoded value.
+pub(crate) type Entry = fn(&mut Incoming, &dyn Answer) -> Result<()>;
+
+/// The arguments of a function, in the parent.
+pub(crate) trait Arguments {
+    /// Encodes the arguments.
+    fn encode<'a>(&'a self, to: &mut Outgoing<'a>) -> Result<()>;
+}
+
+/// Takes the value of a function. The value is passed to it, and not returned, because the message
+/// borrows from it.
+pub(crate) trait Answer: Sink {
+    /// Sends the value.
+    fn give(&self, value: &Outgoing<'_>);
+}
 
 /// A message that arrived.
 #[derive(Debug)]

@@ -13,10 +13,11 @@ mod inbox;
 mod label;
 mod line;
 mod message;
+mod outbox;
 mod shape;
 mod transfer;
 
-pub(crate) use blob::Arrived;
+pub(crate) use blob::{Arrived, Sink, kind as blob_kind};
 pub use bulk::Bulk;
 pub(crate) use codec::{decode, encode};
 pub use fd::Fd;
@@ -24,12 +25,13 @@ pub(crate) use fd::unopened;
 #[cfg(feature = "net")]
 pub(crate) use flat::{flatten, unflatten};
 pub(crate) use frame::{Frame, HEADER, header};
-pub(crate) use inbox::{Inbox, Progress, Until};
+pub(crate) use inbox::{Inbox, Progress, Source, Until};
 #[cfg(feature = "__shared")]
 pub(crate) use label::Label;
 pub(crate) use line::{Line, Look, Unsent, Watch, is_end};
-pub(crate) use message::Entry;
+pub(crate) use message::{Answer, Arguments, Entry};
 pub use message::{Incoming, Outgoing};
+pub(crate) use outbox::Outbox;
 pub use shape::{ByDescriptor, ByRef, ByValue, Mention, Shape};
 #[cfg(feature = "net")]
 pub(crate) use transfer::Lend;

@@ -1,6 +1,6 @@
 //! The arrival of a child at its function: the child applies what the birth says.
 
-use super::{backtrace, line::next, perform};
+use super::{backtrace, line::next, perform, tell};
 use crate::{
     error::{Error, ErrorKind, Result},
     start::{
@@ -10,7 +10,6 @@ use crate::{
         message::{
             birth::{Birth, Role},
             heritage::Changes,
-            reply,
         },
     },
     sys::{environment, family, limits, overflow, signal, stdio, wait},
@@ -59,7 +58,7 @@ pub(super) fn arrive(
     let Frame { mut bytes, fds, .. } = birth.map_or_else(|| next(line, "its settings"), Ok)?;
     let (mut birth, arguments) = Birth::decode(&mut bytes)?;
     if birth.awaits_parent && birth.start_method == StartMethod::ForkServer {
-        reply::send_arrived(line).map_err(|source| Error::os("its parent is gone", source))?;
+        tell::arrived(line).map_err(|source| Error::os("its parent is gone", source))?;
     }
     for (role, fd) in birth.roles.iter().zip(fds) {
         accept(*role, fd)?;

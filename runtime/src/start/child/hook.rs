@@ -1,12 +1,9 @@
 //! Panics of a child. The hook keeps what it sees until it is known whether the panic ends the
 //! process.
 
-use super::{backtrace, line};
+use super::{backtrace, line, tell};
 use crate::{
-    start::message::{
-        panic::{Location, Panic},
-        reply,
-    },
+    start::message::panic::{Location, Panic},
     sys::{room, signal::Fuse},
     wire::Line,
 };
@@ -60,13 +57,13 @@ impl Seen {
     pub(super) fn tell(self, line: &Line<'_>) {
         // If this fails, the parent does not listen, and there is no one else to report the panic
         // to.
-        let _ = reply::send_panicked(line, &self.panic);
+        let _ = tell::panicked(line, &self.panic);
         let Some(backtrace) = self.backtrace else {
             return;
         };
         let _fuse = fuse();
         if !room::is_limited() || room::is_there_for_a_backtrace() {
-            let _ = reply::send_backtrace(line, &backtrace::resolve(&backtrace));
+            let _ = tell::backtrace(line, &backtrace::resolve(&backtrace));
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The line from this process to its parent, if this process is a child.
 
+use super::tell;
 use crate::{
     error::{Error, Result},
-    start::message::{reply, spilled},
     sys::{abort, exit},
     wire::{Frame, Line},
 };
@@ -46,8 +46,8 @@ pub(super) fn hold(socket: OwnedFd) -> &'static OwnedFd {
     let socket: &'static OwnedFd = Box::leak(Box::new(socket));
     *SOCKET.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
     CHILD.store(process::id(), Ordering::Relaxed);
-    spilled::begin();
-    abort::tell(socket.as_fd(), &reply::OUT_OF_MEMORY);
+    tell::begin();
+    abort::tell(socket.as_fd(), &tell::OUT_OF_MEMORY);
     socket
 }
 

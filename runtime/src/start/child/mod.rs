@@ -9,6 +9,8 @@ mod line;
 mod perform;
 mod rehearsal;
 mod server;
+mod spill;
+mod tell;
 
 pub(crate) use backtrace::__rust_begin_short_backtrace;
 pub(crate) use copied::Copying;

@@ -4,15 +4,17 @@
 use super::{
     hook,
     line::{FAILED, is_child, line},
+    tell,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    start::message::{failure::Failure, reply},
-    sys::abort,
-    wire::{Entry, Incoming, Line, Outgoing},
+    start::message::failure::Failure,
+    sys::{abort, segment::Width},
+    wire::{Answer, Entry, Incoming, Line, Outgoing, Sink},
 };
 use std::{
-    mem,
+    cell::RefCell,
+    io, mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -33,7 +35,7 @@ pub(super) fn begin() {
 /// from here on.
 pub(super) fn reached() -> Result<()> {
     if let Some(line) = line() {
-        reply::send_reached(&line).map_err(|source| Error::os("its parent is gone", source))?;
+        tell::reached(&line).map_err(|source| Error::os("its parent is gone", source))?;
     }
     REACHED.store(true, Ordering::Relaxed);
     // The system may have refused memory before. The function is not responsible for that.
@@ -41,15 +43,39 @@ pub(super) fn reached() -> Result<()> {
     Ok(())
 }
 
+/// Sends the value to the parent. A copy of this process that a bare `fork` has made in the
+/// function sends nothing.
+#[derive(Debug)]
+struct Telling<'l> {
+    line: &'l Line<'l>,
+    /// Whether the value could be sent.
+    sent: RefCell<io::Result<()>>,
+}
+
+impl Sink for Telling<'_> {
+    fn send(&self, width: Width, bytes: &[u8]) -> io::Result<()> {
+        if is_child() {
+            tell::part(self.line, width, bytes);
+        }
+        Ok(())
+    }
+}
+
+impl Answer for Telling<'_> {
+    fn give(&self, value: &Outgoing<'_>) {
+        if is_child() {
+            *self.sent.borrow_mut() = tell::returned(self.line, value);
+        }
+    }
+}
+
 /// Runs the function and sends its result to the parent. Returns the exit status.
 pub(super) fn run(line: &Line<'_>, entry: Entry, mut arguments: Incoming) -> i32 {
-    let mut sent = Ok(());
-    let mut answer = |value: Outgoing<'_>| {
-        if is_child() {
-            sent = reply::send_returned(line, value);
-        }
+    let telling = Telling {
+        line,
+        sent: RefCell::new(Ok(())),
     };
-    let outcome = catch_unwind(AssertUnwindSafe(|| entry(&mut arguments, &mut answer)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| entry(&mut arguments, &telling)));
     if !is_child() {
         // This is a copy that a bare `fork` has made in the function. It sends nothing to the
         // parent.
@@ -83,14 +109,14 @@ pub(super) fn run(line: &Line<'_>, entry: Entry, mut arguments: Incoming) -> i32
     // dead. That is no failure of this process.
     match outcome {
         Ok(Ok(())) => {
-            if let Err(source) = sent {
+            if let Err(source) = telling.sent.into_inner() {
                 let error = Error::os("the output cannot be sent", source);
-                let _ = reply::send_unsendable(line, &Failure::of(&error));
+                let _ = tell::unsendable(line, &Failure::of(&error));
             }
             0
         }
         Ok(Err(error)) => {
-            let _ = reply::send_unsendable(line, &Failure::of(&error));
+            let _ = tell::unsendable(line, &Failure::of(&error));
             0
         }
         Err(payload) => {
@@ -104,6 +130,6 @@ pub(super) fn run(line: &Line<'_>, entry: Entry, mut arguments: Incoming) -> i32
 /// Tells the parent why the function will not be reached. Returns the exit status.
 pub(super) fn fail(line: &Line<'_>, error: &Error) -> i32 {
     // If the parent is gone, there is no one to tell.
-    let _ = reply::send_failed(line, &Failure::of(error));
+    let _ = tell::failed(line, &Failure::of(error));
     FAILED
 }

@@ -3,6 +3,7 @@
 use super::{
     arrival::{Entered, arrive},
     line::line_on,
+    tell,
 };
 use crate::{
     error::{Error, Result},
@@ -12,7 +13,6 @@ use crate::{
         message::{
             birth::{Birth, Role, kind},
             heritage::Changes,
-            reply,
         },
         settings::Limits,
     },
@@ -60,8 +60,8 @@ pub(super) fn rehearse(name: &str, entered: Entered) -> Result<()> {
     ours.send(kind::HERITAGE, &unchanged, &[]).map_err(unsaid)?;
     let (_, mut arguments) = arrive(&theirs, None, entered)?;
     drop(arguments.take::<String>()?);
-    reply::send_reached(&theirs).map_err(unsaid)?;
+    tell::reached(&theirs).map_err(unsaid)?;
     let mut value = Outgoing::default();
     value.put("a rehearsal", name)?;
-    reply::send_returned(&theirs, value).map_err(unsaid)
+    tell::returned(&theirs, &value).map_err(unsaid)
 }

@@ -6,4 +6,3 @@ pub(super) mod heritage;
 pub(super) mod panic;
 pub(super) mod reply;
 pub(super) mod request;
-pub(super) mod spilled;

@@ -24,14 +24,14 @@ use std::time::{Duration, Instant};
 /// takes to sleep and be woken. A spare only waits for its birth, so it answers soon.
 const SOON: Duration = Duration::from_micros(50);
 
-/// Lets the helper make the process, and sends the birth. Returns whether the child has reached its
-/// function: it has not if its time was over before. Returns `None` if no helper can make the
-/// process.
+/// Lets the helper make the process, and sends the birth. If the arguments are known, sends them
+/// too, and waits until the child has reached its function. Returns whether it has come that far:
+/// it has not if its time was over before. Returns `None` if no helper can make the process.
 pub(super) fn make(
     birth: &mut Birth,
     settings: &Settings,
     gifts: &mut Gifts,
-    arguments: &Outgoing<'_>,
+    arguments: Option<&Outgoing<'_>>,
     deadline: Option<Instant>,
 ) -> Result<Option<(Newborn, bool)>> {
     for _ in 0..spares::ATTEMPTS {
@@ -78,8 +78,9 @@ pub(super) fn make(
     Ok(None)
 }
 
-/// Sends the messages of a start to a child of the helper, and waits until the child has reached
-/// its function. Returns whether it has: it has not if its time was over before.
+/// Sends the messages of a start to a child of the helper. If the arguments are among them, waits
+/// until the child has reached its function. Returns whether it has come that far: it has not if
+/// its time was over before.
 ///
 /// This process takes a while to find out what has changed in it. Meanwhile the child comes to be,
 /// and applies its birth.
@@ -87,7 +88,7 @@ fn tell_all(
     made: &Made,
     birth: &mut Birth,
     gifts: &Gifts,
-    arguments: &Outgoing<'_>,
+    arguments: Option<&Outgoing<'_>>,
 ) -> Result<bool, Unborn> {
     let newborn = &made.newborn;
     tell::send_birth(newborn, birth, gifts, arguments)?;
@@ -118,6 +119,9 @@ fn tell_all(
         }
         Err(error) => return tell::unless_over(newborn, &error),
     }
+    let Some(arguments) = arguments else {
+        return Ok(true);
+    };
     tell::send_arguments(newborn, birth, arguments)?;
     if made.is_spare {
         // The spare was waiting for this message. It answers sooner than this process could sleep

@@ -7,11 +7,13 @@ mod gifts;
 mod helper;
 mod launch;
 mod newborn;
+mod replies;
 mod spares;
 mod start;
 mod tell;
 mod ward;
 
+pub(crate) use replies::Replies;
 pub(crate) use spares::replenish;
 pub use spares::{prewarm, stop_helper};
 pub(crate) use start::{Order, Streams, start};

@@ -344,8 +344,8 @@ fn ask(helper: &Arc<Helper>, wait: Wait) -> Result<Asked> {
         stall: Some(STALL),
         ..Line::on(helper.requests.as_fd())
     };
-    match line.send_some(&[IoSlice::new(&request_bytes)], &theirs) {
-        Ok(_) => Ok(Asked::For(Newborn::requested(request, ours))),
+    match line.send_packet(&request_bytes, &theirs) {
+        Ok(()) => Ok(Asked::For(Newborn::requested(request, ours))),
         Err(error) if is_end(&error) => Ok(Asked::Nobody),
         Err(error) => Err(Error::os("the helper cannot be asked", error)),
     }

@@ -16,10 +16,12 @@ use crate::{
         settings::Settings,
         stdio::{Stdio, Stream},
     },
-    sys::{image::Place, sentinel::Sentinel, signal},
-    wire::{Entry, Outgoing},
+    sys::{image::Place, segment::Width, sentinel::Sentinel, signal},
+    wire::{Arguments, Entry, Outgoing, Sink},
 };
 use std::{
+    cell::RefCell,
+    fmt, io, mem,
     os::{fd::OwnedFd, unix::ffi::OsStringExt},
     process::{ChildStderr, ChildStdin, ChildStdout},
     time::Instant,
@@ -31,7 +33,7 @@ pub(crate) struct Order<'a> {
     pub(crate) daemon: bool,
     pub(crate) entry: Entry,
     pub(crate) function: &'static str,
-    pub(crate) arguments: Outgoing<'a>,
+    pub(crate) arguments: &'a dyn Arguments,
     pub(crate) settings: Settings,
     /// When the time of the process is over. `None` means never.
     pub(crate) deadline: Option<Instant>,
@@ -59,77 +61,188 @@ pub(crate) struct Streams {
 }
 
 /// Starts a process. Returns when the process has reached its function or its time is over.
-pub(crate) fn start(order: Order<'_>) -> Result<Started> {
-    let Order {
-        name,
-        daemon,
-        entry,
-        function,
-        arguments,
-        mut settings,
-        deadline,
-        copying,
-    } = order;
-    settings.check()?;
-    let start_method = settings.start_method.unwrap_or_default();
-    let place = match start_method {
-        StartMethod::Fork => None,
-        StartMethod::ForkServer | StartMethod::Spawn => Some(locate(entry, function)?),
-    };
-    let mut gifts = Gifts::default();
-    let stdin = settings.stdin.take().unwrap_or_else(Stdio::null);
-    let stdout = settings.stdout.take().unwrap_or_else(Stdio::inherit);
-    let stderr = settings.stderr.take().unwrap_or_else(Stdio::inherit);
-    let mut streams = Streams {
-        stdin: gifts.open(stdin, Stream::Input)?.map(ChildStdin::from),
-        stdout: gifts.open(stdout, Stream::Output)?.map(ChildStdout::from),
-        stderr: gifts.open(stderr, Stream::Error)?.map(ChildStderr::from),
-    };
-    let mut lifeline = if daemon {
-        let (theirs, ours) = lifeline::make()?;
-        gifts.give(Role::Lifeline, theirs);
-        Some(ours)
-    } else {
-        None
-    };
-    let mut birth = Birth {
-        name,
-        parent_name: identity::current().name.clone(),
-        daemon,
-        start_method,
-        entry: place,
-        authkey: settings.authkey.take().map_or_else(identity::authkey, Ok)?,
-        environment: None,
-        timeout: None,
-        backtrace: settings.backtrace,
-        limits: std::mem::take(&mut settings.limits),
-        current_dir: settings
-            .current_dir
-            .take()
-            .map(|path| path.into_os_string().into_vec()),
-        signal_mask: signal::mask()
-            .map(signal::without_requests_to_end)
-            .map_err(|source| Error::os("the signal mask cannot be read", source))?,
-        subreaper: settings.subreaper,
-        awaits_parent: signal::discards_children()
-            .map_err(|source| Error::os("the action for SIGCHLD cannot be read", source))?,
-        has_arguments: false,
-        roles: Vec::new(),
-    };
-
-    if start_method == StartMethod::ForkServer {
-        let made = by_helper::make(&mut birth, &settings, &mut gifts, &arguments, deadline)?;
-        if let Some((newborn, reached)) = made {
-            return started(newborn, start_method, (lifeline, streams), reached);
-        }
-        birth.start_method = StartMethod::Spawn;
-        // The exec passes these two on: the environment and the working directory.
-        birth.environment = None;
-        gifts.take(Role::Directory);
+pub(crate) fn start(mut order: Order<'_>) -> Result<Started> {
+    let arguments = order.arguments;
+    let method = order.settings.start_method.get_or_insert_default();
+    if *method == StartMethod::Fork {
+        let mut message = Outgoing::default();
+        arguments.encode(&mut message)?;
+        return Prepared::new(order)?.copy(message);
     }
-    let start_method = birth.start_method;
-    let pipe = gifts.sentinel()?;
-    let mut newborn = if start_method == StartMethod::Fork {
+    let starting = Starting(RefCell::new(State::Ordered(order)));
+    let mut message = Outgoing::through(&starting);
+    let encoded = arguments.encode(&mut message);
+    let told = match starting.0.replace(State::Over(None)) {
+        State::Ordered(order) => {
+            encoded?;
+            Prepared::new(order)?.make(Some(&message))?
+        }
+        State::Made(told) => {
+            encoded?;
+            told
+        }
+        // This is why the arguments could not be encoded.
+        State::Over(error) => {
+            return Err(error.unwrap_or_else(|| {
+                Error::new(ErrorKind::Encode, "its arguments were encoded twice")
+            }));
+        }
+    };
+    told.complete(&message)
+}
+
+/// A start whose arguments are being encoded. The process is made at the end of that, or when a
+/// large part of the arguments can be sent.
+struct Starting<'a>(RefCell<State<'a>>);
+
+enum State<'a> {
+    Ordered(Order<'a>),
+    Made(Told),
+    /// The start has failed, or the error was taken.
+    Over(Option<Error>),
+}
+
+impl Sink for Starting<'_> {
+    fn send(&self, width: Width, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.0.borrow_mut();
+        let told = match mem::replace(&mut *state, State::Over(None)) {
+            State::Ordered(order) => Prepared::new(order).and_then(|prepared| prepared.make(None)),
+            State::Made(told) => Ok(told),
+            over @ State::Over(_) => {
+                *state = over;
+                return Err(io::Error::other("the start has failed"));
+            }
+        };
+        let sent = told.and_then(|told| {
+            told.send_part(width, bytes)?;
+            Ok(told)
+        });
+        match sent {
+            Ok(told) => {
+                *state = State::Made(told);
+                Ok(())
+            }
+            Err(error) => {
+                *state = State::Over(Some(error));
+                Err(io::Error::other("the start has failed"))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Starting<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Starting").finish_non_exhaustive()
+    }
+}
+
+/// Everything that is needed to make a process, except for its arguments.
+struct Prepared {
+    entry: Entry,
+    birth: Birth,
+    settings: Settings,
+    gifts: Gifts,
+    deadline: Option<Instant>,
+    own: Own,
+    copying: Copying,
+}
+
+/// What belongs to the parent.
+struct Own {
+    lifeline: Option<OwnedFd>,
+    streams: Streams,
+}
+
+/// A process that has been sent its birth.
+struct Told {
+    newborn: Newborn,
+    birth: Birth,
+    own: Own,
+    /// Whether it has reached its function. `None` if it has not been sent all of its arguments.
+    reached: Option<bool>,
+}
+
+impl Prepared {
+    fn new(order: Order<'_>) -> Result<Self> {
+        let Order {
+            name,
+            daemon,
+            entry,
+            function,
+            mut settings,
+            deadline,
+            copying,
+            ..
+        } = order;
+        settings.check()?;
+        let start_method = settings.start_method.unwrap_or_default();
+        let place = match start_method {
+            StartMethod::Fork => None,
+            StartMethod::ForkServer | StartMethod::Spawn => Some(locate(entry, function)?),
+        };
+        let mut gifts = Gifts::default();
+        let stdin = settings.stdin.take().unwrap_or_else(Stdio::null);
+        let stdout = settings.stdout.take().unwrap_or_else(Stdio::inherit);
+        let stderr = settings.stderr.take().unwrap_or_else(Stdio::inherit);
+        let streams = Streams {
+            stdin: gifts.open(stdin, Stream::Input)?.map(ChildStdin::from),
+            stdout: gifts.open(stdout, Stream::Output)?.map(ChildStdout::from),
+            stderr: gifts.open(stderr, Stream::Error)?.map(ChildStderr::from),
+        };
+        let lifeline = if daemon {
+            let (theirs, ours) = lifeline::make()?;
+            gifts.give(Role::Lifeline, theirs);
+            Some(ours)
+        } else {
+            None
+        };
+        let birth = Birth {
+            name,
+            parent_name: identity::current().name.clone(),
+            daemon,
+            start_method,
+            entry: place,
+            authkey: settings.authkey.take().map_or_else(identity::authkey, Ok)?,
+            environment: None,
+            timeout: None,
+            backtrace: settings.backtrace,
+            limits: mem::take(&mut settings.limits),
+            current_dir: settings
+                .current_dir
+                .take()
+                .map(|path| path.into_os_string().into_vec()),
+            signal_mask: signal::mask()
+                .map(signal::without_requests_to_end)
+                .map_err(|source| Error::os("the signal mask cannot be read", source))?,
+            subreaper: settings.subreaper,
+            awaits_parent: signal::discards_children()
+                .map_err(|source| Error::os("the action for SIGCHLD cannot be read", source))?,
+            has_arguments: false,
+            roles: Vec::new(),
+        };
+        Ok(Self {
+            entry,
+            birth,
+            settings,
+            gifts,
+            deadline,
+            own: Own { lifeline, streams },
+            copying,
+        })
+    }
+
+    /// Makes the process as a copy of this one.
+    fn copy(self, arguments: Outgoing<'_>) -> Result<Started> {
+        let Self {
+            entry,
+            mut birth,
+            settings,
+            mut gifts,
+            deadline,
+            own,
+            copying,
+        } = self;
+        let pipe = gifts.sentinel()?;
         birth.environment = settings
             .changes_environment()
             .then(|| settings.environment_block());
@@ -142,39 +255,93 @@ pub(crate) fn start(order: Order<'_>) -> Result<Started> {
             gifts: gifts.fds,
             copying,
         };
-        let own = (lifeline, streams);
-        let (newborn, own) = by_fork::make(known, pipe, own)?;
-        (lifeline, streams) = own;
-        newborn
-    } else {
+        let (mut newborn, own) = by_fork::make(known, pipe, own)?;
+        newborn.reach_by(deadline);
+        let reached = tell::wait_until(&newborn, Stage::Reached).map_err(Unborn::into_error)?;
+        own.started(newborn, StartMethod::Fork, reached)
+    }
+
+    /// Makes the process and sends the birth. If the arguments are known, they may be sent too.
+    fn make(self, arguments: Option<&Outgoing<'_>>) -> Result<Told> {
+        let Self {
+            mut birth,
+            settings,
+            mut gifts,
+            deadline,
+            own,
+            ..
+        } = self;
+        if birth.start_method == StartMethod::ForkServer {
+            // A part of the arguments can be sent only once, so there must be a process for it.
+            birth.awaits_parent |= arguments.is_none();
+            let made = by_helper::make(&mut birth, &settings, &mut gifts, arguments, deadline)?;
+            if let Some((newborn, so_far)) = made {
+                return Ok(Told {
+                    newborn,
+                    birth,
+                    own,
+                    reached: (arguments.is_some() || !so_far).then_some(so_far),
+                });
+            }
+            birth.start_method = StartMethod::Spawn;
+            // The exec passes these two on: the environment and the working directory.
+            birth.environment = None;
+            gifts.take(Role::Directory);
+        }
+        let pipe = gifts.sentinel()?;
         let mut newborn = by_spawn::make(&settings, &mut gifts, pipe)?;
         newborn.reach_by(deadline);
         birth.timeout = left(deadline);
-        tell::send_birth(&newborn, &mut birth, &gifts, &arguments)
-            .and_then(|()| tell::send_arguments(&newborn, &birth, &arguments))
-            .map_err(Unborn::into_error)?;
-        newborn
-    };
-    newborn.reach_by(deadline);
-    let reached = tell::wait_until(&newborn, Stage::Reached).map_err(Unborn::into_error)?;
-    started(newborn, start_method, (lifeline, streams), reached)
+        tell::send_birth(&newborn, &mut birth, &gifts, arguments).map_err(Unborn::into_error)?;
+        Ok(Told {
+            newborn,
+            birth,
+            own,
+            reached: None,
+        })
+    }
 }
 
-fn started(
-    newborn: Newborn,
-    start_method: StartMethod,
-    (lifeline, streams): (Option<OwnedFd>, Streams),
-    reached: bool,
-) -> Result<Started> {
-    let (sentinel, socket) = newborn.grow_up().map_err(Unborn::into_error)?;
-    Ok(Started {
-        start_method,
-        sentinel,
-        socket,
-        lifeline,
-        streams,
-        reached,
-    })
+impl Told {
+    /// Sends a large part of the arguments, whose encoding goes on.
+    fn send_part(&self, width: Width, bytes: &[u8]) -> Result<()> {
+        // The process is not there any more if its time is over.
+        if self.reached.is_some() {
+            return Ok(());
+        }
+        tell::send_part(&self.newborn, width, bytes).map_err(Unborn::into_error)
+    }
+
+    /// Sends what is left of the arguments, and waits until the process has reached its function.
+    fn complete(self, arguments: &Outgoing<'_>) -> Result<Started> {
+        let reached = match self.reached {
+            Some(reached) => reached,
+            None => tell::send_arguments(&self.newborn, &self.birth, arguments)
+                .and_then(|()| tell::wait_until(&self.newborn, Stage::Reached))
+                .map_err(Unborn::into_error)?,
+        };
+        self.own
+            .started(self.newborn, self.birth.start_method, reached)
+    }
+}
+
+impl Own {
+    fn started(
+        self,
+        newborn: Newborn,
+        start_method: StartMethod,
+        reached: bool,
+    ) -> Result<Started> {
+        let (sentinel, socket) = newborn.grow_up().map_err(Unborn::into_error)?;
+        Ok(Started {
+            start_method,
+            sentinel,
+            socket,
+            lifeline: self.lifeline,
+            streams: self.streams,
+            reached,
+        })
+    }
 }
 
 fn locate(entry: Entry, function: &str) -> Result<Place<Entry>> {

@@ -3,16 +3,18 @@
 use super::{
     gifts::Gifts,
     newborn::{Newborn, Unborn},
+    replies::Replies,
 };
 use crate::{
     error::{Error, ErrorKind},
     start::{
         message::{
             birth::{Birth, kind},
-            reply::{self, Reply},
+            reply::Reply,
         },
         patience::STALL,
     },
+    sys::segment::Width,
     wire::{Outgoing, is_end},
 };
 use std::{
@@ -23,20 +25,18 @@ use std::{
 /// The most bytes of arguments that are sent together with the birth.
 const SHORT: usize = 16 << 10;
 
-/// Sends the birth, with the arguments if they are short.
+/// Sends the birth, with the arguments if they are known and short.
 pub(super) fn send_birth(
     newborn: &Newborn,
     birth: &mut Birth,
     gifts: &Gifts,
-    arguments: &Outgoing<'_>,
+    arguments: Option<&Outgoing<'_>>,
 ) -> Result<(), Unborn> {
     birth.roles.clone_from(&gifts.roles);
-    birth.has_arguments = arguments.bytes.len() <= SHORT && arguments.has_nothing_beside();
-    let inline = if birth.has_arguments {
-        &*arguments.bytes
-    } else {
-        &[]
-    };
+    let inline = arguments
+        .filter(|arguments| arguments.bytes.len() <= SHORT && arguments.has_nothing_beside());
+    birth.has_arguments = inline.is_some();
+    let inline = inline.map_or(&[][..], |arguments| &arguments.bytes);
     let encoded = birth.encode(inline).map_err(Unborn::Failed)?;
     match newborn.line().send(kind::BIRTH, &encoded, &gifts.fds) {
         // The child is not there, or it was a spare whose waiting time was over. In both cases it
@@ -58,6 +58,13 @@ pub(super) fn send_arguments(
     }
     let line = newborn.line();
     unless_ended(newborn, line.send_message(kind::ARGUMENTS, arguments))
+}
+
+/// Sends a large part of the arguments, whose encoding goes on.
+pub(super) fn send_part(newborn: &Newborn, width: Width, bytes: &[u8]) -> Result<(), Unborn> {
+    let line = newborn.line();
+    line.widen();
+    unless_ended(newborn, line.send_blob(width, bytes).map_err(Into::into))
 }
 
 /// Ignores the error of a child that ended before it had read everything: what it sent before says
@@ -83,7 +90,7 @@ pub(super) enum Stage {
 /// Waits until a process has reached this stage. Returns whether it has: it has not if its time was
 /// over before.
 pub(super) fn wait_until(newborn: &Newborn, stage: Stage) -> Result<bool, Unborn> {
-    match reply::receive(&newborn.line()) {
+    match Replies::default().next(&newborn.line()) {
         Ok(Some(Reply::Arrived)) if stage == Stage::Arrived => Ok(true),
         Ok(Some(Reply::Reached)) if stage == Stage::Reached => Ok(true),
         Ok(Some(Reply::Failed(failure))) => {

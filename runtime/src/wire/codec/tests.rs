@@ -31,7 +31,7 @@ fn message<T: Serialize>(value: &T) -> Outgoing<'_> {
 fn large_value_is_lent_and_large_part_is_copied() {
     fn lent<T: Serialize>(value: &T, wanted: &[u8]) {
         let message = message(value);
-        let [blob] = &message.blobs.0[..] else {
+        let [blob] = &message.blobs.waiting[..] else {
             panic!("one is beside it")
         };
         let Content::Lent(bytes) = blob.content else {
@@ -47,7 +47,7 @@ fn large_value_is_lent_and_large_part_is_copied() {
 
     let parts = (Some(bytes), vec![floats], text);
     let message = message(&parts);
-    let widths = message.blobs.0.iter().map(|blob| blob.width);
+    let widths = message.blobs.waiting.iter().map(|blob| blob.width);
     assert_eq!(
         widths.collect::<Vec<_>>(),
         [Width::One, Width::Eight, Width::One]
@@ -74,7 +74,7 @@ fn small_numbers_are_as_long_as_their_bytes() {
         message(&(1, vec![200_u8; 8000])),
     ] {
         assert!((8000..8032).contains(&message.bytes.len()));
-        assert!(message.blobs.0.is_empty());
+        assert!(message.blobs.waiting.is_empty());
     }
 }
 

@@ -58,7 +58,7 @@ impl<'w, 'a> Writer<'w, 'a> {
         if content.len() > INLINE
             && let Some(blobs) = &mut self.blobs
         {
-            let place = blobs.copy(kind.width(), content)?;
+            let place = blobs.take(kind.width(), content)?;
             self.beside(kind, place);
             return Ok(());
         }

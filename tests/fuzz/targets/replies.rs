@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| procession::fuzz::spilled(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| procession::fuzz::replies(data));

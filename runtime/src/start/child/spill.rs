@@ -1,0 +1,149 @@
+//! The large answers of a child, and everything after them. What the parent receives while the child
+//! is there goes through the socket. The rest is left in memory, for a parent that joins later or
+//! never.
+//!
+//! A child that gets no such memory says so. Then the parent has what it receives at once, and the
+//! rest is lost: a child never stays for its answers.
+
+use crate::{
+    start::message::reply::kind,
+    sys::{
+        abort,
+        memfd::{self, Memory},
+        segment::Width,
+        socket::{self, MAX_FDS},
+    },
+    wire::{self, Line, Outbox, Outgoing},
+};
+use std::{
+    io::{self, IoSlice},
+    os::fd::{AsFd, OwnedFd},
+    time::Duration,
+};
+
+/// How long the child waits for a parent that receives nothing, before it leaves the rest in
+/// memory.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// How long the child waits for such a parent if there is no memory. The rest is lost after that.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The way of the answers to the parent.
+#[derive(Debug)]
+pub(super) struct Spill {
+    memory: Option<Memory>,
+    /// Takes the descriptors of the answers.
+    descriptors: io::Result<OwnedFd>,
+    way: Way,
+}
+
+/// Where the next byte goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Line,
+    Memory,
+    /// The parent is gone, or there is no memory. Nothing can report that: the parent would take any
+    /// message for a part of the one that is lost. So the answers just end in the middle.
+    Nowhere,
+}
+
+impl Spill {
+    /// Announces the memory to the parent.
+    pub(super) fn begin(line: &Line<'_>) -> Self {
+        let mut fds = Vec::new();
+        let errno = match memfd::create() {
+            Ok(memory) => {
+                fds.push(memory.into());
+                None
+            }
+            Err(error) => Some(error.raw_os_error().unwrap_or(libc::EIO)),
+        };
+        let descriptors = socket::packet_pair().map(|(ours, theirs)| {
+            fds.push(theirs);
+            ours
+        });
+        let bytes = errno.map(i32::to_le_bytes);
+        let bytes = bytes.as_ref().map_or(&[][..], |errno| errno);
+        let way = match line.send(kind::MEMORY, bytes, &fds) {
+            Ok(()) => Way::Line,
+            Err(_) => Way::Nowhere,
+        };
+        line.widen();
+        let memory = errno.is_none().then(|| fds.swap_remove(0).into());
+        Self {
+            memory,
+            descriptors,
+            way,
+        }
+    }
+
+    /// Sends a message. Returns after a bounded time, even if the parent receives nothing.
+    ///
+    /// Fails if its descriptors cannot be sent. Then nothing of it is sent but its blobs.
+    pub(super) fn message(
+        &mut self,
+        line: &Line<'_>,
+        kind: u8,
+        message: &Outgoing<'_>,
+    ) -> io::Result<()> {
+        for blob in &message.blobs.waiting {
+            self.blob(line, blob.width, blob.bytes());
+        }
+        self.send_descriptors(&message.fds)?;
+        self.send(line, Outbox::apart(kind, &message.bytes, message.fds.len()));
+        Ok(())
+    }
+
+    /// Sends a blob of the next message.
+    pub(super) fn blob(&mut self, line: &Line<'_>, width: Width, bytes: &[u8]) {
+        self.send(line, Outbox::apart(wire::blob_kind(width), bytes, 0));
+    }
+
+    fn send(&mut self, line: &Line<'_>, mut frame: Outbox<'_>) {
+        if self.way == Way::Line {
+            let patience = if self.memory.is_some() {
+                PATIENCE
+            } else {
+                LAST_PATIENCE
+            };
+            let hasty = Line {
+                stall: Some(patience),
+                ..*line
+            };
+            // Nothing may come between the bytes of a frame.
+            abort::hush(true);
+            match hasty.send_out(&mut frame) {
+                Ok(()) => {
+                    abort::hush(false);
+                    return;
+                }
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => self.way = Way::Memory,
+                // The parent has given up the value.
+                Err(_) => self.way = Way::Nowhere,
+            }
+        }
+        let memory = self.memory.as_mut().filter(|_| self.way == Way::Memory);
+        if memory.is_none_or(|memory| frame.write_out(memory).is_err()) {
+            self.way = Way::Nowhere;
+        }
+    }
+
+    fn send_descriptors(&self, fds: &[OwnedFd]) -> io::Result<()> {
+        if fds.is_empty() {
+            return Ok(());
+        }
+        let to = self.descriptors.as_ref().map_err(|error| {
+            io::Error::from_raw_os_error(error.raw_os_error().unwrap_or(libc::EIO))
+        })?;
+        for group in fds.chunks(MAX_FDS) {
+            socket::try_send(to.as_fd(), &[IoSlice::new(&[0])], group).map_err(|error| {
+                match error.kind() {
+                    // The socket is full.
+                    io::ErrorKind::WouldBlock => io::Error::from_raw_os_error(libc::E2BIG),
+                    _ => error,
+                }
+            })?;
+        }
+        Ok(())
+    }
+}
