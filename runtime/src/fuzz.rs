@@ -166,7 +166,7 @@ pub fn replies(data: &[u8]) {
     while let Ok(Some(reply)) = replies.next(&line(&here)) {
         match reply {
             Reply::Returned(message) => take(message),
-            Reply::NoRoom(_) | Reply::Lost(_) => return,
+            Reply::NoRoom(_) | Reply::Unsendable(_) => return,
             _ => {}
         }
     }

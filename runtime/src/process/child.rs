@@ -90,8 +90,6 @@ enum Words<T> {
     Returned(T),
     Undecodable(Error),
     Unsendable(Error),
-    /// A value that was sent in part only. If the process ended by itself, the value is unsendable.
-    Lost(Error),
     Panicked(Panic),
     OutOfMemory,
     Nothing,
@@ -415,13 +413,10 @@ impl<T> Child<T> {
             Words::Returned(value) => return Ok(value),
             Words::Undecodable(error) => Cause::Undecodable(error),
             Words::Unsendable(error) => Cause::Unsendable(error),
-            Words::Lost(error) if end.is_none_or(|status| status.signal().is_none()) => {
-                Cause::Unsendable(error)
-            }
             Words::Panicked(panic) => Cause::Panicked(panic),
             Words::OutOfMemory => Cause::OutOfMemory(self.handle.life.bounds.memory),
             Words::NoRoom(source) | Words::Unread(source) => Cause::Os(source),
-            Words::Lost(_) | Words::Nothing => self.cause_of(end),
+            Words::Nothing => self.cause_of(end),
         };
         Err(self.ended(end, cause))
     }
@@ -447,7 +442,6 @@ impl<T> Child<T> {
                     return decode(&mut value).map_or_else(Words::Undecodable, Words::Returned);
                 }
                 Ok(Some(Reply::Unsendable(failure))) => return Words::Unsendable(failure.into()),
-                Ok(Some(Reply::Lost(failure))) => return Words::Lost(failure.into()),
                 Ok(Some(Reply::NoRoom(source))) => return Words::NoRoom(source),
                 Ok(Some(Reply::Panicked(panic))) => words = Words::Panicked(panic),
                 Ok(Some(Reply::Backtrace(backtrace))) => {

@@ -31,9 +31,10 @@ const LAST_PATIENCE: Duration = Duration::from_secs(1);
 /// The way of the answers to the parent.
 #[derive(Debug)]
 pub(super) struct Spill {
-    memory: Option<Memory>,
-    /// Takes the descriptors of the answers.
-    descriptors: io::Result<OwnedFd>,
+    /// The memory, or the errno.
+    memory: Result<Memory, i32>,
+    /// Takes the descriptors of the answers, and the reason why they break off.
+    beside: io::Result<OwnedFd>,
     way: Way,
 }
 
@@ -42,8 +43,8 @@ pub(super) struct Spill {
 enum Way {
     Line,
     Memory,
-    /// The parent is gone, or there is no memory. Nothing can report that: the parent would take any
-    /// message for a part of the one that is lost. So the answers just end in the middle.
+    /// The parent is gone, or there is no memory. The answers just end in the middle: the parent
+    /// would take any message for a part of the one that is lost.
     Nowhere,
 }
 
@@ -51,28 +52,23 @@ impl Spill {
     /// Announces the memory to the parent.
     pub(super) fn begin(line: &Line<'_>) -> Self {
         let mut fds = Vec::new();
-        let errno = match memfd::create() {
-            Ok(memory) => {
-                fds.push(memory.into());
-                None
-            }
-            Err(error) => Some(error.raw_os_error().unwrap_or(libc::EIO)),
-        };
-        let descriptors = socket::packet_pair().map(|(ours, theirs)| {
+        let created = memfd::create().map(|memory| fds.push(memory.into()));
+        let created = created.map_err(|error| errno(&error));
+        let beside = socket::packet_pair().map(|(ours, theirs)| {
             fds.push(theirs);
             ours
         });
-        let bytes = errno.map(i32::to_le_bytes);
+        let bytes = created.err().map(i32::to_le_bytes);
         let bytes = bytes.as_ref().map_or(&[][..], |errno| errno);
         let way = match line.send(kind::MEMORY, bytes, &fds) {
             Ok(()) => Way::Line,
             Err(_) => Way::Nowhere,
         };
         line.widen();
-        let memory = errno.is_none().then(|| fds.swap_remove(0).into());
+        let memory = created.map(|()| fds.swap_remove(0).into());
         Self {
             memory,
-            descriptors,
+            beside,
             way,
         }
     }
@@ -101,7 +97,7 @@ impl Spill {
 
     fn send(&mut self, line: &Line<'_>, mut frame: Outbox<'_>) {
         if self.way == Way::Line {
-            let patience = if self.memory.is_some() {
+            let patience = if self.memory.is_ok() {
                 PATIENCE
             } else {
                 LAST_PATIENCE
@@ -122,9 +118,20 @@ impl Spill {
                 Err(_) => self.way = Way::Nowhere,
             }
         }
-        let memory = self.memory.as_mut().filter(|_| self.way == Way::Memory);
-        if memory.is_none_or(|memory| frame.write_out(memory).is_err()) {
+        if self.way == Way::Nowhere {
+            return;
+        }
+        let written = match &mut self.memory {
+            Ok(memory) => frame.write_out(memory).map_err(|error| errno(&error)),
+            Err(errno) => Err(*errno),
+        };
+        if let Err(errno) = written {
             self.way = Way::Nowhere;
+            if let Ok(beside) = &self.beside {
+                // If this fails, the parent is gone, or takes this process for one that has ended.
+                let reason = errno.to_le_bytes();
+                let _ = socket::try_send(beside.as_fd(), &[IoSlice::new(&reason)], &[]);
+            }
         }
     }
 
@@ -132,9 +139,8 @@ impl Spill {
         if fds.is_empty() {
             return Ok(());
         }
-        let to = self.descriptors.as_ref().map_err(|error| {
-            io::Error::from_raw_os_error(error.raw_os_error().unwrap_or(libc::EIO))
-        })?;
+        let to = self.beside.as_ref();
+        let to = to.map_err(|error| io::Error::from_raw_os_error(errno(error)))?;
         for group in fds.chunks(MAX_FDS) {
             socket::try_send(to.as_fd(), &[IoSlice::new(&[0])], group).map_err(|error| {
                 match error.kind() {
@@ -146,4 +152,8 @@ impl Spill {
         }
         Ok(())
     }
+}
+
+fn errno(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
 }

@@ -6,7 +6,8 @@
 //! the kind [`MEMORY`](kind::MEMORY). It has these descriptors:
 //!
 //! 1. the memory, unless the child got none: then the bytes of the frame are the errno;
-//! 2. a socket with the descriptors of all later answers, unless the child got none.
+//! 2. a socket, unless the child got none. Each packet in it has descriptors of the later answers,
+//!    in the same order. A packet of four bytes is an errno: the answers break off for that reason.
 
 use super::{failure::Failure, panic::Panic};
 use crate::wire::{self, Frame, Incoming};
@@ -23,11 +24,9 @@ pub(crate) enum Reply {
     Failed(Failure),
     /// Its function has returned.
     Returned(Incoming),
-    /// Its function has returned a value that cannot be sent.
+    /// Its function has returned a value that cannot be sent, or was sent in part only: the child had
+    /// no memory to leave the rest in.
     Unsendable(Failure),
-    /// Only a part of its value is there: the child ended while it sent the value, or had no memory
-    /// to leave the rest in.
-    Lost(Failure),
     /// Its function has panicked.
     Panicked(Panic),
     /// The backtrace of the panic.

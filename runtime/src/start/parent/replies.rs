@@ -33,9 +33,10 @@ pub(crate) struct Replies {
 /// What a child has left.
 #[derive(Debug)]
 struct Left {
-    memory: Result<File, Option<i32>>,
-    /// Has the descriptors of the replies.
-    descriptors: Option<OwnedFd>,
+    /// The memory, or the errno for which there is none.
+    memory: Result<File, i32>,
+    /// Has the descriptors of the replies, and the reason why they break off.
+    beside: Option<OwnedFd>,
     /// Whether the line has ended, and reading the memory has begun.
     is_begun: bool,
 }
@@ -44,7 +45,7 @@ struct Left {
 enum Nothing {
     /// The child is gone and has sent no more.
     Ended,
-    /// It ended in the middle of a reply.
+    /// The child could not leave the rest of a reply.
     Lost(Failure),
     NoRoom(io::Error),
 }
@@ -58,7 +59,7 @@ impl Replies {
                 None => match self.frame(line)? {
                     Ok(frame) => frame,
                     Err(Nothing::Ended) => return Ok(None),
-                    Err(Nothing::Lost(failure)) => return Ok(Some(Reply::Lost(failure))),
+                    Err(Nothing::Lost(failure)) => return Ok(Some(Reply::Unsendable(failure))),
                     Err(Nothing::NoRoom(error)) => return Ok(Some(Reply::NoRoom(error))),
                 },
             };
@@ -117,25 +118,19 @@ impl Replies {
             }
             _ if is_whole => return Ok(Err(Nothing::Ended)),
             None => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Some(Left {
-                memory: Err(errno), ..
-            }) => {
-                let what = "nobody read it when it was sent, and no memory was to be had for it";
-                return Ok(Err(Nothing::Lost(lost(what, *errno))));
-            }
+            Some(left) => return left.broken_off().map(Err),
         };
         loop {
             match self.inbox.take_in(Source::Memory(memory), Until::Whole) {
                 Ok(Progress::Reached) => return self.inbox.hand_over().map(Ok),
                 Ok(Progress::Ended) => return Ok(Err(Nothing::Ended)),
                 Ok(Progress::Paused | Progress::Waiting) => {}
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    let what = "it came to an end in the middle";
-                    return Ok(Err(Nothing::Lost(lost(what, None))));
-                }
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
                 Err(error) => return Err(error),
             }
         }
+        let left = self.left.as_ref().ok_or(io::ErrorKind::InvalidData)?;
+        left.broken_off().map(Err)
     }
 }
 
@@ -148,11 +143,14 @@ impl Left {
             memfd::check(&memory)?;
             Ok(memory.into())
         } else {
-            Err(frame.bytes.try_into().ok().map(i32::from_le_bytes))
+            let errno = frame.bytes.try_into();
+            Err(i32::from_le_bytes(
+                errno.map_err(|_| io::ErrorKind::InvalidData)?,
+            ))
         };
         Ok(Self {
             memory,
-            descriptors: fds.next(),
+            beside: fds.next(),
             is_begun: false,
         })
     }
@@ -160,10 +158,7 @@ impl Left {
     /// Takes the descriptors of a reply. Fails with the inner error, and takes nothing, if this
     /// process has no room for them.
     fn descriptors(&self, count: usize) -> io::Result<io::Result<Vec<OwnedFd>>> {
-        let from = self
-            .descriptors
-            .as_ref()
-            .ok_or(io::ErrorKind::InvalidData)?;
+        let from = self.beside.as_ref().ok_or(io::ErrorKind::InvalidData)?;
         if let Err(error) = table::has_room(from.as_fd(), count) {
             return Ok(Err(error));
         }
@@ -182,13 +177,33 @@ impl Left {
         }
         Ok(Ok(fds))
     }
-}
 
-fn lost(what: &str, errno: Option<i32>) -> Failure {
-    Failure {
-        kind: FailureKind::Os,
-        what: what.to_owned(),
-        errno,
-        cause: None,
+    /// Returns what is known of replies that end in the middle: either the child says that it could
+    /// not leave the rest, or it has ended at that moment.
+    fn broken_off(&self) -> io::Result<Nothing> {
+        let errno = match (&self.beside, &self.memory) {
+            (Some(beside), _) => loop {
+                let mut bytes = [0; size_of::<i32>()];
+                let buffer = IoSliceMut::new(&mut bytes);
+                // The descriptors of what is lost are closed.
+                match socket::try_receive(beside.as_fd(), &mut [buffer], &mut Vec::new()) {
+                    Ok(received) if received.bytes == bytes.len() => {
+                        break Some(i32::from_le_bytes(bytes));
+                    }
+                    Ok(received) if received.bytes > 0 => {}
+                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                    Ok(_) | Err(_) => break None,
+                }
+            },
+            (None, memory) => memory.as_ref().err().copied(),
+        };
+        Ok(errno.map_or(Nothing::Ended, |errno| {
+            Nothing::Lost(Failure {
+                kind: FailureKind::Os,
+                what: "nobody read it when it was sent, and there was no memory for it".to_owned(),
+                errno: Some(errno),
+                cause: None,
+            })
+        }))
     }
 }

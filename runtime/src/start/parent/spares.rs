@@ -17,7 +17,6 @@ use crate::{
     wire::{Line, is_end},
 };
 use std::{
-    io::IoSlice,
     os::fd::AsFd,
     process,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
