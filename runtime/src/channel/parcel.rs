@@ -4,15 +4,15 @@ use super::{bundle, ring::Form};
 use crate::{
     error::{Error, ErrorKind, Result},
     sys::{
-        memfd,
-        segment::{Segment, Width},
+        memfd::{self, Memory},
+        segment::Width,
     },
-    wire::{self, Arrived, Incoming, Outgoing, Transfer},
+    wire::{Incoming, Outbox, Outgoing, Sink, Source, Transfer, flatten, unflatten},
 };
-use serde::{Deserialize, Serialize};
 use std::{
+    cell::RefCell,
     fs::File,
-    io::{self, Seek, Write},
+    io::{self, Seek},
     os::fd::OwnedFd,
 };
 
@@ -28,45 +28,24 @@ pub(super) struct Parcel {
 /// Most encoded messages have no more bytes than this.
 const USUAL: usize = 256;
 
-/// Describes a spilled message. Its memory file holds the bytes of the message, and then the large
-/// parts that are sent beside them.
-#[derive(Debug, Serialize, Deserialize)]
-struct Summary {
-    length: u64,
-    /// For each large part: the binary logarithm of its unit's width in bytes, and its length in
-    /// bytes.
-    beside: Vec<(u8, u64)>,
-}
-
 impl Parcel {
     /// Encodes a message. A message of more than `longest` bytes, or with large parts, is written
     /// into a memory file of its own.
     pub(super) fn pack<T: Transfer>(message: &T, longest: usize) -> Result<Self> {
         // Most messages are short: this capacity avoids a second allocation.
-        let mut outgoing = Outgoing::from(Vec::with_capacity(USUAL));
+        let file = Spilling::default();
+        let mut outgoing = Outgoing::through(&file);
+        outgoing.bytes.reserve(USUAL);
         outgoing.put("a message", message)?;
         if outgoing.has_nothing_large() && outgoing.bytes.len() <= longest {
             return Self::tied(outgoing.bytes, outgoing.fds, false);
         }
-        let file = write(&outgoing)
+        let file = file
+            .finish(&outgoing)
             .map_err(|source| Error::os("a large message cannot be written", source))?;
-        let blobs = outgoing.blobs.waiting.iter();
-        let summary = Summary {
-            length: outgoing.bytes.len() as u64,
-            beside: blobs
-                .map(|blob| (blob.width.log2(), blob.bytes().len() as u64))
-                .collect(),
-        };
-        let bytes = wire::encode(&summary).map_err(|source| {
-            Error::new(ErrorKind::Encode, "a large message cannot be described").because(source)
-        })?;
-        if bytes.len() > longest {
-            let what = "a message has too many large parts for this queue";
-            return Err(Error::new(ErrorKind::Encode, what));
-        }
         let mut fds = outgoing.fds;
-        fds.push(file.into());
-        Self::tied(bytes, fds, true)
+        fds.push(file);
+        Self::tied(Vec::new(), fds, true)
     }
 
     /// Makes a parcel whose descriptors fit into one packet: if they are too many, it ties them
@@ -101,9 +80,7 @@ impl Parcel {
         }
         let broken = || Error::new(ErrorKind::Decode, LARGE);
         let file = fds.pop().ok_or_else(broken)?;
-        let summary = wire::decode(&bytes).map_err(|source| broken().because(source))?;
-        let (bytes, blobs) = read(file, &summary).map_err(|source| unreadable(LARGE, source))?;
-        Ok(Incoming::new(bytes, fds).with_blobs(blobs))
+        read(file, fds).map_err(|source| unreadable(LARGE, source))
     }
 }
 
@@ -121,38 +98,37 @@ pub(super) fn unreadable(what: &'static str, source: io::Error) -> Error {
     }
 }
 
-fn write(message: &Outgoing<'_>) -> io::Result<File> {
-    let mut file = memfd::create()?;
-    file.write_all(&message.bytes)?;
-    for blob in &message.blobs.waiting {
-        file.write_all(blob.bytes())?;
+/// The memory file of a message, if it has one.
+#[derive(Debug, Default)]
+struct Spilling(RefCell<Option<Memory>>);
+
+impl Spilling {
+    fn write(&self, act: impl FnOnce(&mut Memory) -> io::Result<()>) -> io::Result<()> {
+        match &mut *self.0.borrow_mut() {
+            Some(memory) => act(memory),
+            none => act(none.insert(memfd::create()?)),
+        }
     }
-    Ok(file.into())
+
+    /// Writes what is left of the message.
+    fn finish(&self, message: &Outgoing<'_>) -> io::Result<OwnedFd> {
+        self.write(|memory| flatten(message, memory))?;
+        let memory = self.0.take().ok_or(io::ErrorKind::NotFound)?;
+        Ok(memory.into())
+    }
 }
 
-/// Reads a memory file that another process has written. The file may be anything and the summary
-/// may be wrong. So only a memory file is read, which never blocks, and room for a length is made
-/// only as bytes are read.
-fn read(file: OwnedFd, summary: &Summary) -> io::Result<(Vec<u8>, Vec<Arrived>)> {
+impl Sink for Spilling {
+    fn send(&self, width: Width, bytes: &[u8]) -> io::Result<()> {
+        self.write(|memory| Outbox::blob(width, bytes).write_out(memory))
+    }
+}
+
+/// Reads a memory file that another process has written. The file may be anything. So only memory
+/// is read, which never blocks.
+fn read(file: OwnedFd, fds: Vec<OwnedFd>) -> io::Result<Incoming> {
     memfd::check(&file)?;
     let mut file = File::from(file);
     file.rewind()?;
-    let take = |width: u8, length: u64| {
-        let length = usize::try_from(length).map_err(|_| io::ErrorKind::InvalidData)?;
-        let width = Width::from_log2(width).ok_or(io::ErrorKind::InvalidData)?;
-        let mut segment = Segment::new(width, length).ok_or(io::ErrorKind::InvalidData)?;
-        while !segment.is_full() {
-            if segment.read(&file)? == 0 {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
-            }
-        }
-        Ok(segment)
-    };
-    let bytes = take(Width::One.log2(), summary.length)?.into_vec();
-    let blobs = summary.beside.iter();
-    let blobs = blobs.map(|(width, length)| take(*width, *length));
-    Ok((
-        bytes.ok_or(io::ErrorKind::InvalidData)?,
-        blobs.collect::<io::Result<_>>()?,
-    ))
+    unflatten(Source::Memory(&file), fds)
 }

@@ -109,8 +109,8 @@ pub(super) struct Entry {
 /// How the bytes and the descriptors of a message are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Form {
-    /// Whether the message is in a memory file of its own. Then the bytes are a summary of that
-    /// file, and the file is the last descriptor.
+    /// Whether the message is in a memory file of its own. Then there are no bytes, and the file is
+    /// the last descriptor.
     pub(super) spilled: bool,
     /// Whether the descriptors are bundles of descriptors.
     pub(super) bundled: bool,

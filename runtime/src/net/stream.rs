@@ -3,10 +3,11 @@
 use super::{Address, Error, ErrorKind, Result, framed::Framed, socket::Socket};
 use crate::{
     sys::{socket::MAX_FDS, wait},
-    wire::{Fd, Lend, Outgoing, Transfer, flatten, unflatten},
+    wire::{Fd, Lend, Outgoing, Source, Transfer, flat_length, flatten, unflatten},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::{
+    cell::Cell,
     fmt,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::{Duration, Instant},
@@ -394,7 +395,11 @@ impl Stream {
         if let Some(refusal) = refusal {
             return Err(Error::new(ErrorKind::Encode, refusal));
         }
-        self.framed.send(&flatten(&message), &message.fds, deadline)
+        let mut bytes = Vec::with_capacity(flat_length(&message));
+        flatten(&message, &mut bytes).map_err(|source| {
+            Error::new(ErrorKind::Encode, "the message cannot be put together").because(source)
+        })?;
+        self.framed.send(&bytes, &message.fds, deadline)
     }
 
     fn take_value<T: Transfer>(&mut self) -> Result<T> {
@@ -406,7 +411,8 @@ impl Stream {
             );
             Error::new(ErrorKind::Decode, what)
         };
-        let mut message = unflatten(&bytes, fds).map_err(|source| no_value().because(source))?;
+        let mut message = unflatten(Source::Bytes(&Cell::new(&bytes)), fds)
+            .map_err(|source| no_value().because(source))?;
         let value = message
             .take::<T>()
             .and_then(|value| message.ready().map(|()| value));

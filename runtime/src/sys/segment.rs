@@ -117,10 +117,14 @@ impl Segment {
     pub(crate) fn copied(width: Width, bytes: &[u8]) -> io::Result<Self> {
         let mut segment = Self::new(width, bytes.len()).ok_or(io::ErrorKind::InvalidInput)?;
         while !segment.is_full() {
-            let rest = &bytes[segment.filled..];
-            segment.fill(|room| Ok(write(room, rest)))?;
+            segment.copy(&bytes[segment.filled..])?;
         }
         Ok(segment)
+    }
+
+    /// Copies some more bytes. Returns how many.
+    pub(crate) fn copy(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.fill(|room| Ok(write(room, bytes)))
     }
 
     /// Returns how many bytes the segment has when all have arrived.

@@ -1,70 +1,67 @@
-//! A message and its blobs as plain bytes, for a line that carries nothing else.
+//! A message and its blobs as plain bytes, for a place that carries nothing else: a memory file or a
+//! network stream. They are the same frames that a line carries.
 
+#[cfg(feature = "net")]
+use super::frame::HEADER;
 use super::{
-    blob::Arrived,
+    inbox::{Inbox, Progress, Source, Until},
     message::{Incoming, Outgoing},
+    outbox::Outbox,
 };
-use crate::sys::segment::{Segment, Width};
-use std::{io, os::fd::OwnedFd};
+use std::{
+    io::{self, Write},
+    os::fd::OwnedFd,
+};
 
-/// The size of a number: eight bytes, little-endian.
-const NUMBER: usize = size_of::<u64>();
+/// The kind of the frame that ends the message.
+const MESSAGE: u8 = 0;
 
-/// Returns the number of blobs, the width and the length of each, the blobs, and then the bytes of
-/// the message.
-pub(crate) fn flatten(message: &Outgoing<'_>) -> Vec<u8> {
-    let blobs = &message.blobs.waiting;
-    let beside: usize = blobs.iter().map(|blob| blob.bytes().len()).sum();
-    let head = NUMBER * (1 + 2 * blobs.len());
-    let mut flat = Vec::with_capacity(head + beside + message.bytes.len());
-    flat.extend_from_slice(&(blobs.len() as u64).to_le_bytes());
-    for blob in blobs {
-        flat.extend_from_slice(&u64::from(blob.width.log2()).to_le_bytes());
-        flat.extend_from_slice(&(blob.bytes().len() as u64).to_le_bytes());
+/// Writes the blobs of a message, and then its bytes, to a place that takes everything.
+pub(crate) fn flatten(message: &Outgoing<'_>, to: &mut impl Write) -> io::Result<()> {
+    for blob in &message.blobs.waiting {
+        Outbox::blob(blob.width, blob.bytes()).write_out(to)?;
     }
-    for blob in blobs {
-        flat.extend_from_slice(blob.bytes());
+    Outbox::new(MESSAGE, [&message.bytes, &[]], &[]).write_out(to)
+}
+
+/// Returns how many bytes [`flatten`] writes.
+#[cfg(feature = "net")]
+pub(crate) fn flat_length(message: &Outgoing<'_>) -> usize {
+    let blobs = message.blobs.waiting.iter();
+    blobs
+        .map(|blob| blob.bytes().len())
+        .chain([message.bytes.len()])
+        .map(|length| HEADER + length)
+        .sum()
+}
+
+/// Reads back what [`flatten`] has written. The bytes may come from an attacker: only bytes that are
+/// there take memory.
+pub(crate) fn unflatten(source: Source<'_>, fds: Vec<OwnedFd>) -> io::Result<Incoming> {
+    let mut inbox = Inbox::default();
+    loop {
+        match inbox.take_in(source, Until::Whole)? {
+            Progress::Reached => break,
+            Progress::Paused => {}
+            Progress::Ended | Progress::Waiting => {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
     }
-    flat.extend_from_slice(&message.bytes);
-    flat
-}
-
-/// Reads back what [`flatten`] returned. The bytes may come from an attacker.
-pub(crate) fn unflatten(flat: &[u8], fds: Vec<OwnedFd>) -> io::Result<Incoming> {
-    let mut rest = flat;
-    let count = number(&mut rest)?;
-    let mut shapes = Vec::new();
-    for _ in 0..count {
-        shapes.push((number(&mut rest)?, number(&mut rest)?));
+    let mut frame = inbox.hand_over()?;
+    if frame.kind != MESSAGE || frame.apart != 0 || source.peek()? {
+        let what = "the parts of a message are not what they are said to be";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
     }
-    let take = |(width, length): (u64, u64)| -> io::Result<Arrived> {
-        let width = u8::try_from(width).ok().and_then(Width::from_log2);
-        let length = usize::try_from(length).map_err(|_| broken())?;
-        let (bytes, others) = rest.split_at_checked(length).ok_or_else(broken)?;
-        rest = others;
-        Segment::copied(width.ok_or_else(broken)?, bytes)
-    };
-    let blobs = shapes.into_iter().map(take).collect::<io::Result<_>>()?;
-    Ok(Incoming::new(rest.to_vec(), fds).with_blobs(blobs))
+    frame.fds = fds;
+    Ok(Incoming::from(frame))
 }
 
-fn number(rest: &mut &[u8]) -> io::Result<u64> {
-    let (number, others) = rest.split_first_chunk().ok_or_else(broken)?;
-    *rest = others;
-    Ok(u64::from_le_bytes(*number))
-}
-
-fn broken() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        "the parts of a message are not what they are said to be",
-    )
-}
-
-#[cfg(test)]
+#[cfg(all(test, feature = "net"))]
 mod tests {
-    use super::{flatten, unflatten};
-    use crate::wire::Outgoing;
+    use super::{flat_length, flatten, unflatten};
+    use crate::wire::{Outgoing, Source};
+    use std::cell::Cell;
 
     #[test]
     fn message_comes_back_as_it_was() {
@@ -72,15 +69,18 @@ mod tests {
         let mut message = Outgoing::default();
         message.put("a value", &value).unwrap();
         assert!(!message.has_nothing_large());
-        let flat = flatten(&message);
-        let mut back = unflatten(&flat, Vec::new()).unwrap();
-        assert!(back.take::<(u8, Vec<f64>, String)>().unwrap() == value);
-        for cut in [0, 7, 8, 20, 40, 1000, 200_000] {
-            // The part may look like another message, but never longer than the part.
-            let _ = unflatten(&flat[..cut], Vec::new()).map(|mut part| part.take::<u8>().is_ok());
+        let mut flat = Vec::new();
+        flatten(&message, &mut flat).unwrap();
+        assert_eq!(flat.len(), flat_length(&message));
+        let back = |bytes: &[u8]| unflatten(Source::Bytes(&Cell::new(bytes)), Vec::new());
+        let mut whole = back(&flat).unwrap();
+        assert!(whole.take::<(u8, Vec<f64>, String)>().unwrap() == value);
+        for cut in [0, 7, 8, 20, 40, 1000, 200_000, flat.len() - 1] {
+            assert!(back(&flat[..cut]).is_err(), "{cut}");
         }
+        assert!(back(&[&flat[..], &[0]].concat()).is_err());
         let mut lie = flat;
-        lie[..8].copy_from_slice(&u64::MAX.to_le_bytes());
-        assert!(unflatten(&lie, Vec::new()).is_err());
+        lie[8..16].copy_from_slice(&(1_u64 << 60).to_le_bytes());
+        assert!(back(&lie).is_err());
     }
 }

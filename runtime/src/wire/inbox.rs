@@ -8,9 +8,11 @@ use crate::sys::{
     segment::Segment,
     socket::{self, MAX_FDS},
 };
+#[cfg(feature = "net")]
+use std::cell::Cell;
 use std::{
     fs::File,
-    io::{self, IoSliceMut, Read},
+    io::{self, IoSliceMut, Read, Seek},
     os::fd::{BorrowedFd, OwnedFd},
 };
 
@@ -20,6 +22,9 @@ pub(crate) enum Source<'s> {
     Socket(BorrowedFd<'s>),
     /// Memory that another process has written. It has no descriptors.
     Memory(&'s File),
+    /// Bytes, of which the rest is kept here. They have no descriptors.
+    #[cfg(feature = "net")]
+    Bytes(&'s Cell<&'s [u8]>),
 }
 
 impl<'s> From<BorrowedFd<'s>> for Source<'s> {
@@ -30,10 +35,12 @@ impl<'s> From<BorrowedFd<'s>> for Source<'s> {
 
 impl Source<'_> {
     /// Returns true if there is more, and false at the end.
-    fn peek(self) -> io::Result<bool> {
+    pub(super) fn peek(self) -> io::Result<bool> {
         match self {
             Self::Socket(socket) => socket::peek(socket),
-            Self::Memory(_) => Ok(true),
+            Self::Memory(mut file) => Ok(file.stream_position()? < file.metadata()?.len()),
+            #[cfg(feature = "net")]
+            Self::Bytes(bytes) => Ok(!bytes.get().is_empty()),
         }
     }
 
@@ -53,6 +60,16 @@ impl Source<'_> {
                     }
                 }
             },
+            #[cfg(feature = "net")]
+            Self::Bytes(bytes) => {
+                let (now, later) = bytes.get().split_at(bytes.get().len().min(buffer.len()));
+                buffer[..now.len()].copy_from_slice(now);
+                bytes.set(later);
+                Ok(socket::Received {
+                    bytes: now.len(),
+                    is_short: false,
+                })
+            }
         }
     }
 
@@ -60,6 +77,12 @@ impl Source<'_> {
         match self {
             Self::Socket(socket) => segment.receive(socket),
             Self::Memory(file) => segment.read(file),
+            #[cfg(feature = "net")]
+            Self::Bytes(bytes) => {
+                let count = segment.copy(bytes.get())?;
+                bytes.set(&bytes.get()[count..]);
+                Ok(count)
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ mod blob;
 mod bulk;
 mod codec;
 mod fd;
-#[cfg(feature = "net")]
+#[cfg(any(feature = "channel", feature = "net"))]
 mod flat;
 mod frame;
 mod inbox;
@@ -17,12 +17,16 @@ mod outbox;
 mod shape;
 mod transfer;
 
-pub(crate) use blob::{Arrived, Sink, kind as blob_kind};
+pub(crate) use blob::Sink;
+#[cfg(test)]
+pub(crate) use blob::kind as blob_kind;
 pub use bulk::Bulk;
 pub(crate) use codec::{decode, encode};
 pub use fd::Fd;
 pub(crate) use fd::unopened;
 #[cfg(feature = "net")]
+pub(crate) use flat::flat_length;
+#[cfg(any(feature = "channel", feature = "net"))]
 pub(crate) use flat::{flatten, unflatten};
 pub(crate) use frame::{Frame, HEADER, header};
 pub(crate) use inbox::{Inbox, Progress, Source, Until};

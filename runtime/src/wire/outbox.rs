@@ -1,7 +1,13 @@
 //! Sends a frame without blocking, as far as there is room.
 
-use super::frame::{self, HEADER};
-use crate::sys::socket::{self, MAX_FDS};
+use super::{
+    blob,
+    frame::{self, HEADER},
+};
+use crate::sys::{
+    segment::Width,
+    socket::{self, MAX_FDS},
+};
 use std::{
     io::{self, IoSlice, Write},
     os::fd::{BorrowedFd, OwnedFd},
@@ -30,6 +36,11 @@ impl<'m> Outbox<'m> {
             sent: 0,
             fds,
         }
+    }
+
+    /// Returns the frame of a blob.
+    pub(crate) fn blob(width: Width, bytes: &'m [u8]) -> Self {
+        Self::new(blob::kind(width), [bytes, &[]], &[])
     }
 
     /// Returns a frame whose `count` descriptors are sent in another way.

@@ -13,7 +13,7 @@ use crate::{
         segment::Width,
         socket::{self, MAX_FDS},
     },
-    wire::{self, Line, Outbox, Outgoing},
+    wire::{Line, Outbox, Outgoing},
 };
 use std::{
     io::{self, IoSlice},
@@ -92,7 +92,7 @@ impl Spill {
 
     /// Sends a blob of the next message.
     pub(super) fn blob(&mut self, line: &Line<'_>, width: Width, bytes: &[u8]) {
-        self.send(line, Outbox::apart(wire::blob_kind(width), bytes, 0));
+        self.send(line, Outbox::blob(width, bytes));
     }
 
     fn send(&mut self, line: &Line<'_>, mut frame: Outbox<'_>) {
