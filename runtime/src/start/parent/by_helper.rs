@@ -9,11 +9,11 @@ use super::{
 use crate::{
     error::Result,
     start::{
+        environment::Environment,
         message::{
             birth::{Birth, Role, kind},
             request::MORE_THREADS,
         },
-        settings::Settings,
     },
     sys::{stdio, wait},
     wire::{Outgoing, is_end},
@@ -29,7 +29,7 @@ const SOON: Duration = Duration::from_micros(50);
 /// process.
 pub(super) fn make(
     birth: &mut Birth,
-    settings: &Settings,
+    environment: &Environment,
     gifts: &mut Gifts,
     arguments: &Outgoing<'_>,
     deadline: Option<Instant>,
@@ -44,7 +44,7 @@ pub(super) fn make(
                 return Ok(None);
             };
             gifts.give(Role::Directory, directory);
-            birth.environment = Some(settings.environment_block());
+            birth.environment = Some(environment.block());
         }
         made.newborn.reach_by(deadline);
         birth.timeout = left(deadline);

@@ -20,7 +20,7 @@ use crate::{
     wire::{Entry, Outgoing},
 };
 use std::{
-    os::{fd::OwnedFd, unix::ffi::OsStringExt},
+    os::fd::OwnedFd,
     process::{ChildStderr, ChildStdin, ChildStdout},
     time::Instant,
 };
@@ -70,7 +70,8 @@ pub(crate) fn start(order: Order<'_>) -> Result<Started> {
         deadline,
         copying,
     } = order;
-    settings.check()?;
+    let variables = settings.env.take().unwrap_or_default();
+    variables.check()?;
     let start_method = settings.start_method.unwrap_or_default();
     let place = match start_method {
         StartMethod::Fork => None,
@@ -101,16 +102,10 @@ pub(crate) fn start(order: Order<'_>) -> Result<Started> {
         authkey: settings.authkey.take().map_or_else(identity::authkey, Ok)?,
         environment: None,
         timeout: None,
-        backtrace: settings.backtrace,
-        limits: std::mem::take(&mut settings.limits),
-        current_dir: settings
-            .current_dir
-            .take()
-            .map(|path| path.into_os_string().into_vec()),
+        settings: settings.child,
         signal_mask: signal::mask()
             .map(signal::without_requests_to_end)
             .map_err(|source| Error::os("the signal mask cannot be read", source))?,
-        subreaper: settings.subreaper,
         awaits_parent: signal::discards_children()
             .map_err(|source| Error::os("the action for SIGCHLD cannot be read", source))?,
         has_arguments: false,
@@ -118,7 +113,7 @@ pub(crate) fn start(order: Order<'_>) -> Result<Started> {
     };
 
     if start_method == StartMethod::ForkServer {
-        let made = by_helper::make(&mut birth, &settings, &mut gifts, &arguments, deadline)?;
+        let made = by_helper::make(&mut birth, &variables, &mut gifts, &arguments, deadline)?;
         if let Some((newborn, reached)) = made {
             return started(newborn, start_method, (lifeline, streams), reached);
         }
@@ -130,9 +125,7 @@ pub(crate) fn start(order: Order<'_>) -> Result<Started> {
     let start_method = birth.start_method;
     let pipe = gifts.sentinel()?;
     let mut newborn = if start_method == StartMethod::Fork {
-        birth.environment = settings
-            .changes_environment()
-            .then(|| settings.environment_block());
+        birth.environment = variables.changes_anything().then(|| variables.block());
         birth.timeout = left(deadline);
         let known = Known {
             birth,
@@ -147,7 +140,7 @@ pub(crate) fn start(order: Order<'_>) -> Result<Started> {
         (lifeline, streams) = own;
         newborn
     } else {
-        let mut newborn = by_spawn::make(&settings, &mut gifts, pipe)?;
+        let mut newborn = by_spawn::make(&variables, &mut gifts, pipe)?;
         newborn.reach_by(deadline);
         birth.timeout = left(deadline);
         tell::send_birth(&newborn, &mut birth, &gifts, &arguments)
