@@ -261,58 +261,38 @@ impl Args {
 
     fn value(&mut self, ident: &Ident, argument: &Argument, input: ParseStream) -> Result<()> {
         let Argument(_, kind, ..) = argument;
-        let is_alone = input.is_empty() || input.peek(Token![,]);
+        let is_alone = |input: ParseStream| input.is_empty() || input.peek(Token![,]);
+        let mut set = |value| self.settings.push(Setting::new(ident, value));
         match kind {
-            Kind::Flag if is_alone => self.set(ident, Value::Yes),
+            Kind::Flag if is_alone(input) => set(Value::Yes),
             // Whatever the order of the arguments, it does not remove what another one sets.
-            Kind::Alone if is_alone => self.settings.insert(0, Setting::new(ident, Vec::new())),
-            _ if is_alone => return Err(Error::new_spanned(ident, argument.takes())),
+            Kind::Alone if is_alone(input) => {
+                let setting = Setting::new(ident, Value::Exprs(Vec::new()));
+                self.settings.insert(0, setting);
+            }
+            _ if is_alone(input) => return Err(Error::new_spanned(ident, argument.takes())),
             Kind::Pairs | Kind::Names if input.peek(Paren) => {
-                let content;
-                parenthesized!(content in input);
-                let values = Punctuated::<Expr, Token![,]>::parse_terminated(&content)?;
-                if values.is_empty() {
-                    return Err(Error::new_spanned(ident, argument.takes()));
-                }
-                for value in values {
-                    let values = match (kind, value) {
-                        (Kind::Pairs, Expr::Assign(pair)) => vec![*pair.left, *pair.right],
-                        (Kind::Names, value) if !matches!(value, Expr::Assign(_)) => vec![value],
-                        (_, value) => return Err(Error::new_spanned(value, argument.takes())),
-                    };
-                    for value in &values {
-                        check(argument, value)?;
-                    }
-                    self.settings.push(Setting::new(ident, values));
+                for values in list(ident, argument, input)? {
+                    set(Value::Exprs(values));
                 }
             }
-            Kind::Pairs | Kind::Names | Kind::Alone => return Err(argument.expected(input)),
+            _ if !input.peek(Token![=]) || argument.has_no_equals() => {
+                let rest = input.cursor().token_stream();
+                return Err(Error::new_spanned(first(rest), argument.takes()));
+            }
             _ => {
-                if !input.peek(Token![=]) {
-                    return Err(argument.expected(input));
-                }
                 input.parse::<Token![=]>()?;
-                if input.is_empty() || input.peek(Token![,]) {
+                if is_alone(input) {
                     return Err(Error::new_spanned(ident, argument.takes()));
                 }
                 match kind {
                     Kind::Path => self.krate = Some(input.call(Path::parse_mod_style)?),
                     Kind::Type => self.output = Some(input.parse()?),
-                    _ => {
-                        let value = typed(argument, input.parse()?)?;
-                        self.set(ident, value);
-                    }
+                    _ => set(typed(argument, input.parse()?)?),
                 }
             }
         }
         Ok(())
-    }
-
-    fn set(&mut self, ident: &Ident, value: Value) {
-        self.settings.push(Setting {
-            ident: ident.clone(),
-            value,
-        });
     }
 
     /// Returns the path of the runtime.
@@ -324,10 +304,10 @@ impl Args {
 }
 
 impl Setting {
-    fn new(ident: &Ident, values: Vec<Expr>) -> Self {
+    fn new(ident: &Ident, value: Value) -> Self {
         Self {
             ident: ident.clone(),
-            value: Value::Exprs(values),
+            value,
         }
     }
 }
@@ -344,16 +324,38 @@ impl Argument {
         format!("`{name}` {verb} {takes}: `{example}`")
     }
 
-    /// Returns the error that what follows is no value.
-    fn expected(&self, input: ParseStream) -> Error {
-        Error::new_spanned(first(input.cursor().token_stream()), self.takes())
+    fn has_no_equals(&self) -> bool {
+        matches!(self.1, Kind::Pairs | Kind::Names | Kind::Alone)
     }
+}
+
+/// Parses a list in parentheses. Returns the arguments of one call for each of its elements.
+fn list(ident: &Ident, argument: &Argument, input: ParseStream) -> Result<Vec<Vec<Expr>>> {
+    let content;
+    parenthesized!(content in input);
+    let elements = Punctuated::<Expr, Token![,]>::parse_terminated(&content)?;
+    if elements.is_empty() {
+        return Err(Error::new_spanned(ident, argument.takes()));
+    }
+    let mut calls = Vec::new();
+    for element in elements {
+        let values = match (argument.1, element) {
+            (Kind::Pairs, Expr::Assign(pair)) => vec![*pair.left, *pair.right],
+            (Kind::Names, name) if !matches!(name, Expr::Assign(_)) => vec![name],
+            (_, other) => return Err(Error::new_spanned(other, argument.takes())),
+        };
+        for value in &values {
+            check(argument, value)?;
+        }
+        calls.push(values);
+    }
+    Ok(calls)
 }
 
 /// Checks the form of a value, and finds the start method that it names.
 fn typed(argument: &Argument, expr: Expr) -> Result<Value> {
-    let Argument(_, kind, ..) = argument;
-    let (Kind::StartMethod, Some(Lit::Str(text))) = (kind, literal(&expr)) else {
+    let (Kind::StartMethod, Some((Lit::Str(text), Sign::None))) = (argument.1, literal(&expr))
+    else {
         check(argument, &expr)?;
         return Ok(Value::Exprs(vec![expr]));
     };
@@ -371,12 +373,11 @@ fn typed(argument: &Argument, expr: Expr) -> Result<Value> {
 
 /// Checks the form of a value. The compiler checks its type.
 fn check(argument: &Argument, expr: &Expr) -> Result<()> {
-    let Argument(_, kind, ..) = argument;
-    let fits = match (kind, literal(expr)) {
+    let fits = match (argument.1, literal(expr)) {
         (_, None)
-        | (Kind::Text | Kind::Pairs | Kind::Names, Some(Lit::Str(_)))
-        | (Kind::Flag, Some(Lit::Bool(_)))
-        | (Kind::Number, Some(Lit::Int(_))) => true,
+        | (Kind::Text | Kind::Pairs | Kind::Names, Some((Lit::Str(_), Sign::None)))
+        | (Kind::Flag, Some((Lit::Bool(_), Sign::None)))
+        | (Kind::Number, Some((Lit::Int(_), _))) => true,
         _ => false,
     };
     if fits {
@@ -386,11 +387,19 @@ fn check(argument: &Argument, expr: &Expr) -> Result<()> {
     }
 }
 
-/// Returns the literal that an expression is, also that behind a minus.
-fn literal(expr: &Expr) -> Option<&Lit> {
+/// Whether there is a minus before a literal.
+enum Sign {
+    None,
+    Minus,
+}
+
+/// Returns the literal that an expression is, also one behind a minus.
+fn literal(expr: &Expr) -> Option<(&Lit, Sign)> {
     match bare(expr) {
-        Expr::Lit(literal) => Some(&literal.lit),
-        Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => literal(&unary.expr),
+        Expr::Lit(literal) => Some((&literal.lit, Sign::None)),
+        Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => {
+            literal(&unary.expr).map(|(literal, _)| (literal, Sign::Minus))
+        }
         _ => None,
     }
 }

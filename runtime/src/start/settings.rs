@@ -224,3 +224,36 @@ impl ChildSettings {
 pub(super) fn setting<E: Into<io::Error>>(what: impl Into<String>) -> impl FnOnce(E) -> Error {
     |source| Error::new(ErrorKind::Setting, what.into()).because(source.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ChildSettings, Setting, Settings};
+    use crate::wire;
+
+    #[test]
+    fn setting_that_is_not_set_travels_in_one_byte() {
+        let settings = ChildSettings::default();
+        let bytes = wire::encode(&settings).expect("it can be encoded");
+        assert_eq!(bytes, [0; 8]);
+    }
+
+    #[test]
+    fn setting_that_was_reset_has_no_value_of_the_attribute() {
+        let attribute = || {
+            let mut settings = Settings::default();
+            settings.daemon = Some(true);
+            settings.child.subreaper = Some(true);
+            settings
+        };
+        let mut builder = Settings::default();
+        builder.reset(Setting::Daemon);
+        builder.child.subreaper = Some(false);
+        let both = builder.or(attribute());
+        assert_eq!((both.daemon, both.child.subreaper), (None, Some(false)));
+        let both = Settings::default().or(attribute());
+        assert_eq!(
+            (both.daemon, both.child.subreaper),
+            (Some(true), Some(true))
+        );
+    }
+}
