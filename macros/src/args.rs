@@ -373,13 +373,16 @@ fn typed(argument: &Argument, expr: Expr) -> Result<Value> {
 
 /// Checks the form of a value. The compiler checks its type.
 fn check(argument: &Argument, expr: &Expr) -> Result<()> {
-    let fits = match (argument.1, literal(expr)) {
+    let fits = matches!(
+        (argument.1, literal(expr)),
         (_, None)
-        | (Kind::Text | Kind::Pairs | Kind::Names, Some((Lit::Str(_), Sign::None)))
-        | (Kind::Flag, Some((Lit::Bool(_), Sign::None)))
-        | (Kind::Number, Some((Lit::Int(_), _))) => true,
-        _ => false,
-    };
+            | (
+                Kind::Text | Kind::Pairs | Kind::Names,
+                Some((Lit::Str(_), Sign::None))
+            )
+            | (Kind::Flag, Some((Lit::Bool(_), Sign::None)))
+            | (Kind::Number, Some((Lit::Int(_), _)))
+    );
     if fits {
         Ok(())
     } else {

@@ -239,8 +239,8 @@ pub use procession_macros::main;
 ///   process, even if a `Builder` overrides it. It stands outside of the function, so it sees
 ///   constants and functions, but no parameters.
 /// - An argument that takes a `bool` may stand alone: `daemon` is `daemon = true`.
-/// - The variables of `env` are written as a shell writes them: `env("LANG" = "C", "TZ" = zone())`.
-///   `env_clear` comes before `env`, whatever their order.
+/// - `env("LANG" = "C", "TZ" = zone())` sets two variables, each in the form that shells use.
+/// - `env_clear` comes before `env`, whatever their order.
 /// - There is no argument for [`Builder::authkey`]. A key in the source is in the executable too,
 ///   where everyone can read it.
 pub use procession_macros::process;
