@@ -493,7 +493,7 @@ fn zero() -> fs::File {
     options.read(true).write(true).open("/dev/zero").unwrap()
 }
 
-/// All that an attribute can set, and every value that may be one is an expression.
+/// Has all arguments. Their values are expressions, where they may be.
 #[process(
     name = NAME,
     daemon = IS_DAEMON,
@@ -545,7 +545,7 @@ fn attribute_sets_what_a_builder_sets() {
             .affinity([cpus()[0]]);
         let plain = start().spawn(plain::new()).unwrap().join().unwrap();
         let seen = by_attribute.join().unwrap();
-        // Each setting changes what the process sees of it. So the test can fail.
+        // Each argument changes what the process sees. So the test fails if one has no effect.
         for (setting, value) in &seen {
             let is_same = match setting.as_str() {
                 "StartMethod" | "Authkey" => true,
@@ -776,7 +776,7 @@ fn backtrace_of_an_attribute_can_be_taken_back() {
             error.panic().unwrap().backtrace().is_some()
         };
         assert!(has_backtrace(start()));
-        // Another word of the environment would count again.
+        // Without the setting, the environment decides.
         assert!(!has_backtrace(start().reset(Setting::Backtrace)));
         assert!(has_backtrace(
             start()
@@ -980,7 +980,8 @@ mod sources {
 /// The arguments that are no settings.
 const NO_SETTINGS: [&str; 2] = ["crate", "output"];
 
-/// What a running process has under the name of a setting: the value that was set.
+/// The settings whose names are those of other methods of a running process: these return the value
+/// that was set.
 const ASKED_AFTER_SPAWN: [&str; 2] = ["name", "start_method"];
 
 fn all_methods(table: &[sources::Row]) -> BTreeSet<String> {

@@ -265,7 +265,8 @@ impl Args {
         let mut set = |value| self.settings.push(Setting::new(ident, value));
         match kind {
             Kind::Flag if is_alone(input) => set(Value::Yes),
-            // Whatever the order of the arguments, it does not remove what another one sets.
+            // `env_clear` is called first. So it does not remove what `env` sets, whatever their
+            // order.
             Kind::Alone if is_alone(input) => {
                 let setting = Setting::new(ident, Value::Exprs(Vec::new()));
                 self.settings.insert(0, setting);

@@ -16,8 +16,16 @@ use std::{env, io, path::PathBuf, time::Duration};
 ///
 /// A row is the name of the setting, its field and type, its default in words, and the arguments of
 /// the attribute that set it: the method of `Builder` to call, what the argument takes in words,
-/// and an example. `tests/settings.rs` compares the table with what cannot be made from it: the
-/// methods of `Builder`, the refusals after `spawn`, and the arguments that the macros know.
+/// and an example.
+///
+/// A new setting has a row here, and four parts that cannot be made from the row:
+///
+/// - a step in [`ChildSettings::apply`], or a place where the parent uses it;
+/// - a method of `Builder`;
+/// - a refusal after `spawn` in `process/misuse.rs`;
+/// - an argument in `macros/src/args.rs`.
+///
+/// `tests/settings.rs` compares these parts with the table.
 macro_rules! settings {
     (
         parent {$(
@@ -182,8 +190,8 @@ impl Settings {
 }
 
 impl ChildSettings {
-    /// Applies the settings to this process, which is the child. The limits come after the steps
-    /// that need descriptors or memory.
+    /// Applies the settings to this process, which is the child. The order matters: limits come
+    /// after the steps that need descriptors or memory.
     pub(super) fn apply(self) -> Result<()> {
         let Self {
             backtrace,
