@@ -263,11 +263,13 @@ mod tests {
 
     #[test]
     fn setting_that_was_reset_has_no_value_of_the_attribute() {
-        let attribute = || {
-            let mut settings = Settings::default();
-            settings.daemon = Some(true);
-            settings.child.subreaper = Some(true);
-            settings
+        let attribute = || Settings {
+            daemon: Some(true),
+            child: ChildSettings {
+                subreaper: Some(true),
+                ..ChildSettings::default()
+            },
+            ..Settings::default()
         };
         let mut builder = Settings::default();
         builder.reset(Setting::Daemon);
