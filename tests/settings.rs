@@ -504,7 +504,7 @@ fn zero() -> fs::File {
     env_clear,
     stdin = zero(),
     stdout = zero(),
-    stderr = Stdio::null(),
+    stderr = zero(),
     kill_on_drop = IS_DAEMON,
     backtrace = !IS_DAEMON,
     subreaper,
@@ -524,7 +524,7 @@ fn attribute_sets_what_a_builder_sets() {
     under_each_method(|method| {
         let start = || Builder::new().start_method(method);
         let by_attribute = start().spawn(dressed::new()).unwrap();
-        let mut by_builder = start()
+        let by_builder = start()
             .name(NAME)
             .daemon(true)
             .timeout(Duration::from_secs(120))
@@ -533,7 +533,7 @@ fn attribute_sets_what_a_builder_sets() {
             .env("PROCESSION_TOO", "2")
             .stdin(zero())
             .stdout(zero())
-            .stderr(Stdio::null())
+            .stderr(zero())
             .kill_on_drop(true)
             .backtrace(false)
             .subreaper(true)
@@ -555,7 +555,6 @@ fn attribute_sets_what_a_builder_sets() {
             };
             assert_eq!(plain[setting] == *value, is_same, "{setting}: {value}");
         }
-        by_builder = by_builder.reset(Setting::Authkey);
         assert_eq!(
             by_builder.spawn(plain::new()).unwrap().join().unwrap(),
             seen
