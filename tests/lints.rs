@@ -149,6 +149,7 @@ pub mod forms {
     /// A struct, with its own `run`.
     #[derive(Clone, Debug, Process)]
     #[process(output = usize, timeout = std::time::Duration::from_secs(1))]
+    #[process(env("A" = "1"), env_remove("B"), env_clear, affinity = [0], subreaper)]
     pub struct Structure<'text, T: Transfer> {
         text: &'text str,
         value: T,
@@ -294,7 +295,7 @@ pub mod shadows {
     impl<T: ?::core::marker::Sized> Methods for T {}
 
     /// A function whose parameters have telling names.
-    #[process(name = "task", daemon, start_method = "spawn")]
+    #[process(name = "task", daemon, start_method = "spawn", env("A" = "1"), affinity = [0])]
     pub fn task<T, U>(
         shape: Shape,
         text: &str,

@@ -6,7 +6,10 @@ use quote::{ToTokens, quote};
 use syn::{
     Attribute, Error, Expr, Lit, Meta, Path, Result, Token, Type, UnOp,
     ext::IdentExt,
+    parenthesized,
     parse::{Parse, ParseStream, Parser, discouraged::Speculative},
+    punctuated::Punctuated,
+    token::Paren,
 };
 
 /// Which attribute has the arguments.
@@ -20,33 +23,134 @@ pub(crate) enum Form {
     Main,
 }
 
-/// The type of a value, with an example for error messages.
-#[derive(Clone, Copy)]
+/// The form of a value. Where it may be an expression, the compiler checks the type.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    Text(&'static str),
+    /// `= ".."`, or an expression.
+    Text,
+    /// Nothing, or `= true`, or an expression.
     Flag,
+    /// `= ".."` with the name of a start method, or an expression.
     StartMethod,
-    Duration,
-    Count(&'static str),
-    Integer(&'static str),
+    /// `= 5`, or an expression.
+    Number,
+    /// An expression that is no literal.
+    Expr,
+    /// `(".." = "..", ..)`, where all are text or expressions.
+    Pairs,
+    /// `("..", ..)`, where all are text or expressions.
+    Names,
+    /// Nothing.
+    Alone,
     Path,
     Type,
 }
 
-const ARGUMENTS: &[(&str, Kind)] = &[
-    ("name", Kind::Text("\"worker\"")),
-    ("daemon", Kind::Flag),
-    ("kill_on_drop", Kind::Flag),
-    ("backtrace", Kind::Flag),
-    ("start_method", Kind::StartMethod),
-    ("timeout", Kind::Duration),
-    ("memory_limit", Kind::Count("64 << 20")),
-    ("cpu_time_limit", Kind::Duration),
-    ("open_files_limit", Kind::Count("64")),
-    ("nice", Kind::Integer("10")),
-    ("crate", Kind::Path),
-    ("output", Kind::Type),
+/// An argument: its name, the form of its value, what it takes in words, and an example.
+struct Argument(&'static str, Kind, &'static str, &'static str);
+
+/// All arguments. Those of settings have the order, the words and the examples of the table in
+/// `runtime/src/start/settings.rs`, of which the list in the documentation is made.
+/// `tests/settings.rs` compares both.
+const ARGUMENTS: &[Argument] = &[
+    Argument("name", Kind::Text, "a string", r#"name = "worker""#),
+    Argument("daemon", Kind::Flag, "a `bool`", "daemon = true"),
+    Argument(
+        "start_method",
+        Kind::StartMethod,
+        "a `StartMethod` or its name",
+        r#"start_method = "forkserver"`, `start_method = "spawn"`, `start_method = "fork""#,
+    ),
+    Argument(
+        "timeout",
+        Kind::Expr,
+        "a `Duration`",
+        "timeout = std::time::Duration::from_secs(5)",
+    ),
+    Argument(
+        "env",
+        Kind::Pairs,
+        "variables",
+        r#"env("NAME" = "value", ..)"#,
+    ),
+    Argument(
+        "env_remove",
+        Kind::Names,
+        "names of variables",
+        r#"env_remove("NAME", ..)"#,
+    ),
+    Argument("env_clear", Kind::Alone, "no value", "env_clear"),
+    Argument(
+        "stdin",
+        Kind::Expr,
+        "a `Stdio` or an open file",
+        "stdin = procession::Stdio::inherit()",
+    ),
+    Argument(
+        "stdout",
+        Kind::Expr,
+        "a `Stdio` or an open file",
+        "stdout = procession::Stdio::null()",
+    ),
+    Argument(
+        "stderr",
+        Kind::Expr,
+        "a `Stdio` or an open file",
+        "stderr = procession::Stdio::null()",
+    ),
+    Argument(
+        "kill_on_drop",
+        Kind::Flag,
+        "a `bool`",
+        "kill_on_drop = true",
+    ),
+    Argument("backtrace", Kind::Flag, "a `bool`", "backtrace = true"),
+    Argument("subreaper", Kind::Flag, "a `bool`", "subreaper = true"),
+    Argument(
+        "current_dir",
+        Kind::Text,
+        "a path",
+        r#"current_dir = "/tmp""#,
+    ),
+    Argument(
+        "memory_limit",
+        Kind::Number,
+        "a `u64`",
+        "memory_limit = 64 << 20",
+    ),
+    Argument(
+        "cpu_time_limit",
+        Kind::Expr,
+        "a `Duration`",
+        "cpu_time_limit = std::time::Duration::from_secs(5)",
+    ),
+    Argument(
+        "open_files_limit",
+        Kind::Number,
+        "a `u64`",
+        "open_files_limit = 64",
+    ),
+    Argument("nice", Kind::Number, "an `i32`", "nice = 10"),
+    Argument(
+        "affinity",
+        Kind::Expr,
+        "the numbers of CPUs",
+        "affinity = [0, 1]",
+    ),
+    Argument(
+        "crate",
+        Kind::Path,
+        "a path",
+        "crate = some::path::procession",
+    ),
+    Argument("output", Kind::Type, "a type", "output = usize"),
 ];
+
+/// The settings that only a `Builder` has, and why.
+const REFUSED: &[(&str, &str)] = &[(
+    "authkey",
+    "an authentication key in the source is no secret: set it by `Builder::authkey`",
+)];
 
 /// The start methods: the name in the attribute, and the variant of `StartMethod`.
 const START_METHODS: &[(&str, &str)] = &[
@@ -75,8 +179,8 @@ pub(crate) struct Setting {
 
 /// The argument of a setter.
 pub(crate) enum Value {
-    /// An expression, as the user wrote it.
-    Expr(Expr),
+    /// Expressions, as the user wrote them.
+    Exprs(Vec<Expr>),
     /// `true`, for a name without a value.
     Yes,
     /// A variant of `StartMethod`.
@@ -135,12 +239,17 @@ impl Args {
                 "the return type of the function says its output already: remove `output`";
             return Err(Error::new_spanned(ident, message));
         }
-        let Some((_, kind)) = arguments(form).find(|(known, _)| *known == name) else {
+        if let Some((_, reason)) = REFUSED.iter().find(|(refused, _)| *refused == name)
+            && form != Form::Main
+        {
+            return Err(Error::new_spanned(ident, reason));
+        }
+        let Some(argument) = arguments(form).find(|argument| argument.0 == name) else {
             let expected = nearest(&name, form).map_or_else(|| one_of(form), quoted);
             let message = format!("unknown argument `{name}`, expected {expected}");
             return Err(Error::new_spanned(ident, message));
         };
-        let result = self.value(&ident, *kind, input);
+        let result = self.value(&ident, argument, input);
         // The check comes after the value was parsed, so that the next argument can be parsed too.
         if self.seen.contains(&name) {
             let message = format!("duplicate argument `{name}`: give it once");
@@ -150,39 +259,41 @@ impl Args {
         result
     }
 
-    fn value(&mut self, ident: &Ident, kind: Kind, input: ParseStream) -> Result<()> {
-        if input.is_empty() || input.peek(Token![,]) {
-            if let Kind::Flag = kind {
-                self.set(ident, Value::Yes);
-                return Ok(());
-            }
-            return Err(Error::new_spanned(ident, takes(ident, kind)));
-        }
-        if !input.peek(Token![=]) {
-            let rest = input.cursor().token_stream();
-            return Err(Error::new_spanned(first(rest), takes(ident, kind)));
-        }
-        input.parse::<Token![=]>()?;
-        if input.is_empty() || input.peek(Token![,]) {
-            return Err(Error::new_spanned(ident, takes(ident, kind)));
-        }
+    fn value(&mut self, ident: &Ident, argument: &Argument, input: ParseStream) -> Result<()> {
+        let Argument(_, kind, ..) = argument;
+        let is_alone = |input: ParseStream| input.is_empty() || input.peek(Token![,]);
+        let mut set = |value| self.settings.push(Setting::new(ident, value));
         match kind {
-            Kind::Path => self.krate = Some(input.call(Path::parse_mod_style)?),
-            Kind::Type => self.output = Some(input.parse()?),
+            Kind::Flag if is_alone(input) => set(Value::Yes),
+            // `env_clear` is called first. So it does not remove what `env` sets, whatever their
+            // order.
+            Kind::Alone if is_alone(input) => {
+                let setting = Setting::new(ident, Value::Exprs(Vec::new()));
+                self.settings.insert(0, setting);
+            }
+            _ if is_alone(input) => return Err(Error::new_spanned(ident, argument.takes())),
+            Kind::Pairs | Kind::Names if input.peek(Paren) => {
+                for values in list(ident, argument, input)? {
+                    set(Value::Exprs(values));
+                }
+            }
+            _ if !input.peek(Token![=]) || argument.has_no_equals() => {
+                let rest = input.cursor().token_stream();
+                return Err(Error::new_spanned(first(rest), argument.takes()));
+            }
             _ => {
-                let expr = input.parse()?;
-                let value = typed(ident, kind, expr)?;
-                self.set(ident, value);
+                input.parse::<Token![=]>()?;
+                if is_alone(input) {
+                    return Err(Error::new_spanned(ident, argument.takes()));
+                }
+                match kind {
+                    Kind::Path => self.krate = Some(input.call(Path::parse_mod_style)?),
+                    Kind::Type => self.output = Some(input.parse()?),
+                    _ => set(typed(argument, input.parse()?)?),
+                }
             }
         }
         Ok(())
-    }
-
-    fn set(&mut self, ident: &Ident, value: Value) {
-        self.settings.push(Setting {
-            ident: ident.clone(),
-            value,
-        });
     }
 
     /// Returns the path of the runtime.
@@ -193,67 +304,113 @@ impl Args {
     }
 }
 
-/// Checks the form of a value. The compiler checks its type.
-fn typed(ident: &Ident, kind: Kind, expr: Expr) -> Result<Value> {
-    let literal = match bare(&expr) {
-        Expr::Lit(literal) => Some(&literal.lit),
-        Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => match bare(&unary.expr) {
-            Expr::Lit(literal) if matches!(kind, Kind::Integer(_)) => Some(&literal.lit),
-            _ => None,
-        },
-        _ => None,
-    };
-    let fits = match (kind, literal) {
-        (Kind::Text(_), Some(Lit::Str(_)))
-        | (Kind::Flag, Some(Lit::Bool(_)))
-        | (Kind::Count(_) | Kind::Integer(_), Some(Lit::Int(_)) | None)
-        | (Kind::Duration, None) => true,
-        (Kind::StartMethod, Some(Lit::Str(text))) => {
-            let known = START_METHODS.iter().find(|(name, _)| *name == text.value());
-            let Some((_, variant)) = known else {
-                let names = START_METHODS
-                    .iter()
-                    .map(|(name, _)| format!("`\"{name}\"`"));
-                let names = names.collect::<Vec<_>>().join(", ");
-                let message = format!("unknown start method `{}`, expected {names}", text.value());
-                return Err(Error::new_spanned(text, message));
-            };
-            return Ok(Value::StartMethod(Ident::new(variant, text.span())));
+impl Setting {
+    fn new(ident: &Ident, value: Value) -> Self {
+        Self {
+            ident: ident.clone(),
+            value,
         }
-        _ => false,
-    };
-    if fits {
-        Ok(Value::Expr(expr))
-    } else {
-        Err(Error::new_spanned(expr, takes(ident, kind)))
     }
 }
 
-/// Returns what an argument takes, in the words of an error message.
-fn takes(ident: &Ident, kind: Kind) -> String {
-    match kind {
-        Kind::Text(example) => format!("`{ident}` takes a string literal: `{ident} = {example}`"),
-        Kind::Flag => format!("`{ident}` stands alone or takes a literal: `{ident} = true`"),
-        Kind::StartMethod => {
-            let names = START_METHODS
-                .iter()
-                .map(|(name, _)| format!("`{ident} = \"{name}\"`"));
-            let names = names.collect::<Vec<_>>().join(", ");
-            format!("`{ident}` takes the name of a start method: {names}")
+impl Argument {
+    /// Returns what the argument takes, in the words of an error message.
+    fn takes(&self) -> String {
+        let Self(name, kind, takes, example) = self;
+        let verb = if *kind == Kind::Flag {
+            "stands alone or takes"
+        } else {
+            "takes"
+        };
+        format!("`{name}` {verb} {takes}: `{example}`")
+    }
+
+    fn has_no_equals(&self) -> bool {
+        matches!(self.1, Kind::Pairs | Kind::Names | Kind::Alone)
+    }
+}
+
+/// Parses a list in parentheses. Returns the arguments of one call for each of its elements.
+fn list(ident: &Ident, argument: &Argument, input: ParseStream) -> Result<Vec<Vec<Expr>>> {
+    let content;
+    parenthesized!(content in input);
+    let elements = Punctuated::<Expr, Token![,]>::parse_terminated(&content)?;
+    if elements.is_empty() {
+        return Err(Error::new_spanned(ident, argument.takes()));
+    }
+    let mut calls = Vec::new();
+    for element in elements {
+        let values = match (argument.1, element) {
+            (Kind::Pairs, Expr::Assign(pair)) => vec![*pair.left, *pair.right],
+            (Kind::Names, name) if !matches!(name, Expr::Assign(_)) => vec![name],
+            (_, other) => return Err(Error::new_spanned(other, argument.takes())),
+        };
+        for value in &values {
+            check(argument, value)?;
         }
-        Kind::Duration => {
-            format!("`{ident}` takes a `Duration`: `{ident} = std::time::Duration::from_secs(5)`")
+        calls.push(values);
+    }
+    Ok(calls)
+}
+
+/// Checks the form of a value, and finds the start method that it names.
+fn typed(argument: &Argument, expr: Expr) -> Result<Value> {
+    let (Kind::StartMethod, Some((Lit::Str(text), Sign::None))) = (argument.1, literal(&expr))
+    else {
+        check(argument, &expr)?;
+        return Ok(Value::Exprs(vec![expr]));
+    };
+    let known = START_METHODS.iter().find(|(name, _)| *name == text.value());
+    let Some((_, variant)) = known else {
+        let names = START_METHODS
+            .iter()
+            .map(|(name, _)| format!("`\"{name}\"`"));
+        let names = names.collect::<Vec<_>>().join(", ");
+        let message = format!("unknown start method `{}`, expected {names}", text.value());
+        return Err(Error::new_spanned(text, message));
+    };
+    Ok(Value::StartMethod(Ident::new(variant, text.span())))
+}
+
+/// Checks the form of a value. The compiler checks its type.
+fn check(argument: &Argument, expr: &Expr) -> Result<()> {
+    let fits = matches!(
+        (argument.1, literal(expr)),
+        (_, None)
+            | (
+                Kind::Text | Kind::Pairs | Kind::Names,
+                Some((Lit::Str(_), Sign::None))
+            )
+            | (Kind::Flag, Some((Lit::Bool(_), Sign::None)))
+            | (Kind::Number, Some((Lit::Int(_), _)))
+    );
+    if fits {
+        Ok(())
+    } else {
+        Err(Error::new_spanned(expr, argument.takes()))
+    }
+}
+
+/// Whether there is a minus before a literal.
+enum Sign {
+    None,
+    Minus,
+}
+
+/// Returns the literal that an expression is, also one behind a minus.
+fn literal(expr: &Expr) -> Option<(&Lit, Sign)> {
+    match bare(expr) {
+        Expr::Lit(literal) => Some((&literal.lit, Sign::None)),
+        Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => {
+            literal(&unary.expr).map(|(literal, _)| (literal, Sign::Minus))
         }
-        Kind::Count(example) => format!("`{ident}` takes a `u64`: `{ident} = {example}`"),
-        Kind::Integer(example) => format!("`{ident}` takes an `i32`: `{ident} = {example}`"),
-        Kind::Path => format!("`{ident}` takes a path: `{ident} = some::path::procession`"),
-        Kind::Type => format!("`{ident}` takes a type: `{ident} = usize`"),
+        _ => None,
     }
 }
 
 /// Returns the arguments that a form takes.
-fn arguments(form: Form) -> impl Iterator<Item = &'static (&'static str, Kind)> {
-    ARGUMENTS.iter().filter(move |(_, kind)| match kind {
+fn arguments(form: Form) -> impl Iterator<Item = &'static Argument> {
+    ARGUMENTS.iter().filter(move |argument| match argument.1 {
         Kind::Path => true,
         Kind::Type => form == Form::Struct,
         _ => form != Form::Main,
@@ -266,7 +423,7 @@ fn quoted(name: &str) -> String {
 
 fn one_of(form: Form) -> String {
     let names = arguments(form)
-        .map(|(name, _)| quoted(name))
+        .map(|argument| quoted(argument.0))
         .collect::<Vec<_>>();
     match names.as_slice() {
         [name] => name.clone(),
@@ -277,7 +434,7 @@ fn one_of(form: Form) -> String {
 /// Returns the argument that the user probably meant: at most a third of its letters differ.
 fn nearest(name: &str, form: Form) -> Option<&'static str> {
     arguments(form)
-        .map(|(known, _)| (distance(name, known), *known))
+        .map(|argument| (distance(name, argument.0), argument.0))
         .filter(|(distance, known)| *distance <= known.len().div_ceil(3))
         .min()
         .map(|(_, known)| known)

@@ -50,21 +50,8 @@ use proc_macro::TokenStream;
 ///
 /// # Arguments
 ///
-/// The arguments of the attribute are defaults, which a `Builder` overrides:
-///
-/// | argument | value |
-/// |---|---|
-/// | `name = ".."` | a string literal: the process's name; by default the function's and a number |
-/// | `daemon` or `daemon = true` | the process ends with its parent |
-/// | `kill_on_drop` or `kill_on_drop = true` | the process ends when its `Child` is dropped |
-/// | `backtrace` or `backtrace = true` | a panic has a backtrace |
-/// | `start_method = ".."` | `"forkserver"`, `"spawn"` or `"fork"` |
-/// | `timeout = ..` | a `Duration`, after which the process is killed |
-/// | `memory_limit = ..` | bytes, as a `u64` |
-/// | `cpu_time_limit = ..` | a `Duration` |
-/// | `open_files_limit = ..` | a `u64` |
-/// | `nice = ..` | an `i32` |
-/// | `crate = ..` | the path of this crate, if it is not `::procession` |
+/// The arguments of the attribute are defaults, which a `Builder` overrides. Each calls the method
+/// of `Builder` that has its name. The documentation of `procession::process` has the list.
 ///
 /// # What it cannot do
 ///

@@ -123,6 +123,7 @@ fn derive_hands_on_the_impls_of_a_function() {
 fn derive_builds_the_struct_and_calls_its_run() {
     let structure = quote! {
         #[process(name = "m", start_method = "spawn", output = usize, crate = crate::p)]
+        #[process(env("A" = "1", B = two()), env_clear, env_remove("C"), affinity = [0, 1])]
         struct Mine<'a, T: Transfer = u8>(&'a str, T) where T: Copy;
     };
     let quiet = quiet();
@@ -139,7 +140,15 @@ fn derive_builds_the_struct_and_calls_its_run() {
                 &META
             }
             fn __defaults() -> crate::p::__private::Settings {
-                crate::p::Builder::new().name("m").start_method(crate::p::StartMethod::Spawn).__settings()
+                crate::p::Builder::new()
+                    .env_clear()
+                    .name("m")
+                    .start_method(crate::p::StartMethod::Spawn)
+                    .env("A", "1")
+                    .env(B, two())
+                    .env_remove("C")
+                    .affinity([0, 1])
+                    .__settings()
             }
             fn __send<'__sent>(&'__sent self, __to: &mut crate::p::__private::Outgoing<'__sent>) -> crate::p::Result<()> {
                 use crate::p::__private::{ByDescriptor as _, ByRef as _, ByValue as _};
@@ -365,6 +374,22 @@ const ARGUMENTS: &[&str] = &[
     "timeout = |a, b| a, nice = - \"a\"",
     "timeout = {",
     "memory_limit = 1 << 20, open_files_limit = -1",
+    "env",
+    "env()",
+    "env(,)",
+    "env(a)",
+    "env(a = b = c, d == e)",
+    "env(\"a\" = \"b\" \"c\")",
+    "env(\"a\" = ), daemon",
+    "env[a = b], env{}",
+    "env = a, env(a = b) c",
+    "env_remove(a, \"b\", 'c')",
+    "env_remove(a = b)",
+    "env_clear, env_clear()",
+    "env_clear = true",
+    "affinity = [0, 1], affinity = 0",
+    "stdin = Stdio::null(), stdout = \"a\"",
+    "authkey, authkey = b\"a\"",
     "nice = 340282366920938463463374607431768211456",
     "crate",
     "crate = a::b",

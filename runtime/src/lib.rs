@@ -224,9 +224,28 @@ pub use procession_macros::main;
 /// assert_eq!(largest::spawn(&vec![3, 8, 5])?.join()?, Some(8));
 /// # Ok::<(), procession::Error>(())
 /// ```
+///
+/// # List of arguments
+///
+/// An argument sets what the method of [`Builder`] with the same name sets. A `Builder` that calls
+/// this method overrides the argument, and [`Builder::reset`] gives the setting its default.
+///
+/// | argument | takes | default | sets |
+/// |---|---|---|---|
+#[doc = start::arguments_in_docs!()]
+/// | `crate = some::path::procession` | a path | `::procession` | the path of this crate |
+///
+/// - A value may be any expression of the type. It is evaluated anew for each spawn, in this
+///   process, even if a `Builder` overrides it. It stands outside of the function, so it sees
+///   constants and functions, but no parameters.
+/// - An argument that takes a `bool` may stand alone: `daemon` is `daemon = true`.
+/// - `env("LANG" = "C", "TZ" = zone())` sets two variables, each in the form that shells use.
+/// - `env_clear` comes before `env`, whatever their order.
+/// - There is no argument for [`Builder::authkey`]. A key in the source is in the executable too,
+///   where everyone can read it.
 pub use procession_macros::process;
 pub use start::{
-    AuthKey, Panic, StartMethod, Stdio, authkey, prewarm, set_start_method, stop_helper,
+    AuthKey, Panic, Setting, StartMethod, Stdio, authkey, prewarm, set_start_method, stop_helper,
 };
 pub use wire::{Bulk, Fd, Transfer};
 

@@ -162,17 +162,17 @@ impl Definition<'_> {
     }
 }
 
-// #[process(name = "x", daemon)]
+// #[process(name = "x", daemon, env("A" = "1", "B" = "2"))]
 //
 // fn __defaults() -> ::procession::__private::Settings {
-//     ::procession::Builder::new().name("x").daemon(true).__settings()
+//     ::procession::Builder::new().name("x").daemon(true).env("A", "1").env("B", "2").__settings()
 // }
 fn defaults(krate: &TokenStream, settings: &[Setting]) -> TokenStream {
     if settings.is_empty() {
         return TokenStream::new();
     }
     let calls = settings.iter().map(|Setting { ident, value }| match value {
-        Value::Expr(expr) => quote!(.#ident(#expr)),
+        Value::Exprs(exprs) => quote!(.#ident(#(#exprs),*)),
         Value::Yes => quote!(.#ident(true)),
         Value::StartMethod(variant) => quote!(.#ident(#krate::StartMethod::#variant)),
     });

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    start::{self, AuthKey, Order, Settings, StartMethod, Stdio},
+    start::{self, AuthKey, Environment, Order, Setting, Settings, StartMethod, Stdio},
     sys::limits,
     wire::{Answer, Arguments, Incoming, Outgoing},
 };
@@ -16,7 +16,8 @@ use std::{ffi::OsString, io, path::PathBuf, sync::Arc, time::Duration};
 /// The settings with which a process is started, as [`std::thread::Builder`] has them for a thread.
 ///
 /// A setting that is not set here has the value that the attribute of the process gives it. Without
-/// such a value it has the default that is described at the setting.
+/// such a value it has the default that is described at the setting. [`reset`](Self::reset) gives a
+/// setting its default, whatever the attribute says.
 ///
 /// # Examples
 ///
@@ -77,31 +78,36 @@ impl Builder {
     }
 
     /// Sets a variable in the environment of the process. By default, the process has the
-    /// environment of this process.
+    /// environment of this process. The changes of the attribute come first, then those of this
+    /// builder.
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
-        self.settings.env.push((name.into(), Some(value.into())));
+        self.environment().change(name.into(), Some(value.into()));
         self
     }
 
-    /// Removes a variable from the environment of the process.
+    /// Removes a variable from the environment of the process. By default, none is removed.
     pub fn env_remove(mut self, name: impl Into<OsString>) -> Self {
-        self.settings.env.push((name.into(), None));
+        self.environment().change(name.into(), None);
         self
     }
 
     /// Starts the process with an empty environment. Only variables that [`env`](Self::env) sets
-    /// after this call are in it.
+    /// after this call are in it, not those of the attribute. By default, the process has the
+    /// environment of this process.
     pub fn env_clear(mut self) -> Self {
-        self.settings.env.clear();
-        self.settings.env_clear = true;
+        self.environment().clear();
         self
+    }
+
+    fn environment(&mut self) -> &mut Environment {
+        self.settings.env.get_or_insert_default()
     }
 
     /// Sets the working directory of the process. By default it is that of this process. A relative
     /// path is relative to the working directory of this process.
     #[doc(alias = "cwd")]
     pub fn current_dir(mut self, path: impl Into<PathBuf>) -> Self {
-        self.settings.current_dir = Some(path.into());
+        self.settings.child.current_dir = Some(path.into());
         self
     }
 
@@ -177,7 +183,7 @@ impl Builder {
     /// This does not affect the backtrace that std's panic hook prints with the message: only
     /// `RUST_BACKTRACE` does.
     pub fn backtrace(mut self, backtrace: bool) -> Self {
-        self.settings.backtrace = Some(backtrace);
+        self.settings.child.backtrace = Some(backtrace);
         self
     }
 
@@ -189,7 +195,8 @@ impl Builder {
     }
 
     /// Limits the address space of the process, in bytes (`RLIMIT_AS` of
-    /// [getrlimit(2)](https://man7.org/linux/man-pages/man2/getrlimit.2.html)).
+    /// [getrlimit(2)](https://man7.org/linux/man-pages/man2/getrlimit.2.html)). By default the
+    /// limit is that of this process.
     ///
     /// All mapped memory counts, used or not: the executable and its libraries, the stacks, and
     /// what an allocator reserves in advance. That is more than the resident memory, often much
@@ -200,12 +207,12 @@ impl Builder {
     /// The limits of this builder never exceed the hard limits of this process.
     #[doc(alias = "rlimit")]
     pub fn memory_limit(mut self, bytes: u64) -> Self {
-        self.settings.limits.memory = Some(bytes);
+        self.settings.child.memory_limit = Some(bytes);
         self
     }
 
     /// Limits the CPU time of the process (`RLIMIT_CPU`), rounded up to whole seconds. The least
-    /// limit is one second.
+    /// limit is one second. By default the limit is that of this process.
     ///
     /// The kernel counts this time in ticks. [`JoinError::cpu_time`](crate::JoinError::cpu_time) is
     /// exact, and may be a little less than the limit that was reached.
@@ -215,29 +222,31 @@ impl Builder {
     /// [`JoinErrorKind::CpuTimeExceeded`](crate::JoinErrorKind::CpuTimeExceeded).
     #[doc(alias = "rlimit")]
     pub fn cpu_time_limit(mut self, time: Duration) -> Self {
-        self.settings.limits.cpu_time = Some(time);
+        self.settings.child.cpu_time_limit = Some(time);
         self
     }
 
-    /// Limits how many descriptors the process may have open (`RLIMIT_NOFILE`).
+    /// Limits how many descriptors the process may have open (`RLIMIT_NOFILE`). By default the
+    /// limit is that of this process.
     #[doc(alias = "rlimit")]
     pub fn open_files_limit(mut self, count: u64) -> Self {
-        self.settings.limits.open_files = Some(count);
+        self.settings.child.open_files_limit = Some(count);
         self
     }
 
     /// Sets the nice value of the process, from -20 (the highest priority) to 19
     /// ([setpriority(2)](https://man7.org/linux/man-pages/man2/setpriority.2.html)). Lowering the
-    /// value needs a privilege.
+    /// value needs a privilege. By default the value is that of this process.
     pub fn nice(mut self, nice: i32) -> Self {
-        self.settings.limits.nice = Some(nice);
+        self.settings.child.nice = Some(nice);
         self
     }
 
     /// Restricts the process to these CPUs, counted from zero
-    /// ([sched_setaffinity(2)](https://man7.org/linux/man-pages/man2/sched_setaffinity.2.html)).
+    /// ([sched_setaffinity(2)](https://man7.org/linux/man-pages/man2/sched_setaffinity.2.html)). By
+    /// default it runs on those of this process.
     pub fn affinity(mut self, cpus: impl IntoIterator<Item = usize>) -> Self {
-        self.settings.limits.affinity = Some(cpus.into_iter().collect());
+        self.settings.child.affinity = Some(cpus.into_iter().collect());
         self
     }
 
@@ -250,7 +259,40 @@ impl Builder {
     /// to escape. The process has to wait for such a descendant when it ends. Otherwise the
     /// descendant stays a zombie until the process ends.
     pub fn subreaper(mut self, subreaper: bool) -> Self {
-        self.settings.subreaper = subreaper;
+        self.settings.child.subreaper = Some(subreaper);
+        self
+    }
+
+    /// Takes a setting back: the process has the default of that setting.
+    ///
+    /// This holds whether the attribute of the process sets it or an earlier call on this builder.
+    /// A later call on this builder sets it again. To leave a setting to the attribute, do not call
+    /// its method.
+    ///
+    /// One method takes back every setting, rather than `None` in the place of each value. So the
+    /// methods take values as they are: `.memory_limit(1 << 30)`, `.stdout(file)`. And the changes
+    /// of the environment, which are many values, are taken back as the others.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::{Builder, Setting, process};
+    ///
+    /// #[process(env("GREETING" = "hello"), timeout = std::time::Duration::ZERO)]
+    /// fn greeting() -> Option<String> {
+    ///     std::env::var("GREETING").ok()
+    /// }
+    ///
+    /// let unlimited = || Builder::new().reset(Setting::Timeout);
+    /// let child = unlimited().spawn(greeting::new())?;
+    /// assert_eq!(child.join()?.as_deref(), Some("hello"));
+    /// let child = unlimited().reset(Setting::Env).spawn(greeting::new())?;
+    /// assert_eq!(child.join()?, None);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    #[doc(alias = "unset")]
+    pub fn reset(mut self, setting: Setting) -> Self {
+        self.settings.reset(setting);
         self
     }
 
@@ -316,8 +358,8 @@ fn start<P: Process>(
     let daemon = settings.daemon.unwrap_or(false);
     let kill_on_drop = settings.kill_on_drop.unwrap_or(false);
     let bounds = Bounds {
-        memory: settings.limits.memory,
-        cpu_time: settings.limits.cpu_time.map(limits::whole_seconds),
+        memory: settings.child.memory_limit,
+        cpu_time: settings.child.cpu_time_limit.map(limits::whole_seconds),
     };
     let function = P::__meta().name();
     let started = start::start(Order {

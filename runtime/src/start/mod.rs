@@ -32,6 +32,7 @@
 //! | Standing | the state that only a new helper can take on: user, namespaces, session and so on |
 
 mod child;
+mod environment;
 mod identity;
 mod lifeline;
 mod mark;
@@ -44,6 +45,7 @@ mod stdio;
 
 pub(crate) use child::{__rust_begin_short_backtrace, Copying};
 pub use child::{defer, run_deferred};
+pub(crate) use environment::Environment;
 pub use identity::{AuthKey, authkey};
 pub(crate) use identity::{Identity, Parent, current};
 pub use message::panic::Panic;
@@ -56,7 +58,8 @@ pub use method::{StartMethod, set_start_method};
 pub(crate) use parent::{Order, Replies, Streams, replenish, start};
 pub use parent::{prewarm, stop_helper};
 pub(crate) use patience::{LAST_BREATH, MARGIN};
-pub use settings::Settings;
+pub(crate) use settings::arguments_in_docs;
+pub use settings::{Setting, Settings};
 pub use stdio::Stdio;
 
 crate::sys::ctor::at_load!(child::at_load);

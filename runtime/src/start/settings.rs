@@ -1,187 +1,285 @@
 //! The settings that a process is started with.
 
-use super::{
-    StartMethod, Stdio,
-    identity::AuthKey,
-    message::heritage::{self, Variable},
+use super::{StartMethod, Stdio, child::backtrace, environment::Environment, identity::AuthKey};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    sys::{family, limits},
 };
-use crate::error::{Error, ErrorKind, Result};
-use std::{
-    collections::HashMap,
-    env,
-    ffi::{OsStr, OsString},
-    os::unix::ffi::OsStrExt,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{env, io, path::PathBuf, time::Duration};
 
-/// The settings of a [`Builder`](crate::Builder). The attribute of the process decides about those
-/// that are not set, and the defaults decide about the rest.
-#[derive(Debug, Default)]
-pub struct Settings {
-    pub(crate) name: Option<String>,
-    pub(crate) daemon: Option<bool>,
-    pub(crate) start_method: Option<StartMethod>,
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) authkey: Option<AuthKey>,
-    pub(crate) env_clear: bool,
-    /// The changes in the order in which they were asked for. `None` removes the variable.
-    pub(crate) env: Vec<(OsString, Option<OsString>)>,
-    pub(crate) current_dir: Option<PathBuf>,
-    pub(crate) stdin: Option<Stdio>,
-    pub(crate) stdout: Option<Stdio>,
-    pub(crate) stderr: Option<Stdio>,
-    pub(crate) limits: Limits,
-    pub(crate) subreaper: bool,
-    pub(crate) kill_on_drop: Option<bool>,
-    pub(crate) backtrace: Option<bool>,
+/// Makes everything from the table of settings that has one part for each setting:
+///
+/// - [`Settings`], in which a builder or an attribute sets them, and its `or` and `reset`;
+/// - [`ChildSettings`], the part that travels to the child;
+/// - [`Setting`], which names one of them;
+/// - `arguments_in_docs!`, the rows of the list in the documentation of the attribute.
+///
+/// A row is the name of the setting, its field and type, its default in words, and the arguments of
+/// the attribute that set it: the method of `Builder` to call, what the argument takes in words,
+/// and an example.
+///
+/// A new setting has a row here, and four parts that cannot be made from the row:
+///
+/// - a step in [`ChildSettings::apply`], or a place where the parent uses it;
+/// - a method of `Builder`;
+/// - a refusal after `spawn` in `process/misuse.rs`;
+/// - an argument in `macros/src/args.rs`.
+///
+/// `tests/settings.rs` compares these parts with the table.
+macro_rules! settings {
+    (
+        parent {$(
+            $parent:ident $for_parent:ident: $parent_type:ty, $parent_default:literal
+                $(, $parent_method:ident($parent_takes:literal, $parent_example:literal))*;
+        )*}
+        child {$(
+            $child:ident $for_child:ident: $child_type:ty, $child_default:literal
+                $(, $child_method:ident($child_takes:literal, $child_example:literal))*;
+        )*}
+    ) => {
+        /// The settings of a [`Builder`](crate::Builder). The attribute of the process decides
+        /// about those that are not set, and the defaults decide about the rest.
+        #[derive(Debug, Default)]
+        pub struct Settings {
+            $(pub(crate) $for_parent: Option<$parent_type>,)*
+            pub(crate) child: ChildSettings,
+            /// The settings about which the attribute does not decide, although they are not set.
+            reset: Vec<Setting>,
+        }
+
+        /// The settings that the child applies to itself. They travel in its birth. Those that are
+        /// not set take no bytes there.
+        #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+        pub(crate) struct ChildSettings {
+            $(
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                pub(crate) $for_child: Option<$child_type>,
+            )*
+        }
+
+        /// One of the settings of a [`Builder`](crate::Builder), to name it in
+        /// [`Builder::reset`](crate::Builder::reset).
+        ///
+        /// Each setting has a default, which it has if neither the builder nor the attribute of the
+        /// process sets it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Setting {
+            $(
+                #[doc = concat!(
+                    "[`Builder::", stringify!($for_parent), "`](crate::Builder::",
+                    stringify!($for_parent), "). The default is ", $parent_default, "."
+                )]
+                $parent,
+            )*
+            $(
+                #[doc = concat!(
+                    "[`Builder::", stringify!($for_child), "`](crate::Builder::",
+                    stringify!($for_child), "). The default is ", $child_default, "."
+                )]
+                $child,
+            )*
+        }
+
+        impl Setting {
+            /// All settings. If a builder resets all, the attribute of a process has no effect.
+            pub const ALL: &[Self] = &[$(Self::$parent,)* $(Self::$child,)*];
+        }
+
+        impl Settings {
+            /// Takes a setting back: it has its default, whatever the attribute says.
+            pub(crate) fn reset(&mut self, setting: Setting) {
+                match setting {
+                    $(Setting::$parent => self.$for_parent = None,)*
+                    $(Setting::$child => self.child.$for_child = None,)*
+                }
+                self.reset.push(setting);
+            }
+
+            /// Takes from `defaults` what is neither set here nor reset.
+            fn fill(&mut self, defaults: Self) {
+                $(
+                    if self.$for_parent.is_none() && !self.reset.contains(&Setting::$parent) {
+                        self.$for_parent = defaults.$for_parent;
+                    }
+                )*
+                $(
+                    if self.child.$for_child.is_none() && !self.reset.contains(&Setting::$child) {
+                        self.child.$for_child = defaults.child.$for_child;
+                    }
+                )*
+            }
+        }
+
+        /// The rows of the list of arguments, for the documentation of the attribute.
+        macro_rules! arguments_in_docs {
+            () => {
+                concat!(
+                    $($(
+                        "| `", $parent_example, "` | ", $parent_takes, " | ", $parent_default,
+                        " | [`", stringify!($parent_method), "`](crate::Builder::",
+                        stringify!($parent_method), ") |\n",
+                    )*)*
+                    $($(
+                        "| `", $child_example, "` | ", $child_takes, " | ", $child_default,
+                        " | [`", stringify!($child_method), "`](crate::Builder::",
+                        stringify!($child_method), ") |\n",
+                    )*)*
+                )
+            };
+        }
+        pub(crate) use arguments_in_docs;
+    };
 }
 
-/// The limits of the child. Those that are `None` stay as they are.
-#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Limits {
-    pub(crate) memory: Option<u64>,
-    pub(crate) cpu_time: Option<Duration>,
-    pub(crate) open_files: Option<u64>,
-    pub(crate) nice: Option<i32>,
-    pub(crate) affinity: Option<Vec<usize>>,
+settings! {
+    parent {
+        Name name: String, "the name of the function or struct with a number",
+            name("a string", r#"name = "worker""#);
+        Daemon daemon: bool, "`false`",
+            daemon("a `bool`", "daemon = true");
+        StartMethod start_method: StartMethod, "that of `set_start_method`",
+            start_method("a `StartMethod` or its name", r#"start_method = "forkserver"`, `start_method = "spawn"`, `start_method = "fork""#);
+        Timeout timeout: Duration, "no timeout",
+            timeout("a `Duration`", "timeout = std::time::Duration::from_secs(5)");
+        Authkey authkey: AuthKey, "the key of this process";
+        Env env: Environment, "the environment of this process",
+            env("variables", r#"env("NAME" = "value", ..)"#),
+            env_remove("names of variables", r#"env_remove("NAME", ..)"#),
+            env_clear("no value", "env_clear");
+        Stdin stdin: Stdio, "`Stdio::null()`",
+            stdin("a `Stdio` or an open file", "stdin = procession::Stdio::inherit()");
+        Stdout stdout: Stdio, "`Stdio::inherit()`",
+            stdout("a `Stdio` or an open file", "stdout = procession::Stdio::null()");
+        Stderr stderr: Stdio, "`Stdio::inherit()`",
+            stderr("a `Stdio` or an open file", "stderr = procession::Stdio::null()");
+        KillOnDrop kill_on_drop: bool, "`false`",
+            kill_on_drop("a `bool`", "kill_on_drop = true");
+    }
+    child {
+        Backtrace backtrace: bool, "what the environment of the process says",
+            backtrace("a `bool`", "backtrace = true");
+        Subreaper subreaper: bool, "`false`",
+            subreaper("a `bool`", "subreaper = true");
+        CurrentDir current_dir: PathBuf, "the working directory of this process",
+            current_dir("a path", r#"current_dir = "/tmp""#);
+        MemoryLimit memory_limit: u64, "the limit of this process",
+            memory_limit("a `u64`", "memory_limit = 64 << 20");
+        CpuTimeLimit cpu_time_limit: Duration, "the limit of this process",
+            cpu_time_limit("a `Duration`", "cpu_time_limit = std::time::Duration::from_secs(5)");
+        OpenFilesLimit open_files_limit: u64, "the limit of this process",
+            open_files_limit("a `u64`", "open_files_limit = 64");
+        Nice nice: i32, "the nice value of this process",
+            nice("an `i32`", "nice = 10");
+        Affinity affinity: Vec<usize>, "the CPUs of this process",
+            affinity("the numbers of CPUs", "affinity = [0, 1]");
+    }
 }
 
 impl Settings {
-    /// Checks that an environment can have these variables.
-    pub(crate) fn check(&self) -> Result<()> {
-        let refuse = |what: String| Err(Error::new(ErrorKind::Setting, what));
-        for (name, value) in &self.env {
-            let bytes = name.as_bytes();
-            if bytes.is_empty() || bytes.contains(&b'=') || bytes.contains(&0) {
-                return refuse(format!(
-                    "its environment cannot have a variable named {}",
-                    name.display()
-                ));
-            }
-            if value
-                .as_ref()
-                .is_some_and(|value| value.as_bytes().contains(&0))
-            {
-                return refuse(format!(
-                    "its environment cannot have a NUL in the value of {}",
-                    name.display()
-                ));
-            }
+    /// Takes from `defaults` what is not set here. The changes of the environment add up.
+    pub(crate) fn or(mut self, mut defaults: Self) -> Self {
+        if !self.reset.contains(&Setting::Env)
+            && let Some(earlier) = defaults.env.take()
+        {
+            self.env = Some(earlier.then(self.env.take().unwrap_or_default()));
+        }
+        self.fill(defaults);
+        self
+    }
+}
+
+impl ChildSettings {
+    /// Applies the settings to this process, which is the child. The order matters: limits come
+    /// after the steps that need descriptors or memory.
+    pub(super) fn apply(self) -> Result<()> {
+        let Self {
+            backtrace,
+            subreaper,
+            current_dir,
+            memory_limit,
+            cpu_time_limit,
+            open_files_limit,
+            nice,
+            affinity,
+        } = self;
+        backtrace::want(backtrace);
+        if subreaper == Some(true) {
+            family::keep_orphans().map_err(setting("it cannot keep its orphans"))?;
+        }
+        if let Some(path) = current_dir {
+            let what = format!("its working directory cannot be set to {}", path.display());
+            env::set_current_dir(path).map_err(setting(what))?;
+        }
+        if let Some(bytes) = memory_limit {
+            limits::set_memory(bytes).map_err(setting("its memory cannot be limited"))?;
+        }
+        if let Some(time) = cpu_time_limit {
+            limits::set_cpu_time(time).map_err(setting("its CPU time cannot be limited"))?;
+        }
+        if let Some(count) = open_files_limit {
+            limits::set_open_files(count).map_err(setting("its open files cannot be limited"))?;
+        }
+        if let Some(nice) = nice {
+            limits::set_nice(nice)
+                .map_err(setting(format!("its nice value cannot be set to {nice}")))?;
+        }
+        if let Some(cpus) = affinity {
+            limits::set_affinity(&cpus)
+                .map_err(setting(format!("it cannot be bound to the CPUs {cpus:?}")))?;
         }
         Ok(())
     }
+}
 
-    /// Whether these settings change the environment.
-    pub(super) fn changes_environment(&self) -> bool {
-        self.env_clear || !self.env.is_empty()
-    }
-
-    /// Returns the environment of this process, with the changes of these settings.
-    pub(super) fn environment(&self) -> Vec<Variable> {
-        let inherited = env::vars_os();
-        if self.changes_environment() {
-            self.changed(inherited)
-        } else {
-            inherited.collect()
-        }
-    }
-
-    /// Returns the same environment as one block.
-    pub(super) fn environment_block(&self) -> Vec<u8> {
-        if self.changes_environment() {
-            heritage::block(self.environment())
-        } else {
-            heritage::block(env::vars_os())
-        }
-    }
-
-    /// Changes an environment. A variable that gets another value keeps its place, and new ones
-    /// come last. An environment may have a variable twice, but not one that these settings name.
-    fn changed(&self, inherited: impl Iterator<Item = Variable>) -> Vec<Variable> {
-        // The last change of a variable counts.
-        let mut words: HashMap<&OsStr, (usize, Option<&OsString>)> = HashMap::new();
-        for (place, (name, value)) in self.env.iter().enumerate() {
-            words.entry(name).or_insert((place, None)).1 = value.as_ref();
-        }
-        let mut left = words.clone();
-        let mut environment = Vec::new();
-        for (name, value) in inherited.filter(|_| !self.env_clear) {
-            if !words.contains_key(name.as_os_str()) {
-                environment.push((name, value));
-            } else if let Some((_, Some(value))) = left.remove(name.as_os_str()) {
-                environment.push((name, value.clone()));
-            }
-        }
-        let mut new: Vec<_> = left.into_iter().collect();
-        new.sort_unstable_by_key(|(_, (place, _))| *place);
-        for (name, (_, value)) in new {
-            environment.extend(value.map(|value| (name.to_owned(), value.clone())));
-        }
-        environment
-    }
-
-    /// Takes from `defaults` what is not set here.
-    pub(crate) fn or(self, defaults: Self) -> Self {
-        Self {
-            name: self.name.or(defaults.name),
-            daemon: self.daemon.or(defaults.daemon),
-            start_method: self.start_method.or(defaults.start_method),
-            timeout: self.timeout.or(defaults.timeout),
-            authkey: self.authkey.or(defaults.authkey),
-            env_clear: self.env_clear || defaults.env_clear,
-            env: defaults.env.into_iter().chain(self.env).collect(),
-            current_dir: self.current_dir.or(defaults.current_dir),
-            stdin: self.stdin.or(defaults.stdin),
-            stdout: self.stdout.or(defaults.stdout),
-            stderr: self.stderr.or(defaults.stderr),
-            subreaper: self.subreaper || defaults.subreaper,
-            kill_on_drop: self.kill_on_drop.or(defaults.kill_on_drop),
-            backtrace: self.backtrace.or(defaults.backtrace),
-            limits: Limits {
-                memory: self.limits.memory.or(defaults.limits.memory),
-                cpu_time: self.limits.cpu_time.or(defaults.limits.cpu_time),
-                open_files: self.limits.open_files.or(defaults.limits.open_files),
-                nice: self.limits.nice.or(defaults.limits.nice),
-                affinity: self.limits.affinity.or(defaults.limits.affinity),
-            },
-        }
-    }
+/// Returns the error that a setting cannot be applied.
+pub(super) fn setting<E: Into<io::Error>>(what: impl Into<String>) -> impl FnOnce(E) -> Error {
+    |source| Error::new(ErrorKind::Setting, what.into()).because(source.into())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Settings, Variable};
+    use super::{ChildSettings, Setting, Settings};
+    use crate::wire;
 
-    fn variables(text: &str) -> Vec<Variable> {
-        let words = text.split_whitespace();
-        let pairs = words.filter_map(|word| word.split_once('='));
-        pairs
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect()
+    #[test]
+    fn setting_that_is_not_set_takes_no_bytes() {
+        #[derive(serde::Serialize)]
+        struct Nothing {}
+        let encode = |settings: &ChildSettings| wire::encode(settings).expect("it can be encoded");
+        let nothing = wire::encode(&Nothing {}).expect("it can be encoded");
+        assert_eq!(encode(&ChildSettings::default()), nothing);
+        let bytes = encode(&ChildSettings {
+            nice: Some(-5),
+            affinity: Some(vec![1, 0]),
+            ..ChildSettings::default()
+        });
+        let settings: ChildSettings = wire::decode(&bytes).expect("it can be decoded");
+        assert_eq!(
+            (settings.nice, settings.affinity, settings.memory_limit),
+            (Some(-5), Some(vec![1, 0]), None)
+        );
     }
 
     #[test]
-    fn last_word_on_a_variable_counts() {
-        let inherited = || variables("A=1 B=2 A=3 C=4 D=5").into_iter();
-        let mut settings = Settings::default();
+    fn setting_that_was_reset_has_no_value_of_the_attribute() {
+        let attribute = || Settings {
+            daemon: Some(true),
+            child: ChildSettings {
+                subreaper: Some(true),
+                ..ChildSettings::default()
+            },
+            ..Settings::default()
+        };
+        let mut builder = Settings::default();
+        builder.reset(Setting::Daemon);
+        builder.child.subreaper = Some(false);
+        let both = builder.or(attribute());
+        assert_eq!((both.daemon, both.child.subreaper), (None, Some(false)));
+        let both = Settings::default().or(attribute());
         assert_eq!(
-            settings.changed(inherited()),
-            inherited().collect::<Vec<_>>()
+            (both.daemon, both.child.subreaper),
+            (Some(true), Some(true))
         );
-        for (name, value) in [
-            ("E", Some("6")),
-            ("A", None),
-            ("A", Some("7")),
-            ("C", Some("8")),
-        ] {
-            settings.env.push((name.into(), value.map(Into::into)));
-        }
-        settings.env.push(("C".into(), None));
-        assert_eq!(settings.changed(inherited()), variables("A=7 B=2 D=5 E=6"));
-        settings.env.push(("A".into(), None));
-        assert_eq!(settings.changed(inherited()), variables("B=2 D=5 E=6"));
-        settings.env_clear = true;
-        assert_eq!(settings.changed(inherited()), variables("E=6"));
     }
 }

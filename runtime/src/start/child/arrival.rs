@@ -1,6 +1,6 @@
 //! The arrival of a child at its function: the child applies what the birth says.
 
-use super::{backtrace, line::next, perform, tell};
+use super::{line::next, perform, tell};
 use crate::{
     error::{Error, ErrorKind, Result},
     start::{
@@ -11,18 +11,14 @@ use crate::{
             birth::{Birth, Role},
             heritage::Changes,
         },
+        settings::setting,
     },
-    sys::{environment, family, limits, overflow, signal, stdio, wait},
+    sys::{environment, limits, overflow, signal, stdio, wait},
     wire::{self, Entry, Frame, Incoming, Line},
 };
 use std::{
-    env,
-    ffi::OsString,
-    io, mem,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::ffi::OsStringExt,
-    },
+    mem,
+    os::fd::{AsFd, OwnedFd},
     time::Duration,
 };
 
@@ -133,7 +129,6 @@ pub(super) fn introduce(birth: &mut Birth) -> Result<()> {
     if let Some(environment) = birth.environment.take() {
         environment::replace_before_main(environment);
     }
-    backtrace::want(birth.backtrace);
     limits::set_name(&birth.name).map_err(setting("it cannot be named"))?;
     let identity = Identity {
         name: birth.name.clone(),
@@ -152,38 +147,10 @@ pub(super) fn settle(birth: Birth) -> Result<Option<Entry>> {
     if let Some(left) = birth.timeout {
         signal::kill_after(left).map_err(setting("its timeout cannot be set"))?;
     }
-    if birth.subreaper {
-        family::keep_orphans().map_err(setting("it cannot keep its orphans"))?;
-    }
-    if let Some(path) = birth.current_dir.map(OsString::from_vec) {
-        let what = format!("its working directory cannot be set to {}", path.display());
-        env::set_current_dir(path).map_err(setting(what))?;
-    }
-    let wanted = birth.limits;
-    if let Some(bytes) = wanted.memory {
-        limits::set_memory(bytes).map_err(setting("its memory cannot be limited"))?;
-    }
-    if let Some(time) = wanted.cpu_time {
-        limits::set_cpu_time(time).map_err(setting("its CPU time cannot be limited"))?;
-    }
-    if let Some(count) = wanted.open_files {
-        limits::set_open_files(count).map_err(setting("its open files cannot be limited"))?;
-    }
-    if let Some(nice) = wanted.nice {
-        limits::set_nice(nice)
-            .map_err(setting(format!("its nice value cannot be set to {nice}")))?;
-    }
-    if let Some(cpus) = wanted.affinity {
-        limits::set_affinity(&cpus)
-            .map_err(setting(format!("it cannot be bound to the CPUs {cpus:?}")))?;
-    }
+    birth.settings.apply()?;
     signal::set_mask(birth.signal_mask).map_err(setting("its signal mask cannot be set"))?;
     // If SIGTERM were ignored, the parent could not ask the process to end.
     signal::heed(libc::SIGTERM).map_err(setting("SIGTERM cannot be heeded"))?;
     let entry = birth.entry.map_or(Ok(None), |entry| entry.resolve());
     entry.map_err(|source| Error::os("its executable cannot be read", source))
-}
-
-pub(super) fn setting<E: Into<io::Error>>(what: impl Into<String>) -> impl FnOnce(E) -> Error {
-    |source| Error::new(ErrorKind::Setting, what.into()).because(source.into())
 }

@@ -15,7 +15,7 @@ const NEVER: u8 = 1;
 const ALWAYS: u8 = 2;
 
 /// Sets whether panics of this process have a backtrace. If `None`, the environment decides.
-pub(super) fn want(backtrace: Option<bool>) {
+pub(in crate::start) fn want(backtrace: Option<bool>) {
     let wanted = match backtrace {
         None => ASK,
         Some(false) => NEVER,

@@ -1,14 +1,17 @@
 //! A child that is a copy of its parent (the fork start method).
 
 use super::{
-    arrival::{NO_NULL, accept, introduce, overflow_message, setting, settle},
+    arrival::{NO_NULL, accept, introduce, overflow_message, settle},
     hook,
     line::{FAILED, hold, line_on, next},
     perform,
 };
 use crate::{
     error::{Error, Result},
-    start::message::birth::{Birth, Role},
+    start::{
+        message::birth::{Birth, Role},
+        settings::setting,
+    },
     sys::{abort, fork, overflow, stdio},
     wire::{Entry, Incoming, Line, Outgoing},
 };

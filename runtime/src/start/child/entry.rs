@@ -5,7 +5,7 @@
 //! it, as our user. The parent sends everything else over that socket.
 
 use super::{
-    arrival::{Entered, NO_NULL, arrive, setting},
+    arrival::{Entered, NO_NULL, arrive},
     hook,
     line::{FAILED, hold, line_on, next},
     perform, server,
@@ -15,6 +15,7 @@ use crate::{
     start::{
         mark::{VARIABLE, mark},
         message::birth::kind,
+        settings::setting,
     },
     sys::{abort, environment, exit, overflow, privilege, profile, signal, socket, stdio, wait},
     wire::Frame,

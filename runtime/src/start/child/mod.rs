@@ -1,7 +1,7 @@
 //! The child's side of a start.
 
 mod arrival;
-mod backtrace;
+pub(super) mod backtrace;
 mod copied;
 mod entry;
 mod hook;

@@ -3,7 +3,7 @@
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    start::{StartMethod, identity::AuthKey, settings::Limits},
+    start::{StartMethod, identity::AuthKey, settings::ChildSettings},
     sys::{image::Place, signal::Mask},
     wire::{self, Entry},
 };
@@ -15,10 +15,6 @@ use std::time::Duration;
 /// A child of the helper is sent the changes next, which the parent finds out meanwhile. Then come
 /// the arguments, unless they are at the end of this message.
 #[derive(Debug, Serialize, Deserialize)]
-#[allow(
-    clippy::struct_excessive_bools,
-    reason = "each is a setting of its own"
-)]
 pub(in crate::start) struct Birth {
     pub(in crate::start) name: String,
     pub(in crate::start) parent_name: String,
@@ -33,13 +29,8 @@ pub(in crate::start) struct Birth {
     pub(in crate::start) environment: Option<Vec<u8>>,
     /// How much time is left. The child ends itself when it is over.
     pub(in crate::start) timeout: Option<Duration>,
-    /// Whether panics have a backtrace. If `None`, the environment decides.
-    pub(in crate::start) backtrace: Option<bool>,
-    pub(in crate::start) limits: Limits,
-    #[serde(with = "serde_bytes")]
-    pub(in crate::start) current_dir: Option<Vec<u8>>,
+    pub(in crate::start) settings: ChildSettings,
     pub(in crate::start) signal_mask: Mask,
-    pub(in crate::start) subreaper: bool,
     /// Whether the parent must know the process before its function runs. It must if the kernel
     /// reaps the parent's children: the end of a child that the parent does not know yet would be
     /// lost.

@@ -9,11 +9,11 @@ use super::{
 use crate::{
     error::Result,
     start::{
+        environment::Environment,
         message::{
             birth::{Birth, Role, kind},
             request::MORE_THREADS,
         },
-        settings::Settings,
     },
     sys::{stdio, wait},
     wire::{Outgoing, is_end},
@@ -29,7 +29,7 @@ const SOON: Duration = Duration::from_micros(50);
 /// it has not if its time was over before. Returns `None` if no helper can make the process.
 pub(super) fn make(
     birth: &mut Birth,
-    settings: &Settings,
+    environment: &Environment,
     gifts: &mut Gifts,
     arguments: Option<&Outgoing<'_>>,
     deadline: Option<Instant>,
@@ -44,7 +44,7 @@ pub(super) fn make(
                 return Ok(None);
             };
             gifts.give(Role::Directory, directory);
-            birth.environment = Some(settings.environment_block());
+            birth.environment = Some(environment.block());
         }
         made.newborn.reach_by(deadline);
         birth.timeout = left(deadline);

@@ -3,14 +3,14 @@
 use super::{gifts::Gifts, launch, newborn::Newborn, ward::Ward};
 use crate::{
     error::{Error, Result},
-    start::{message::birth::Role, settings::Settings},
+    start::{environment::Environment, message::birth::Role},
     sys::socket,
 };
 use std::os::fd::OwnedFd;
 
 /// Makes the process by running the executable anew.
 pub(super) fn make(
-    settings: &Settings,
+    environment: &Environment,
     gifts: &mut Gifts,
     pipe: Option<OwnedFd>,
 ) -> Result<Newborn> {
@@ -18,7 +18,7 @@ pub(super) fn make(
         socket::pair().map_err(|source| Error::os("no socket to be had", source))?;
     // The exec passes these two on, so they are not sent.
     let (output, error) = (gifts.take(Role::Output), gifts.take(Role::Error));
-    let variables = settings.environment();
+    let variables = environment.variables();
     let id = launch::launch(&variables, &theirs, output.as_ref(), error.as_ref())?;
     let ward = Ward::new(id, pipe)?;
     Ok(Newborn::made(ward, ours))

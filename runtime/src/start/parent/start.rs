@@ -11,6 +11,7 @@ use crate::{
     start::{
         StartMethod,
         child::{Copying, Known},
+        environment::Environment,
         identity, lifeline,
         message::birth::{Birth, Role},
         settings::Settings,
@@ -22,7 +23,7 @@ use crate::{
 use std::{
     cell::RefCell,
     fmt, io, mem,
-    os::{fd::OwnedFd, unix::ffi::OsStringExt},
+    os::fd::OwnedFd,
     process::{ChildStderr, ChildStdin, ChildStdout},
     time::Instant,
 };
@@ -140,7 +141,7 @@ impl fmt::Debug for Starting<'_> {
 struct Prepared {
     entry: Entry,
     birth: Birth,
-    settings: Settings,
+    variables: Environment,
     gifts: Gifts,
     deadline: Option<Instant>,
     own: Own,
@@ -174,7 +175,8 @@ impl Prepared {
             copying,
             ..
         } = order;
-        settings.check()?;
+        let variables = settings.env.take().unwrap_or_default();
+        variables.check()?;
         let start_method = settings.start_method.unwrap_or_default();
         let place = match start_method {
             StartMethod::Fork => None,
@@ -205,16 +207,10 @@ impl Prepared {
             authkey: settings.authkey.take().map_or_else(identity::authkey, Ok)?,
             environment: None,
             timeout: None,
-            backtrace: settings.backtrace,
-            limits: mem::take(&mut settings.limits),
-            current_dir: settings
-                .current_dir
-                .take()
-                .map(|path| path.into_os_string().into_vec()),
+            settings: settings.child,
             signal_mask: signal::mask()
                 .map(signal::without_requests_to_end)
                 .map_err(|source| Error::os("the signal mask cannot be read", source))?,
-            subreaper: settings.subreaper,
             awaits_parent: signal::discards_children()
                 .map_err(|source| Error::os("the action for SIGCHLD cannot be read", source))?,
             has_arguments: false,
@@ -223,7 +219,7 @@ impl Prepared {
         Ok(Self {
             entry,
             birth,
-            settings,
+            variables,
             gifts,
             deadline,
             own: Own { lifeline, streams },
@@ -236,16 +232,14 @@ impl Prepared {
         let Self {
             entry,
             mut birth,
-            settings,
+            variables,
             mut gifts,
             deadline,
             own,
             copying,
         } = self;
         let pipe = gifts.sentinel()?;
-        birth.environment = settings
-            .changes_environment()
-            .then(|| settings.environment_block());
+        birth.environment = variables.changes_anything().then(|| variables.block());
         birth.timeout = left(deadline);
         let known = Known {
             birth,
@@ -265,7 +259,7 @@ impl Prepared {
     fn make(self, arguments: Option<&Outgoing<'_>>) -> Result<Told> {
         let Self {
             mut birth,
-            settings,
+            variables,
             mut gifts,
             deadline,
             own,
@@ -274,7 +268,7 @@ impl Prepared {
         if birth.start_method == StartMethod::ForkServer {
             // A part of the arguments can be sent only once, so there must be a process for it.
             birth.awaits_parent |= arguments.is_none();
-            let made = by_helper::make(&mut birth, &settings, &mut gifts, arguments, deadline)?;
+            let made = by_helper::make(&mut birth, &variables, &mut gifts, arguments, deadline)?;
             if let Some((newborn, so_far)) = made {
                 return Ok(Told {
                     newborn,
@@ -289,7 +283,7 @@ impl Prepared {
             gifts.take(Role::Directory);
         }
         let pipe = gifts.sentinel()?;
-        let mut newborn = by_spawn::make(&settings, &mut gifts, pipe)?;
+        let mut newborn = by_spawn::make(&variables, &mut gifts, pipe)?;
         newborn.reach_by(deadline);
         birth.timeout = left(deadline);
         tell::send_birth(&newborn, &mut birth, &gifts, arguments).map_err(Unborn::into_error)?;

@@ -1,0 +1,11 @@
+use procession::process;
+
+#[process(authkey = "secret")]
+fn task(seconds: u64) -> u64 {
+    seconds
+}
+
+fn main() -> procession::Result<()> {
+    assert_eq!(task::spawn(1)?.join()?, 1);
+    Ok(())
+}
