@@ -1,6 +1,6 @@
 //! Addresses of listeners.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{
     ffi::OsString,
     fmt, io,
@@ -39,7 +39,7 @@ use std::{
 /// assert!("name".parse::<Address>().is_err());
 /// # Ok::<(), procession::net::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Address {
     /// An IP address and a port. Python's `AF_INET`.
@@ -48,11 +48,11 @@ pub enum Address {
     /// A path in the file system. Python's `AF_UNIX`. File permissions protect it, as they protect
     /// a file.
     #[doc(alias = "AF_UNIX")]
-    Unix(#[serde(with = "path_bytes")] PathBuf),
+    Unix(PathBuf),
     /// A name in the kernel's table of abstract names
     /// ([unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html)). It leaves no file behind. No
     /// permissions protect it: every process in the network namespace can take it.
-    Abstract(#[serde(with = "serde_bytes")] Vec<u8>),
+    Abstract(Vec<u8>),
 }
 
 impl Address {
@@ -135,21 +135,27 @@ impl fmt::Display for Address {
     }
 }
 
-/// Sends paths as raw bytes, because a path need not be UTF-8.
-mod path_bytes {
-    use super::{OsString, OsStringExt, Path, PathBuf};
-    use serde::{Deserializer, Serializer};
-    use serde_bytes::{ByteBuf, Deserialize, Serialize};
+// Paths are sent as bytes, because a path need not be UTF-8.
 
-    pub(super) fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-        path.as_os_str().as_encoded_bytes().serialize(serializer)
+impl Serialize for Address {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (tcp, unix, name) = match self {
+            Self::Tcp(address) => (Some(address), None, None),
+            Self::Unix(path) => (None, Some(path.as_os_str().as_encoded_bytes()), None),
+            Self::Abstract(name) => (None, None, Some(name)),
+        };
+        (tcp, unix, name).serialize(serializer)
     }
+}
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<PathBuf, D::Error> {
-        let bytes = <ByteBuf as Deserialize>::deserialize(deserializer)?;
-        Ok(OsString::from_vec(bytes.into_vec()).into())
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Deserialize::deserialize(deserializer)? {
+            (Some(address), None, None) => Ok(Self::Tcp(address)),
+            (None, Some(path), None) => Ok(Self::Unix(OsString::from_vec(path).into())),
+            (None, None, Some(name)) => Ok(Self::Abstract(name)),
+            _ => Err(de::Error::custom("an address is of one kind")),
+        }
     }
 }
 

@@ -284,38 +284,25 @@ impl Iterator for Incoming<'_> {
 
 impl FusedIterator for Incoming<'_> {}
 
-/// The parts of a listener that are sent to another process.
-#[derive(Serialize, Deserialize)]
-struct Parcel<T, A, O> {
-    socket: T,
-    address: A,
-    options: O,
-}
-
 impl Serialize for Listener {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let parcel = Parcel {
-            socket: Fd(self.socket.as_fd()),
-            address: &self.address,
-            options: &self.options,
-        };
-        parcel.serialize(serializer)
+        (Fd(self.socket.as_fd()), &self.address, &self.options).serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Listener {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let parcel = Parcel::<Fd<OwnedFd>, Address, Options>::deserialize(deserializer)?;
-        let fd = parcel.socket.into_inner();
+        let (Fd(fd), address, options) =
+            <(Fd<OwnedFd>, Address, Options)>::deserialize(deserializer)?;
         if !endpoint::is_stream(fd.as_fd()) {
             return Err(de::Error::custom(
                 "the descriptor of a listener is no stream socket",
             ));
         }
         Ok(Self {
-            socket: (fd, &parcel.address).into(),
-            address: parcel.address,
-            options: parcel.options,
+            socket: (fd, &address).into(),
+            address,
+            options,
             reception: Reception::default(),
             _file: None,
         })

@@ -1,7 +1,6 @@
 //! Options of listeners and clients.
 
 use crate::start::AuthKey;
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Options of listeners and clients, like [`std::fs::OpenOptions`] for files. They can be used any
@@ -26,7 +25,7 @@ use std::time::Duration;
 /// assert_eq!(child.join()?, "one of us");
 /// # Ok::<(), procession::Error>(())
 /// ```
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 #[must_use = "options do nothing until they are used to `bind` or to `connect`"]
 pub struct Options {
     authkey: Option<AuthKey>,
@@ -36,6 +35,15 @@ pub struct Options {
     handshake_timeout: Duration,
     max_message: usize,
 }
+
+crate::wire::as_tuple!(Options {
+    authkey,
+    allow_md5,
+    backlog,
+    connect_timeout,
+    handshake_timeout,
+    max_message,
+});
 
 impl Default for Options {
     fn default() -> Self {

@@ -436,14 +436,6 @@ impl AsFd for Stream {
     }
 }
 
-/// The parts of a connection that are sent to another process.
-#[derive(Serialize, Deserialize)]
-struct Parcel<T> {
-    socket: T,
-    max_message: usize,
-    cut: bool,
-}
-
 impl Serialize for Stream {
     /// Fails if a part of a message has been received, because that part would be lost.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -452,24 +444,20 @@ impl Serialize for Stream {
                 "a connection cannot be sent on in the middle of a message, or after its end",
             ));
         }
-        let parcel = Parcel {
-            socket: Fd(self.as_fd()),
-            max_message: self.framed.limit(),
-            cut: self.framed.is_cut(),
-        };
+        let parcel = (Fd(self.as_fd()), self.framed.limit(), self.framed.is_cut());
         parcel.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Stream {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let parcel = Parcel::<Fd<OwnedFd>>::deserialize(deserializer)?;
-        let socket = Socket::try_from(parcel.socket.into_inner()).map_err(de::Error::custom)?;
+        let (Fd(fd), max_message, cut) = <(Fd<OwnedFd>, _, _)>::deserialize(deserializer)?;
+        let socket = Socket::try_from(fd).map_err(de::Error::custom)?;
         let peer = socket.peer_address();
-        let mut framed = Framed::new(socket, parcel.max_message);
-        if parcel.cut {
+        let mut framed = Framed::new(socket, max_message);
+        if cut {
             framed.cut();
         }
-        Ok(Self::new(framed, peer, parcel.max_message))
+        Ok(Self::new(framed, peer, max_message))
     }
 }

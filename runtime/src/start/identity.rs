@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Result},
     sys::{random, sentinel},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
     fmt, hint,
     os::{
@@ -108,8 +108,20 @@ fn identity() -> MutexGuard<'static, Option<&'static Identity>> {
 /// assert_eq!(format!("{:?}", authkey()?), "AuthKey(..)");
 /// # Ok::<(), procession::Error>(())
 /// ```
-#[derive(Clone, Serialize, Deserialize)]
-pub struct AuthKey(#[serde(with = "serde_bytes")] Vec<u8>);
+#[derive(Clone)]
+pub struct AuthKey(Vec<u8>);
+
+impl Serialize for AuthKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for AuthKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::deserialize(deserializer).map(Self)
+    }
+}
 
 impl AuthKey {
     /// Makes a key from bytes that both sides know.

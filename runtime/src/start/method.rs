@@ -1,6 +1,5 @@
 //! The start methods.
 
-use serde::{Deserialize, Serialize};
 use std::{
     fmt,
     sync::atomic::{AtomicU8, Ordering},
@@ -21,7 +20,7 @@ use std::{
 /// child.join()?;
 /// # Ok::<(), procession::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StartMethod {
     /// Lets a helper process fork the child.
@@ -100,6 +99,12 @@ pub enum StartMethod {
     /// [`exit`](std::process::exit).
     Fork,
 }
+
+crate::wire::as_name!(StartMethod {
+    ForkServer,
+    Spawn,
+    Fork
+});
 
 /// The default method, as an index of [`ALL`], which fits an atomic.
 static DEFAULT: AtomicU8 = AtomicU8::new(0);

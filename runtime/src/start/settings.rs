@@ -47,15 +47,15 @@ macro_rules! settings {
             reset: Vec<Setting>,
         }
 
-        /// The settings that the child applies to itself. They travel in its birth. Those that are
-        /// not set take no bytes there.
-        #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+        /// The settings that the child applies to itself. They travel in its birth.
+        #[derive(Debug, Default)]
         pub(crate) struct ChildSettings {
             $(
-                #[serde(default, skip_serializing_if = "Option::is_none")]
                 pub(crate) $for_child: Option<$child_type>,
             )*
         }
+
+        crate::wire::as_tuple!(ChildSettings { $($for_child),* });
 
         /// One of the settings of a [`Builder`](crate::Builder), to name it in
         /// [`Builder::reset`](crate::Builder::reset).
@@ -243,18 +243,13 @@ mod tests {
     use crate::wire;
 
     #[test]
-    fn setting_that_is_not_set_takes_no_bytes() {
-        #[derive(serde::Serialize)]
-        struct Nothing {}
-        let encode = |settings: &ChildSettings| wire::encode(settings).expect("it can be encoded");
-        let nothing = wire::encode(&Nothing {}).expect("it can be encoded");
-        assert_eq!(encode(&ChildSettings::default()), nothing);
-        let bytes = encode(&ChildSettings {
+    fn settings_travel() {
+        let bytes = wire::encode(&ChildSettings {
             nice: Some(-5),
             affinity: Some(vec![1, 0]),
             ..ChildSettings::default()
         });
-        let settings: ChildSettings = wire::decode(&bytes).expect("it can be decoded");
+        let settings: ChildSettings = wire::decode(&bytes.unwrap()).unwrap();
         assert_eq!(
             (settings.nice, settings.affinity, settings.memory_limit),
             (Some(-5), Some(vec![1, 0]), None)

@@ -7,7 +7,7 @@
 //! `main`. The file is used for two things only: to name a build that has no build-id, and to check
 //! that it still is the program in memory.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{
     fs::{self, File},
     io,
@@ -29,27 +29,47 @@ struct Image {
 }
 
 /// Which build of which program. Two processes of one build have every function at the same offset.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Build {
     /// The linker's build-id.
-    Id(#[serde(with = "serde_bytes")] Vec<u8>),
+    Id(Vec<u8>),
     /// The file itself, if there is no build-id.
     File { device: u64, inode: u64 },
 }
 
 /// The place of a function of type `F` in the main executable. Another process of the same build
 /// finds the function by it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(bound = "")]
-#[expect(
-    clippy::unsafe_derive_deserialize,
-    reason = "`resolve` checks what it can and says on whom it relies"
-)]
+#[derive(Clone, Debug)]
 pub(crate) struct Place<F> {
     build: Build,
     offset: usize,
-    #[serde(skip)]
     kind: PhantomData<fn() -> F>,
+}
+
+impl<F> Serialize for Place<F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (id, file) = match &self.build {
+            Build::Id(id) => (Some(id), None),
+            Build::File { device, inode } => (None, Some((device, inode))),
+        };
+        (id, file, self.offset).serialize(serializer)
+    }
+}
+
+impl<'de, F> Deserialize<'de> for Place<F> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (id, file, offset) = Deserialize::deserialize(deserializer)?;
+        let build = match (id, file) {
+            (Some(id), None) => Build::Id(id),
+            (None, Some((device, inode))) => Build::File { device, inode },
+            _ => return Err(de::Error::custom("a place is of one build")),
+        };
+        Ok(Self {
+            build,
+            offset,
+            kind: PhantomData,
+        })
+    }
 }
 
 impl<F: Copy> Place<F> {

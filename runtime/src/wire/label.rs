@@ -1,7 +1,8 @@
 //! Labels that say what sent shared memory holds.
 
+use super::as_tuple;
 use crate::sys::robust;
-use serde::{Deserialize, Serialize, de};
+use serde::de;
 use std::{any, borrow::Cow};
 
 /// The label that is sent with the descriptors of a handle, so that another build, or a program
@@ -9,7 +10,7 @@ use std::{any, borrow::Cow};
 ///
 /// It proves nothing: whether the memory is long enough and cannot shrink is checked on the memory
 /// itself.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub(crate) struct Label<'a> {
     /// The name of the handle's type.
     handle: Cow<'a, str>,
@@ -21,6 +22,8 @@ pub(crate) struct Label<'a> {
     size: u64,
     align: u64,
 }
+
+as_tuple!(Label<'a> { handle, version, library, size, align });
 
 const VERSION: u16 = 1;
 

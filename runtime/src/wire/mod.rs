@@ -14,6 +14,7 @@ mod label;
 mod line;
 mod message;
 mod outbox;
+mod record;
 mod shape;
 mod transfer;
 
@@ -36,6 +37,7 @@ pub(crate) use line::{Line, Look, Unsent, Watch, is_end};
 pub(crate) use message::{Answer, Arguments, Entry};
 pub use message::{Incoming, Outgoing};
 pub(crate) use outbox::Outbox;
+pub(crate) use record::{as_name, as_tuple};
 pub use shape::{ByDescriptor, ByRef, ByValue, Mention, Shape};
 #[cfg(feature = "net")]
 pub(crate) use transfer::Lend;

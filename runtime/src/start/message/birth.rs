@@ -7,14 +7,13 @@ use crate::{
     sys::{image::Place, signal::Mask},
     wire::{self, Entry},
 };
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The first message to a child.
 ///
 /// A child of the helper is sent the changes next, which the parent finds out meanwhile. Then come
 /// the arguments, unless they are at the end of this message.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub(in crate::start) struct Birth {
     pub(in crate::start) name: String,
     pub(in crate::start) parent_name: String,
@@ -25,7 +24,6 @@ pub(in crate::start) struct Birth {
     pub(in crate::start) authkey: AuthKey,
     /// The environment as one [block](super::heritage::block). `None` if the process has it
     /// already.
-    #[serde(with = "serde_bytes")]
     pub(in crate::start) environment: Option<Vec<u8>>,
     /// How much time is left. The child ends itself when it is over.
     pub(in crate::start) timeout: Option<Duration>,
@@ -40,6 +38,30 @@ pub(in crate::start) struct Birth {
     /// What the descriptors of this message are for, in their order.
     pub(in crate::start) roles: Vec<Role>,
 }
+
+wire::as_tuple!(Birth {
+    name,
+    parent_name,
+    daemon,
+    start_method,
+    entry,
+    authkey,
+    environment,
+    timeout,
+    settings,
+    signal_mask,
+    awaits_parent,
+    has_arguments,
+    roles,
+});
+wire::as_name!(Role {
+    Input,
+    Output,
+    Error,
+    Directory,
+    Lifeline,
+    Sentinel
+});
 
 impl Birth {
     /// Encodes the message: the length of the birth in eight bytes, the birth, and the arguments.
@@ -66,7 +88,7 @@ impl Birth {
 }
 
 /// What a descriptor that a child is given is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::start) enum Role {
     /// The standard input. Without this descriptor it is `/dev/null`. The same holds for the output
     /// and the error stream.

@@ -1,11 +1,10 @@
 //! A failure in a child: why it did not reach its function, or why it cannot send its value.
 
 use crate::error::{Error, ErrorKind};
-use serde::{Deserialize, Serialize};
 use std::{error::Error as _, io};
 
 /// Why a child did not reach its function, or cannot send its value.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) kind: FailureKind,
     pub(crate) what: String,
@@ -14,7 +13,7 @@ pub(crate) struct Failure {
 }
 
 /// The kinds of failure that a child reports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FailureKind {
     Setting,
     Encode,
@@ -22,6 +21,19 @@ pub(crate) enum FailureKind {
     /// The errno says what failed.
     Os,
 }
+
+crate::wire::as_tuple!(Failure {
+    kind,
+    what,
+    errno,
+    cause
+});
+crate::wire::as_name!(FailureKind {
+    Setting,
+    Encode,
+    Decode,
+    Os
+});
 
 impl Failure {
     pub(in crate::start) fn of(error: &Error) -> Self {

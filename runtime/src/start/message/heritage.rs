@@ -12,7 +12,6 @@ use crate::{
     },
     wire,
 };
-use serde::{Deserialize, Serialize};
 use std::{ffi::OsString, os::unix::ffi::OsStrExt};
 
 /// A variable of the environment: its name and its value.
@@ -32,7 +31,7 @@ pub(in crate::start) struct Heritage {
 }
 
 /// The differences between two heritages. A field is `None`, or empty, if nothing differs.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default)]
 pub(in crate::start) struct Changes {
     umask: Option<u32>,
     /// The signals that were ignored before, and those that are to be ignored.
@@ -41,6 +40,14 @@ pub(in crate::start) struct Changes {
     nice: Option<i32>,
     affinity: Option<Vec<usize>>,
 }
+
+wire::as_tuple!(Changes {
+    umask,
+    ignored,
+    limits,
+    nice,
+    affinity
+});
 
 impl Heritage {
     /// Returns the heritage of a child that this thread would start now.

@@ -1,6 +1,5 @@
 //! A panic, as the child reports it.
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A panic that ended a process.
@@ -21,19 +20,26 @@ use std::fmt;
 /// assert!(panic.line().is_some());
 /// # Ok::<(), procession::Error>(())
 /// ```
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Panic {
     pub(in crate::start) message: String,
     pub(in crate::start) location: Option<Location>,
     pub(in crate::start) backtrace: Option<String>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub(in crate::start) struct Location {
     pub(in crate::start) file: String,
     pub(in crate::start) line: u32,
     pub(in crate::start) column: u32,
 }
+
+crate::wire::as_tuple!(Panic {
+    message,
+    location,
+    backtrace
+});
+crate::wire::as_tuple!(Location { file, line, column });
 
 impl Panic {
     /// Returns the message that `panic!` was given.
