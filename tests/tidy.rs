@@ -72,10 +72,11 @@ fn version_is_one_and_in_the_changelog() {
 }
 
 /// The floors of the runtime. A file imports from its own floor and from lower ones.
-const FLOORS: [&[&str]; 7] = [
+const FLOORS: [&[&str]; 8] = [
     &["error"],
     &["sys"],
     &["wire"],
+    &["call"],
     &["start"],
     &["process"],
     &["shm"],

@@ -63,8 +63,9 @@ pub(crate) fn main(error: Error, source: &Source) -> TokenStream {
     }
 }
 
-// impl<'x> ::procession::Process for task<'x> {
-//     type Output = usize;
+// impl<'x> ::procession::Process for task<'x> { .. }
+// impl<'x> ::procession::__private::Call for task<'x> {
+//     type Value = usize;
 //     fn __send<'__sent>(&'__sent self, _: &mut Outgoing<'__sent>) -> Result<()> {
 //         ::core::unreachable!()
 //     }
@@ -73,7 +74,7 @@ pub(crate) fn main(error: Error, source: &Source) -> TokenStream {
 fn unreachable(definition: &Definition) -> TokenStream {
     let (krate, output) = (definition.args.krate(), definition.output);
     let private = quote!(#krate::__private);
-    definition.implement(&quote! {
+    definition.implement(&TokenStream::new(), &quote! {
         fn __send<'__sent>(&'__sent self, _: &mut #private::Outgoing<'__sent>) -> #krate::Result<()> {
             ::core::unreachable!()
         }

@@ -57,12 +57,17 @@ fn process_keeps_the_function_and_adds_a_struct() {
                 fn spawn(self) -> ::procession::Result<::procession::Child<usize>> {
                     ::procession::Builder::new().spawn(self)
                 }
+                fn __defaults() -> ::procession::__private::Settings {
+                    ::procession::Builder::new().daemon(true).timeout(LIMIT).__settings()
+                }
+            }
+            #quiet
+            #[automatically_derived]
+            impl<'__name, T: Transfer> ::procession::__private::Call for task<'__name, T> {
+                type Value = usize;
                 fn __meta() -> &'static ::procession::__private::Meta {
                     static META: ::procession::__private::Meta = ::procession::__private::Meta::new("task");
                     &META
-                }
-                fn __defaults() -> ::procession::__private::Settings {
-                    ::procession::Builder::new().daemon(true).timeout(LIMIT).__settings()
                 }
                 fn __send<'__sent>(&'__sent self, __to: &mut ::procession::__private::Outgoing<'__sent>) -> ::procession::Result<()> {
                     use ::procession::__private::{ByDescriptor as _, ByRef as _, ByValue as _};
@@ -135,10 +140,6 @@ fn derive_builds_the_struct_and_calls_its_run() {
             fn spawn(self) -> crate::p::Result<crate::p::Child<usize>> {
                 crate::p::Builder::new().spawn(self)
             }
-            fn __meta() -> &'static crate::p::__private::Meta {
-                static META: crate::p::__private::Meta = crate::p::__private::Meta::new("Mine");
-                &META
-            }
             fn __defaults() -> crate::p::__private::Settings {
                 crate::p::Builder::new()
                     .env_clear()
@@ -149,6 +150,15 @@ fn derive_builds_the_struct_and_calls_its_run() {
                     .env_remove("C")
                     .affinity([0, 1])
                     .__settings()
+            }
+        }
+        #quiet
+        #[automatically_derived]
+        impl<'a, T: Transfer> crate::p::__private::Call for Mine<'a, T> where T: Copy {
+            type Value = usize;
+            fn __meta() -> &'static crate::p::__private::Meta {
+                static META: crate::p::__private::Meta = crate::p::__private::Meta::new("Mine");
+                &META
             }
             fn __send<'__sent>(&'__sent self, __to: &mut crate::p::__private::Outgoing<'__sent>) -> crate::p::Result<()> {
                 use crate::p::__private::{ByDescriptor as _, ByRef as _, ByValue as _};

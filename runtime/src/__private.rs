@@ -1,7 +1,8 @@
 // Used by generated code. Not public API.
 
 pub use crate::{
-    process::{Meta, MissingRun, output, run},
+    call::{Call, Meta},
+    process::{MissingRun, output, run},
     start::{Settings, defer, run_deferred},
     wire::{ByDescriptor, ByRef, ByValue, Incoming, Mention, Outgoing, Shape},
 };

@@ -136,6 +136,7 @@ compile_error!(
 #[cfg(test)]
 extern crate self as procession;
 
+mod call;
 #[cfg(feature = "channel")]
 #[cfg_attr(docsrs, doc(cfg(feature = "channel")))]
 pub mod channel;

@@ -14,7 +14,7 @@ use syn::{
     punctuated::Punctuated,
 };
 
-/// The parts of the impl of `Process`.
+/// The parts of the impls of `Process` and `Call`.
 pub(crate) struct Definition<'a> {
     pub(crate) args: &'a Args,
     pub(crate) ident: &'a Ident,
@@ -35,6 +35,10 @@ pub(crate) struct Field<'a> {
 impl Definition<'_> {
     // impl<'name> ::procession::Process for task<'name> {
     //     type Output = usize;
+    //     fn spawn(self) -> Result<Child<usize>> { Builder::new().spawn(self) }
+    // }
+    // impl<'name> ::procession::__private::Call for task<'name> {
+    //     type Value = usize;
     //     fn __meta() -> &'static Meta { static META: Meta = Meta::new("task"); &META }
     //     fn __send<'__sent>(&'__sent self, __to: &mut Outgoing<'__sent>) -> Result<()> {
     //         Shape::<&'name str>::NEW.codec().send(&self.name, "argument `name`", __to)?;
@@ -55,7 +59,7 @@ impl Definition<'_> {
     //         Shape::<usize>::NEW.codec().own(__from)
     //     }
     // }
-    /// Returns the impl of `Process`. `call` is the expression that runs in the child. It uses
+    /// Returns the impls of `Process` and `Call`. `call` is the expression that runs in the child. It uses
     /// [`Self::received`].
     pub(crate) fn expand(&self, call: &TokenStream) -> TokenStream {
         let krate = self.args.krate();
@@ -106,11 +110,12 @@ impl Definition<'_> {
                 #receive
             }
         };
-        self.implement(&quote!(#defaults #members))
+        self.implement(&defaults, &members)
     }
 
-    /// Returns the impl of `Process` with the given methods. It adds `spawn` and `__meta`.
-    pub(crate) fn implement(&self, methods: &TokenStream) -> TokenStream {
+    /// Returns the impls of `Process` and `Call`, with the given functions. It adds `spawn` and
+    /// `__meta`.
+    pub(crate) fn implement(&self, defaults: &TokenStream, calls: &TokenStream) -> TokenStream {
         let Self { ident, output, .. } = self;
         let krate = self.args.krate();
         let meta = quote!(#krate::__private::Meta);
@@ -121,6 +126,7 @@ impl Definition<'_> {
                 #krate::Builder::new().spawn(self)
             }
         };
+        let value = quote_spanned!(self.output_span=> type Value = #output;);
         let output = quote_spanned!(self.output_span=> type Output = #output;);
         let (impl_generics, ty_generics, where_clause) = self.generics.split_for_impl();
         quote! {
@@ -129,11 +135,17 @@ impl Definition<'_> {
             impl #impl_generics #krate::Process for #ident #ty_generics #where_clause {
                 #output
                 #spawn
+                #defaults
+            }
+            #quiet
+            #[automatically_derived]
+            impl #impl_generics #krate::__private::Call for #ident #ty_generics #where_clause {
+                #value
                 fn __meta() -> &'static #meta {
                     static META: #meta = #meta::new(#name);
                     &META
                 }
-                #methods
+                #calls
             }
         }
     }

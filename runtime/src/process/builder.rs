@@ -6,10 +6,10 @@ use super::{
     registry,
 };
 use crate::{
+    call,
     error::{Error, ErrorKind, Result},
     start::{self, AuthKey, Environment, Order, Setting, Settings, StartMethod, Stdio},
     sys::limits,
-    wire::{Answer, Arguments, Incoming, Outgoing},
 };
 use std::{ffi::OsString, io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -365,9 +365,9 @@ fn start<P: Process>(
     let started = start::start(Order {
         name: name.to_owned(),
         daemon,
-        entry: entry::<P>,
+        entry: call::entry::<P>,
         function,
-        arguments: &Encode(process),
+        arguments: process,
         settings,
         deadline: timeout.as_ref().and_then(Timeout::deadline),
         copying: registry::COPYING,
@@ -387,23 +387,4 @@ fn start<P: Process>(
         P::__receive,
         kill_on_drop,
     ))
-}
-
-/// Encodes the arguments.
-struct Encode<'p, P>(&'p P);
-
-impl<P: Process> Arguments for Encode<'_, P> {
-    fn encode<'a>(&'a self, to: &mut Outgoing<'a>) -> Result<()> {
-        self.0.__send(to)
-    }
-}
-
-/// The code that the child runs: it decodes the arguments, runs the function, and encodes the
-/// value.
-fn entry<P: Process>(arguments: &mut Incoming, answer: &dyn Answer) -> Result<()> {
-    let output = start::__rust_begin_short_backtrace(|| P::__run(arguments))?;
-    let mut value = Outgoing::through(answer);
-    P::__reply(&output, &mut value)?;
-    answer.give(&value);
-    Ok(())
 }

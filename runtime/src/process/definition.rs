@@ -7,12 +7,7 @@ use super::{
         NeedsSignal, NeedsTerminate, NeedsTryJoin, NeedsWait,
     },
 };
-use crate::{
-    error::Result,
-    start::Settings,
-    wire::{Incoming, Outgoing},
-};
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::{call::Call, error::Result, start::Settings};
 
 /// A value that can run in a process of its own.
 ///
@@ -47,7 +42,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
     label = "not a process",
     note = "put `#[process]` on a function and pass what its `new` returns, or `#[derive(Process)]` on a struct"
 )]
-pub trait Process: Sized {
+pub trait Process: Call<Value = <Self as Process>::Output> {
     /// The type of the value that the process hands back.
     type Output;
 
@@ -63,31 +58,12 @@ pub trait Process: Sized {
     #[doc(alias = "start")]
     fn spawn(self) -> Result<Child<Self::Output>>;
 
-    #[doc(hidden)]
-    fn __meta() -> &'static Meta;
-
+    /// Returns the settings of the attribute.
     #[doc(hidden)]
     #[must_use]
     fn __defaults() -> Settings {
         Settings::default()
     }
-
-    /// Encodes the arguments, in the parent.
-    #[doc(hidden)]
-    fn __send<'a>(&'a self, to: &mut Outgoing<'a>) -> Result<()>;
-
-    /// Decodes the arguments and runs the user's code, in the child. It is not called `run`: then
-    /// `run(self)` of this trait would take precedence over a user's `run(&mut self)`.
-    #[doc(hidden)]
-    fn __run(from: &mut Incoming) -> Result<Self::Output>;
-
-    /// Encodes the output, in the child.
-    #[doc(hidden)]
-    fn __reply<'a>(output: &'a Self::Output, to: &mut Outgoing<'a>) -> Result<()>;
-
-    /// Decodes the output, in the parent.
-    #[doc(hidden)]
-    fn __receive(from: &mut Incoming) -> Result<Self::Output>;
 
     // The methods below exist only to fail with a helpful error before `spawn`. They take
     // `&mut self`, which method resolution tries last, so that a user's own methods of these names
@@ -179,36 +155,5 @@ pub trait Process: Sized {
         Self: NeedsId,
     {
         self.refuse()
-    }
-}
-
-/// What generated code says about a process, apart from its types.
-#[derive(Debug)]
-pub struct Meta {
-    name: &'static str,
-    spawned: AtomicU64,
-}
-
-impl Meta {
-    /// Describes a process called `name`.
-    #[must_use]
-    pub const fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            spawned: AtomicU64::new(0),
-        }
-    }
-
-    /// Returns the next default name: `task-1`, `task-2`.
-    pub(super) fn next_name(&self) -> String {
-        format!(
-            "{}-{}",
-            self.name,
-            self.spawned.fetch_add(1, Ordering::Relaxed) + 1
-        )
-    }
-
-    pub(super) fn name(&self) -> &'static str {
-        self.name
     }
 }

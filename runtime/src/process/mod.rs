@@ -17,7 +17,7 @@ mod registry;
 pub use builder::Builder;
 pub use child::Child;
 pub use current::{Current, Parent, current, parent};
-pub use definition::{Meta, Process};
+pub use definition::Process;
 pub use handle::Handle;
 pub use join_error::{JoinError, JoinErrorKind, Ran};
 pub use many::{join_all, wait_any};

@@ -43,7 +43,7 @@ mod patience;
 mod settings;
 mod stdio;
 
-pub(crate) use child::{__rust_begin_short_backtrace, Copying};
+pub(crate) use child::Copying;
 pub use child::{defer, run_deferred};
 pub(crate) use environment::Environment;
 pub use identity::{AuthKey, authkey};

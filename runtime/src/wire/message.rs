@@ -113,22 +113,6 @@ impl From<Vec<u8>> for Outgoing<'_> {
     }
 }
 
-/// The function of a child, from the encoded arguments to the encoded value.
-pub(crate) type Entry = fn(&mut Incoming, &dyn Answer) -> Result<()>;
-
-/// The arguments of a function, in the parent.
-pub(crate) trait Arguments {
-    /// Encodes the arguments.
-    fn encode<'a>(&'a self, to: &mut Outgoing<'a>) -> Result<()>;
-}
-
-/// Takes the value of a function. The value is passed to it, and not returned, because the message
-/// borrows from it.
-pub(crate) trait Answer: Sink {
-    /// Sends the value.
-    fn give(&self, value: &Outgoing<'_>);
-}
-
 /// A message that arrived.
 #[derive(Debug)]
 pub struct Incoming {

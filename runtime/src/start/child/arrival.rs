@@ -2,6 +2,7 @@
 
 use super::{line::next, perform, tell};
 use crate::{
+    call::Entry,
     error::{Error, ErrorKind, Result},
     start::{
         StartMethod,
@@ -14,7 +15,7 @@ use crate::{
         settings::setting,
     },
     sys::{environment, limits, overflow, signal, stdio, wait},
-    wire::{self, Entry, Frame, Incoming, Line},
+    wire::{self, Frame, Incoming, Line},
 };
 use std::{
     mem,

@@ -40,16 +40,6 @@ pub(super) fn is_printed() -> bool {
     env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0")
 }
 
-/// Runs a function of the user's. The callers of this function are left out of backtraces: of ours,
-/// and of std's, which knows this name.
-#[inline(never)]
-pub(crate) fn __rust_begin_short_backtrace<T>(function: impl FnOnce() -> T) -> T {
-    let result = function();
-    // Keeps this call from being a tail call, which would leave no frame.
-    std::hint::black_box(());
-    result
-}
-
 /// Finds the names of the functions. Leaves out the frames that are not the user's: those of the
 /// panic itself, and those that start the process.
 pub(super) fn resolve(backtrace: &Backtrace) -> String {
@@ -102,7 +92,7 @@ fn users(frames: &[String]) -> &[String] {
     let ours = frames.iter().rposition(|frame| {
         !is(
             frame,
-            &["Process>::__run", "core::ops::function::", "procession::"],
+            &["Call>::__run", "core::ops::function::", "procession::"],
         )
     });
     &frames[..ours.map_or(0, |place| place + 1)]
@@ -117,14 +107,14 @@ mod tests {
         let frames = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
         let all = frames(&[
             "std::backtrace_rs::trace",
-            "procession::start::panic::Seen::new",
+            "procession::start::child::hook::Seen::new",
             "__rustc[1]::rust_begin_unwind",
             "core::panicking::panic_fmt",
             "core::panicking::panic_bounds_check",
             "app::inner",
             "app::task",
-            "<app::task as procession::process::definition::Process>::__run",
-            "procession::start::backtrace::__rust_begin_short_backtrace",
+            "<app::task as procession::process::definition::Call>::__run",
+            "procession::call::perform::__rust_begin_short_backtrace",
             "main",
         ]);
         assert_eq!(users(&all), frames(&["app::inner", "app::task"]));

@@ -7,13 +7,14 @@ use super::{
     perform,
 };
 use crate::{
+    call::Entry,
     error::{Error, Result},
     start::{
         message::birth::{Birth, Role},
         settings::setting,
     },
     sys::{abort, fork, overflow, stdio},
-    wire::{Entry, Incoming, Line, Outgoing},
+    wire::{Incoming, Line, Outgoing},
 };
 use std::{
     io::{self, Write},

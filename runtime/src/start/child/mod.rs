@@ -12,7 +12,6 @@ mod server;
 mod spill;
 mod tell;
 
-pub(crate) use backtrace::__rust_begin_short_backtrace;
 pub(crate) use copied::Copying;
 pub(super) use copied::{Known, live_copied};
 pub(super) use entry::at_load;

@@ -7,15 +7,15 @@ use super::{
     tell,
 };
 use crate::{
+    call::{Answer, Entry, Outcome, perform},
     error::{Error, ErrorKind, Result},
     start::message::failure::Failure,
     sys::{abort, segment::Width},
-    wire::{Answer, Entry, Incoming, Line, Outgoing, Sink},
+    wire::{Incoming, Line, Outgoing, Sink},
 };
 use std::{
     cell::RefCell,
     io, mem,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -75,13 +75,13 @@ pub(super) fn run(line: &Line<'_>, entry: Entry, mut arguments: Incoming) -> i32
         line,
         sent: RefCell::new(Ok(())),
     };
-    let outcome = catch_unwind(AssertUnwindSafe(|| entry(&mut arguments, &telling)));
+    let outcome = perform(entry, &mut arguments, &telling);
     if !is_child() {
         // This is a copy that a bare `fork` has made in the function. It sends nothing to the
         // parent.
         return match outcome {
-            Ok(_) => 0,
-            Err(payload) => {
+            Outcome::Answered | Outcome::Failed(_) => 0,
+            Outcome::Panicked(payload) => {
                 mem::forget(payload);
                 PANICKED
             }
@@ -89,12 +89,12 @@ pub(super) fn run(line: &Line<'_>, entry: Entry, mut arguments: Incoming) -> i32
     }
     if !REACHED.load(Ordering::Relaxed) {
         return match outcome {
-            Ok(Ok(())) => fail(
+            Outcome::Answered => fail(
                 line,
                 &Error::new(ErrorKind::Decode, "its arguments were not asked for"),
             ),
-            Ok(Err(error)) => fail(line, &error),
-            Err(payload) => {
+            Outcome::Failed(error) => fail(line, &error),
+            Outcome::Panicked(payload) => {
                 let panic = hook::caught(&*payload);
                 // Dropping a payload runs the user's code, which could panic again.
                 mem::forget(payload);
@@ -108,18 +108,18 @@ pub(super) fn run(line: &Line<'_>, entry: Entry, mut arguments: Incoming) -> i32
     // If sending fails below, the parent does not listen any more: it has given up the value, or is
     // dead. That is no failure of this process.
     match outcome {
-        Ok(Ok(())) => {
+        Outcome::Answered => {
             if let Err(source) = telling.sent.into_inner() {
                 let error = Error::os("the output cannot be sent", source);
                 let _ = tell::unsendable(line, &Failure::of(&error));
             }
             0
         }
-        Ok(Err(error)) => {
+        Outcome::Failed(error) => {
             let _ = tell::unsendable(line, &Failure::of(&error));
             0
         }
-        Err(payload) => {
+        Outcome::Panicked(payload) => {
             hook::caught(&*payload).tell(line);
             mem::forget(payload);
             PANICKED

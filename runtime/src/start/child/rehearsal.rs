@@ -6,6 +6,7 @@ use super::{
     tell,
 };
 use crate::{
+    call::Entry,
     error::{Error, Result},
     start::{
         StartMethod,
@@ -17,7 +18,7 @@ use crate::{
         settings::ChildSettings,
     },
     sys::{image::Place, signal, socket, stdio},
-    wire::{Entry, Outgoing},
+    wire::Outgoing,
 };
 
 /// Does everything once that a child of the helper does, from its birth to its value, on a line to

@@ -2,10 +2,11 @@
 //! settings.
 
 use crate::{
+    call::Entry,
     error::{Error, ErrorKind, Result},
     start::{StartMethod, identity::AuthKey, settings::ChildSettings},
     sys::{image::Place, signal::Mask},
-    wire::{self, Entry},
+    wire,
 };
 use std::time::Duration;
 

@@ -7,6 +7,7 @@ use super::{
     tell::{self, Stage, left},
 };
 use crate::{
+    call::{Arguments, Entry},
     error::{Error, ErrorKind, Result},
     start::{
         StartMethod,
@@ -18,7 +19,7 @@ use crate::{
         stdio::{Stdio, Stream},
     },
     sys::{image::Place, segment::Width, sentinel::Sentinel, signal},
-    wire::{Arguments, Entry, Outgoing, Sink},
+    wire::{Outgoing, Sink},
 };
 use std::{
     cell::RefCell,
