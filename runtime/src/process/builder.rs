@@ -8,7 +8,7 @@ use super::{
 use crate::{
     call,
     error::{Error, ErrorKind, Result},
-    start::{self, AuthKey, Environment, Order, Setting, Settings, StartMethod, Stdio},
+    start::{self, AuthKey, Bond, Environment, Order, Setting, Settings, StartMethod, Stdio},
     sys::limits,
 };
 use std::{ffi::OsString, io, path::PathBuf, sync::Arc, time::Duration};
@@ -348,14 +348,17 @@ fn start<P: Process>(
     process: &P,
 ) -> Result<Child<P::Output>> {
     let timeout = timeout.map_err(|source| Error::os("no timer for its timeout", source))?;
-    if start::current().daemon {
+    if !start::current().bond.may_have_children {
         return Err(Error::new(
             ErrorKind::DaemonicChildren,
             "daemonic processes are not allowed to have children",
         ));
     }
     registry::prepare()?;
-    let daemon = settings.daemon.unwrap_or(false);
+    let bond = match settings.daemon {
+        Some(true) => Bond::DAEMON,
+        Some(false) | None => Bond::ORDINARY,
+    };
     let kill_on_drop = settings.kill_on_drop.unwrap_or(false);
     let bounds = Bounds {
         memory: settings.child.memory_limit,
@@ -364,7 +367,7 @@ fn start<P: Process>(
     let function = P::__meta().name();
     let started = start::start(Order {
         name: name.to_owned(),
-        daemon,
+        bond,
         entry: call::entry::<P>,
         function,
         arguments: process,
@@ -372,7 +375,7 @@ fn start<P: Process>(
         deadline: timeout.as_ref().and_then(Timeout::deadline),
         copying: registry::COPYING,
     })?;
-    let about = (name.to_owned(), daemon, started.start_method);
+    let about = (name.to_owned(), bond, started.start_method);
     let life = Arc::new(Life::new(
         about,
         (timeout, bounds, started.reached),

@@ -59,7 +59,7 @@ impl Current {
     #[must_use]
     #[doc(alias = "daemon")]
     pub fn is_daemon(&self) -> bool {
-        self.0.daemon
+        self.0.bond.is_daemon()
     }
 
     /// Returns how this process was started, or `None` if this crate did not start it.

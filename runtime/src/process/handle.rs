@@ -73,7 +73,7 @@ impl Handle {
     #[must_use]
     #[doc(alias = "daemon")]
     pub fn is_daemon(&self) -> bool {
-        self.life.daemon
+        self.life.bond.is_daemon()
     }
 
     /// Returns how the process was started.

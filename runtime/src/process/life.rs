@@ -2,7 +2,7 @@
 //! [`Handle`](super::Handle)s and the registry share it.
 
 use crate::{
-    start::{MARGIN, StartMethod},
+    start::{Bond, MARGIN, StartMethod},
     sys::{
         deadline::Deadline,
         sentinel::{Reaped, Sentinel, Usage},
@@ -26,7 +26,7 @@ pub(super) struct Life {
     /// same.
     pub(super) serial: u64,
     pub(super) name: String,
-    pub(super) daemon: bool,
+    pub(super) bond: Bond,
     pub(super) start_method: StartMethod,
     pub(super) timeout: Option<Timeout>,
     /// Whether the child has reached its function.
@@ -107,7 +107,7 @@ pub(super) type End = Option<ExitStatus>;
 
 impl Life {
     pub(super) fn new(
-        (name, daemon, start_method): (String, bool, StartMethod),
+        (name, bond, start_method): (String, Bond, StartMethod),
         (timeout, bounds, reached): (Option<Timeout>, Bounds, bool),
         (sentinel, lifeline): (Sentinel, Option<OwnedFd>),
         ended: fn(&Self),
@@ -122,7 +122,7 @@ impl Life {
         Self {
             serial,
             name,
-            daemon,
+            bond,
             start_method,
             timeout,
             reached,

@@ -3,7 +3,7 @@
 use super::{Handle, life::Life, reaper};
 use crate::{
     error::{Error, Result},
-    start::{self, Copying, LAST_BREATH},
+    start::{self, AtExit, Copying, LAST_BREATH},
     sys::{exit, notice::say},
 };
 use std::{
@@ -160,7 +160,7 @@ enum Step {
 impl Step {
     fn first(life: &Life, begun: Instant, grace: Option<Duration>) -> Self {
         match grace.and_then(|grace| begun.checked_add(grace)) {
-            _ if life.daemon => Self::Ask(begun),
+            _ if life.bond.at_exit == AtExit::Terminate => Self::Ask(begun),
             Some(moment) => Self::Ask(moment),
             None => Self::Wait,
         }

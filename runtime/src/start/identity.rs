@@ -1,7 +1,7 @@
 //! The identity of this process: what its birth says, or the defaults in the first process of a
 //! program.
 
-use super::StartMethod;
+use super::{StartMethod, bond::Bond};
 use crate::{
     error::{Error, Result},
     sys::{random, sentinel},
@@ -20,7 +20,7 @@ use std::{
 #[derive(Debug)]
 pub(crate) struct Identity {
     pub(crate) name: String,
-    pub(crate) daemon: bool,
+    pub(crate) bond: Bond,
     pub(crate) start_method: Option<StartMethod>,
     pub(crate) parent: Option<Parent>,
     /// The identity before this one, if there was one. A caller may still borrow from it, so it is
@@ -67,7 +67,7 @@ pub(crate) fn current() -> &'static Identity {
     identity().get_or_insert_with(|| {
         Box::leak(Box::new(Identity {
             name: "main".into(),
-            daemon: false,
+            bond: Bond::ORDINARY,
             start_method: None,
             parent: None,
             before: None,

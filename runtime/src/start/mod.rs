@@ -31,6 +31,7 @@
 //! | Changes | the difference between the heritage of the helper and that of its owner now |
 //! | Standing | the state that only a new helper can take on: user, namespaces, session and so on |
 
+mod bond;
 mod child;
 mod environment;
 mod identity;
@@ -43,6 +44,7 @@ mod patience;
 mod settings;
 mod stdio;
 
+pub(crate) use bond::{AtExit, Bond};
 pub(crate) use child::Copying;
 pub use child::{defer, run_deferred};
 pub(crate) use environment::Environment;

@@ -133,7 +133,7 @@ pub(super) fn introduce(birth: &mut Birth) -> Result<()> {
     limits::set_name(&birth.name).map_err(setting("it cannot be named"))?;
     let identity = Identity {
         name: birth.name.clone(),
-        daemon: birth.daemon,
+        bond: birth.bond,
         start_method: Some(birth.start_method),
         parent: Some(Parent::new(mem::take(&mut birth.parent_name))),
         before: None,

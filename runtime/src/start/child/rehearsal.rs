@@ -10,6 +10,7 @@ use crate::{
     error::{Error, Result},
     start::{
         StartMethod,
+        bond::Bond,
         identity::AuthKey,
         message::{
             birth::{Birth, Role, kind},
@@ -33,7 +34,7 @@ pub(super) fn rehearse(name: &str, entered: Entered) -> Result<()> {
     let birth = Birth {
         name: name.to_owned(),
         parent_name: String::new(),
-        daemon: false,
+        bond: Bond::ORDINARY,
         start_method: StartMethod::ForkServer,
         entry: Place::of((|_, _| Ok(())) as Entry)
             .map_err(|source| Error::os("the executable cannot be read", source))?,

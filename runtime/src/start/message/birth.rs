@@ -4,7 +4,7 @@
 use crate::{
     call::Entry,
     error::{Error, ErrorKind, Result},
-    start::{StartMethod, identity::AuthKey, settings::ChildSettings},
+    start::{StartMethod, bond::Bond, identity::AuthKey, settings::ChildSettings},
     sys::{image::Place, signal::Mask},
     wire,
 };
@@ -18,7 +18,7 @@ use std::time::Duration;
 pub(in crate::start) struct Birth {
     pub(in crate::start) name: String,
     pub(in crate::start) parent_name: String,
-    pub(in crate::start) daemon: bool,
+    pub(in crate::start) bond: Bond,
     pub(in crate::start) start_method: StartMethod,
     /// The function. `None` in a copy of the parent, which knows it.
     pub(in crate::start) entry: Option<Place<Entry>>,
@@ -43,7 +43,7 @@ pub(in crate::start) struct Birth {
 wire::as_tuple!(Birth {
     name,
     parent_name,
-    daemon,
+    bond,
     start_method,
     entry,
     authkey,

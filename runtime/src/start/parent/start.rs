@@ -11,6 +11,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     start::{
         StartMethod,
+        bond::Bond,
         child::{Copying, Known},
         environment::Environment,
         identity, lifeline,
@@ -32,7 +33,7 @@ use std::{
 /// An order: what to start, and how.
 pub(crate) struct Order<'a> {
     pub(crate) name: String,
-    pub(crate) daemon: bool,
+    pub(crate) bond: Bond,
     pub(crate) entry: Entry,
     pub(crate) function: &'static str,
     pub(crate) arguments: &'a dyn Arguments,
@@ -168,7 +169,7 @@ impl Prepared {
     fn new(order: Order<'_>) -> Result<Self> {
         let Order {
             name,
-            daemon,
+            bond,
             entry,
             function,
             mut settings,
@@ -192,7 +193,7 @@ impl Prepared {
             stdout: gifts.open(stdout, Stream::Output)?.map(ChildStdout::from),
             stderr: gifts.open(stderr, Stream::Error)?.map(ChildStderr::from),
         };
-        let lifeline = if daemon {
+        let lifeline = if bond.lifeline {
             let (theirs, ours) = lifeline::make()?;
             gifts.give(Role::Lifeline, theirs);
             Some(ours)
@@ -202,7 +203,7 @@ impl Prepared {
         let birth = Birth {
             name,
             parent_name: identity::current().name.clone(),
-            daemon,
+            bond,
             start_method,
             entry: place,
             authkey: settings.authkey.take().map_or_else(identity::authkey, Ok)?,
