@@ -3,7 +3,7 @@
 //! Serde's calls are generic over the type of their argument. [`typeid`] identifies that type,
 //! whatever lifetimes it has.
 
-use std::{borrow::Cow, mem::ManuallyDrop, ptr};
+use std::{any::TypeId, borrow::Cow, marker::PhantomData, mem::ManuallyDrop, ptr};
 
 /// Returns what a reference points to, if it is a reference to a `K`.
 ///
@@ -63,9 +63,42 @@ pub(crate) fn same<K: 'static, T>(value: K) -> Result<T, K> {
     Ok(unsafe { std::mem::transmute_copy::<ManuallyDrop<K>, T>(&value) })
 }
 
+/// A place for a value of one type, for code that does not know the type.
+pub(crate) struct Slot<'p> {
+    /// The type of the value.
+    id: TypeId,
+    /// The place, an `Option` of that type.
+    place: *mut (),
+    lent: PhantomData<&'p mut ()>,
+}
+
+impl Slot<'_> {
+    /// Puts a value into the place if it is of the type of the place. Otherwise drops it. `K` must
+    /// be a type without lifetimes.
+    pub(crate) fn put<K: 'static>(&mut self, value: K) {
+        if typeid::of::<K>() == self.id {
+            // SAFETY: the place is an `Option<K>`, since no other type has the id of a type without
+            // lifetimes. It is lent to this slot alone.
+            let place = unsafe { &mut *self.place.cast::<Option<K>>() };
+            *place = Some(value);
+        }
+    }
+}
+
+/// Returns the value that `fill` puts into the slot.
+pub(crate) fn filled<T>(fill: impl FnOnce(&mut Slot<'_>)) -> Option<T> {
+    let mut place: Option<T> = None;
+    fill(&mut Slot {
+        id: typeid::of::<T>(),
+        place: (&raw mut place).cast(),
+        lent: PhantomData,
+    });
+    place
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{same, seen, seen_cow, target};
+    use super::{filled, same, seen, seen_cow, target};
     use std::{borrow::Cow, path::Path};
 
     #[test]
@@ -92,6 +125,18 @@ mod tests {
         assert_eq!(seen_cow::<&Cow<'_, Path>, Path>(&&owned), Some(path));
         assert_eq!(seen_cow::<Path, Path>(path), None);
         assert_eq!(seen_cow::<Cow<'_, str>, Path>(&Cow::Borrowed("")), None);
+    }
+
+    #[test]
+    fn slot_takes_values_of_its_type() {
+        assert_eq!(filled(|slot| slot.put(vec![1_u8])), Some(vec![1_u8]));
+        assert_eq!(filled::<Vec<i8>>(|slot| slot.put(vec![1_u8])), None);
+        assert_eq!(filled::<Vec<u8>>(|_| ()), None);
+        let twice = filled(|slot| {
+            slot.put(vec![1_u8]);
+            slot.put(vec![2_u8]);
+        });
+        assert_eq!(twice, Some(vec![2_u8]));
     }
 
     #[test]

@@ -178,6 +178,19 @@ impl Segment {
         each!(&self.numbers, numbers => numbers.as_ptr().addr())
     }
 
+    /// Returns the bytes. Returns `None` if they are of another width, or if some have not arrived.
+    pub(crate) fn bytes(&self, width: Width) -> Option<&[u8]> {
+        let is_of_width = match self.numbers {
+            Numbers::One(_) => width == Width::One,
+            Numbers::Two(_) => width == Width::Two,
+            Numbers::Four(_) => width == Width::Four,
+            Numbers::Eight(_) => width == Width::Eight,
+            Numbers::Sixteen(_) => width == Width::Sixteen,
+        };
+        let is_whole = is_of_width && self.is_full();
+        is_whole.then(|| each!(&self.numbers, numbers => bytemuck::cast_slice(numbers)))
+    }
+
     /// Returns the numbers. Returns `None` if they are of another width, or if some have not
     /// arrived.
     pub(crate) fn into_vec<P: Pod>(self) -> Option<Vec<P>> {

@@ -2,15 +2,12 @@
 
 use super::{
     blob::{Arrived, Blobs, Sink},
-    codec::{self, ForNumber, Number, Plain},
+    codec::{self, Number},
     frame::Frame,
 };
-use crate::{
-    error::{Error, ErrorKind, Result},
-    sys::pod,
-};
+use crate::error::{Error, ErrorKind, Result};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{error, io, marker::PhantomData, os::fd::OwnedFd};
+use std::{error, io, os::fd::OwnedFd};
 
 /// A message to be sent: values in order, and beside them descriptors and blobs.
 ///
@@ -170,8 +167,8 @@ impl Incoming {
     }
 
     /// Takes the next value as the numbers of an array, if `T` is a number.
-    pub(crate) fn take_numbers<T>(&mut self) -> Option<Result<Vec<T>>> {
-        Number::of::<T>().map(|number| number.act(Take(self, PhantomData)))
+    pub(crate) fn take_numbers<T: DeserializeOwned>(&mut self) -> Option<Result<Vec<T>>> {
+        Number::of::<T>().map(|_| self.take())
     }
 
     /// Reports that all arguments have been taken and the function comes next.
@@ -200,18 +197,6 @@ impl Incoming {
 impl From<Frame> for Incoming {
     fn from(frame: Frame) -> Self {
         Self::new(frame.bytes, frame.fds).with_blobs(frame.blobs)
-    }
-}
-
-/// Takes a vector of a number type that is known to be `T`.
-struct Take<'m, T>(&'m mut Incoming, PhantomData<T>);
-
-impl<T> ForNumber for Take<'_, T> {
-    type Out = Result<Vec<T>>;
-
-    fn call<N: Plain>(self) -> Result<Vec<T>> {
-        pod::same(self.0.take::<Vec<N>>()?)
-            .map_err(|_| Error::new(ErrorKind::Decode, "an array of another type arrived"))
     }
 }
 

@@ -1,68 +1,74 @@
 //! Shows numbers that came as bytes one by one, to visitors that do not make a vector of them.
 
-use super::kind::Plain;
+use super::{
+    error::{Error, Result},
+    kind::{Number, Scalar},
+};
 use serde::{
     Deserializer,
-    de::{DeserializeSeed, Error, SeqAccess, Visitor},
+    de::{DeserializeSeed, Error as _, SeqAccess, Visitor},
     forward_to_deserialize_any,
 };
-use std::{marker::PhantomData, vec};
 
 /// The numbers that have not been shown yet.
-pub(super) struct Elements<N, E> {
-    rest: vec::IntoIter<N>,
-    error: PhantomData<E>,
+pub(super) struct Elements<'b> {
+    rest: &'b [u8],
+    number: Number,
 }
 
-impl<N: Plain, E: Error> Elements<N, E> {
-    /// Shows all of the numbers as one sequence.
-    pub(super) fn visit<'de, V: Visitor<'de>>(numbers: Vec<N>, visitor: V) -> Result<V::Value, E> {
-        let length = numbers.len();
+impl<'b> Elements<'b> {
+    /// Shows all of the numbers as one sequence. The bytes are those of whole numbers.
+    pub(super) fn visit<'de, V: Visitor<'de>>(
+        number: Number,
+        bytes: &'b [u8],
+        visitor: V,
+    ) -> Result<V::Value> {
         let mut elements = Self {
-            rest: numbers.into_iter(),
-            error: PhantomData,
+            rest: bytes,
+            number,
         };
+        let length = elements.left();
         let value = visitor.visit_seq(&mut elements)?;
-        match elements.rest.len() {
+        match elements.left() {
             0 => Ok(value),
-            excess => Err(E::invalid_length(length, &&*format!("{}", length - excess))),
+            excess => Err(Error::invalid_length(
+                length,
+                &&*format!("{}", length - excess),
+            )),
         }
+    }
+
+    /// Returns how many numbers have not been shown.
+    fn left(&self) -> usize {
+        self.rest.len() >> self.number.width().log2()
     }
 }
 
-impl<'de, N: Plain, E: Error> SeqAccess<'de> for Elements<N, E> {
-    type Error = E;
+impl<'de> SeqAccess<'de> for Elements<'_> {
+    type Error = Error;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, E> {
-        let next = self.rest.next().map(|number| Element {
-            number,
-            error: PhantomData,
-        });
-        next.map(|element| seed.deserialize(element)).transpose()
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {
+        let width = 1 << self.number.width().log2();
+        let Some((next, rest)) = self.rest.split_at_checked(width) else {
+            return Ok(None);
+        };
+        self.rest = rest;
+        seed.deserialize(self.number.read(next)).map(Some)
     }
 
     fn size_hint(&self) -> Option<usize> {
-        Some(self.rest.len())
+        Some(self.left())
     }
 }
 
-/// One number.
-struct Element<N, E> {
-    number: N,
-    error: PhantomData<E>,
-}
+impl<'de> Deserializer<'de> for Scalar {
+    type Error = Error;
 
-impl<'de, N: Plain, E: Error> Deserializer<'de> for Element<N, E> {
-    type Error = E;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
-        self.number.show(true, visitor)
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.show(true, visitor)
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         visitor.visit_some(self)
     }
 
@@ -70,7 +76,7 @@ impl<'de, N: Plain, E: Error> Deserializer<'de> for Element<N, E> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, E> {
+    ) -> Result<V::Value> {
         visitor.visit_newtype_struct(self)
     }
 

@@ -1,9 +1,13 @@
 //! The kinds of content that is sent as bytes, and the types that have such content.
 
-use crate::sys::{pod, segment::Width};
+use super::{super::blob::Arrived, probe};
+use crate::sys::{
+    pod::{self, Slot},
+    segment::Width,
+};
 use bytemuck::{NoUninit, Pod};
-use serde::de::{DeserializeOwned, Error, Visitor};
-use std::sync::Arc;
+use serde::de::{Error, Visitor};
+use std::{any::TypeId, sync::Arc};
 
 /// What the bytes of a content stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,17 +50,30 @@ impl Kind {
     }
 }
 
-/// A function that is generic over the type of number.
-pub(in crate::wire) trait ForNumber {
-    type Out;
-    fn call<N: Plain>(self) -> Self::Out;
+/// Content that stands for numbers.
+pub(super) enum Content<'de> {
+    /// It is among the bytes of the message.
+    Inline(&'de [u8]),
+    /// It came beside the message.
+    Large(Arrived),
 }
 
-/// A number type for which any bytes are a valid value.
-pub(in crate::wire) trait Plain: Pod + DeserializeOwned {
-    /// Shows the number to a visitor: with its own type if `exact`, and otherwise as JSON would
-    /// show it.
-    fn show<'de, V: Visitor<'de>, E: Error>(self, exact: bool, visitor: V) -> Result<V::Value, E>;
+impl Content<'_> {
+    /// Returns the bytes. Returns `None` if they are not of this width.
+    pub(super) fn bytes(&self, width: Width) -> Option<&[u8]> {
+        let unit = 1 << width.log2();
+        match self {
+            Self::Inline(bytes) => bytes.len().is_multiple_of(unit).then_some(bytes),
+            Self::Large(arrived) => arrived.bytes(width),
+        }
+    }
+
+    fn into_vec<N: Pod>(self) -> Option<Vec<N>> {
+        match self {
+            Self::Inline(bytes) => Some(bytemuck::pod_collect_to_vec(bytes)),
+            Self::Large(arrived) => arrived.into_vec(),
+        }
+    }
 }
 
 macro_rules! numbers {
@@ -67,6 +84,14 @@ macro_rules! numbers {
             $($name,)*
         }
 
+        /// One number.
+        #[derive(Clone, Copy, Debug)]
+        pub(super) enum Scalar {
+            $($name($number),)*
+        }
+
+        // What is generic over a visitor is not generic over the type of number too: each of these
+        // would be compiled twelve times for each visitor of a user's types.
         impl Number {
             const ALL: &[Self] = &[$(Self::$name,)*];
 
@@ -82,30 +107,56 @@ macro_rules! numbers {
                 None
             }
 
-            fn width(self) -> Width {
+            pub(super) fn width(self) -> Width {
                 match self {
                     $(Self::$name => const { Width::of::<$number>() },)*
                 }
             }
 
-            /// Calls `act` with this type of number.
-            pub(in crate::wire) fn act<A: ForNumber>(self, act: A) -> A::Out {
+            /// Reads a number from bytes of its width.
+            pub(super) fn read(self, bytes: &[u8]) -> Scalar {
                 match self {
-                    $(Self::$name => act.call::<$number>(),)*
+                    $(Self::$name => Scalar::$name(bytemuck::pod_read_unaligned(bytes)),)*
+                }
+            }
+
+            /// Whether this is serde's own visitor of a vector of these numbers.
+            pub(super) fn has_vectors_from(self, visitor: TypeId) -> bool {
+                let own = match self {
+                    $(Self::$name => probe::visitor_of::<Vec<$number>>(),)*
+                };
+                own == Some(visitor)
+            }
+
+            /// Puts the content as a vector into the slot. Does nothing if the slot is for another
+            /// type, or if the content is of another width.
+            pub(super) fn put_vector(self, content: Content<'_>, slot: &mut Slot<'_>) {
+                match self {
+                    $(Self::$name => {
+                        if let Some(numbers) = content.into_vec::<$number>() {
+                            slot.put(numbers);
+                        }
+                    })*
                 }
             }
         }
 
-        $(impl Plain for $number {
-            fn show<'de, V: Visitor<'de>, E: Error>(
+        impl Scalar {
+            /// Shows the number to a visitor: with its own type if `exact`, and otherwise as JSON
+            /// would show it.
+            pub(super) fn show<'de, V: Visitor<'de>, E: Error>(
                 self,
-                $exact: bool,
-                $visitor: V,
+                exact: bool,
+                visitor: V,
             ) -> Result<V::Value, E> {
-                let $value = self;
-                $show
+                match self {
+                    $(Self::$name(number) => {
+                        let ($value, $exact, $visitor) = (number, exact, visitor);
+                        $show
+                    })*
+                }
             }
-        })*
+        }
 
         fn numbers<'a, R: 'a>(reference: &R) -> Option<(Kind, &'a [u8])> {
             $(if let Some(slice) = slice::<R, $number>(reference) {

@@ -24,7 +24,7 @@ use super::{
     fd::Passage,
 };
 use error::Error;
-pub(super) use kind::{ForNumber, Number, Plain};
+pub(super) use kind::Number;
 use reader::Reader;
 use serde::{Serialize, de::DeserializeOwned};
 use std::os::fd::OwnedFd;

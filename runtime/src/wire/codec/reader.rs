@@ -10,8 +10,8 @@ use super::{
     depth::Depth,
     element::Elements,
     error::{Error, Result},
-    kind::{ForNumber, Kind, Number, Plain},
-    path, probe, tag,
+    kind::{Content, Kind, Number},
+    path, tag,
 };
 use crate::sys::pod;
 use serde::{
@@ -21,7 +21,7 @@ use serde::{
         Visitor,
     },
 };
-use std::{marker::PhantomData, str};
+use std::str;
 
 /// Reads from the bytes of a message, and takes large contents from the blobs beside it.
 pub(super) struct Reader<'de, 'b> {
@@ -151,7 +151,9 @@ impl<'de, 'b> Reader<'de, 'b> {
             tag::VARIANT => self.show_map(1, visitor),
             other => {
                 let number = other.checked_sub(tag::NUMBER).and_then(Number::from_code);
-                number.ok_or_else(malformed)?.act(ShowNumber(self, visitor))
+                let number = number.ok_or_else(malformed)?;
+                let bytes = self.slice(1 << number.width().log2())?;
+                number.read(bytes).show(self.exact, visitor)
             }
         }
     }
@@ -188,18 +190,16 @@ impl<'de, 'b> Reader<'de, 'b> {
     fn show_sequence<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
         let before = self.rest;
         let bytes = match self.byte()? {
-            tag::SHORT_BYTES => Some(self.short()?.to_vec()),
+            tag::SHORT_BYTES => Some(Content::Inline(self.short()?)),
             tag::LONG if self.kind()? == Kind::Bytes => {
                 let length = self.count()?;
-                Some(self.slice(length)?.to_vec())
+                Some(Content::Inline(self.slice(length)?))
             }
-            tag::BESIDE if self.kind()? == Kind::Bytes => {
-                Some(self.arrived()?.into_vec().ok_or_else(another)?)
-            }
+            tag::BESIDE if self.kind()? == Kind::Bytes => Some(Content::Large(self.arrived()?)),
             _ => None,
         };
         if let Some(bytes) = bytes {
-            return show_numbers(bytes, visitor);
+            return show_numbers(Number::U8, bytes, visitor);
         }
         self.rest = before;
         self.show(visitor)
@@ -219,7 +219,7 @@ fn show_content<'de, V: Visitor<'de>>(
             Ok(path) => Ok(path),
             Err((_, visitor)) => visitor.visit_borrowed_bytes(content),
         },
-        Kind::Many(number) => number.act(ShowInline(content, visitor)),
+        Kind::Many(number) => show_numbers(number, Content::Inline(content), visitor),
     }
 }
 
@@ -230,7 +230,7 @@ fn show_arrived<'de, V: Visitor<'de>>(
     visitor: V,
 ) -> Result<V::Value> {
     if let Kind::Many(number) = kind {
-        return number.act(ShowLarge(arrived, visitor, PhantomData));
+        return show_numbers(number, Content::Large(arrived), visitor);
     }
     let bytes: Vec<u8> = arrived.into_vec().ok_or_else(another)?;
     match kind {
@@ -261,50 +261,17 @@ fn another() -> Error {
 }
 
 /// Gives the whole vector to a visitor that makes just that, and the elements to any other visitor.
-fn show_numbers<'de, N: Plain, V: Visitor<'de>>(numbers: Vec<N>, visitor: V) -> Result<V::Value> {
-    if Some(typeid::of::<V>()) != probe::visitor_of::<Vec<N>>() {
-        return Elements::visit(numbers, visitor);
+fn show_numbers<'de, V: Visitor<'de>>(
+    number: Number,
+    content: Content<'de>,
+    visitor: V,
+) -> Result<V::Value> {
+    let bytes = content.bytes(number.width()).ok_or_else(another)?;
+    if !number.has_vectors_from(typeid::of::<V>()) {
+        return Elements::visit(number, bytes, visitor);
     }
     // This visitor makes exactly this type.
-    pod::same(numbers).or_else(|numbers| Elements::visit(numbers, visitor))
-}
-
-/// Shows one number.
-struct ShowNumber<'r, 'de, 'b, V>(&'r mut Reader<'de, 'b>, V);
-
-impl<'de, V: Visitor<'de>> ForNumber for ShowNumber<'_, 'de, '_, V> {
-    type Out = Result<V::Value>;
-
-    fn call<N: Plain>(self) -> Self::Out {
-        let bytes = self.0.slice(size_of::<N>())?;
-        let number = bytemuck::pod_read_unaligned::<N>(bytes);
-        number.show(self.0.exact, self.1)
-    }
-}
-
-/// Shows numbers that are among the bytes of the message.
-struct ShowInline<'de, V>(&'de [u8], V);
-
-impl<'de, V: Visitor<'de>> ForNumber for ShowInline<'de, V> {
-    type Out = Result<V::Value>;
-
-    fn call<N: Plain>(self) -> Self::Out {
-        if !self.0.len().is_multiple_of(size_of::<N>()) {
-            return Err(another());
-        }
-        show_numbers(bytemuck::pod_collect_to_vec::<u8, N>(self.0), self.1)
-    }
-}
-
-/// Shows numbers that came beside the message.
-struct ShowLarge<'de, V>(Arrived, V, PhantomData<&'de ()>);
-
-impl<'de, V: Visitor<'de>> ForNumber for ShowLarge<'de, V> {
-    type Out = Result<V::Value>;
-
-    fn call<N: Plain>(self) -> Self::Out {
-        show_numbers(self.0.into_vec::<N>().ok_or_else(another)?, self.1)
-    }
+    pod::filled(|slot| number.put_vector(content, slot)).ok_or_else(another)
 }
 
 macro_rules! certain {
