@@ -1,0 +1,401 @@
+//! What a process is started with, by its attribute and by a builder.
+
+use nix::{
+    sched::{CpuSet, sched_getaffinity},
+    sys::{
+        resource::{Resource, getrlimit},
+        signal::{SigSet, Signal},
+    },
+    unistd::Pid,
+};
+use procession::{
+    AuthKey, Builder, JoinErrorKind, StartMethod, Stdio, authkey, current, parent, process,
+};
+use procession_tests::{read_to_end, under_each_method};
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    io::{Read, Write},
+    path::PathBuf,
+    time::Duration,
+};
+
+#[process]
+fn environment() -> BTreeMap<String, String> {
+    env::vars().collect()
+}
+
+#[test]
+fn environment_is_the_parents_with_changes() {
+    under_each_method(|method| {
+        let start = || Builder::new().start_method(method);
+        let ours: BTreeMap<_, _> = env::vars().collect();
+        // Nothing of ours is left in it either.
+        assert_eq!(
+            start().spawn(environment::new()).unwrap().join().unwrap(),
+            ours
+        );
+        let changed = start()
+            .env("PROCESSION_A", "1")
+            .env("PROCESSION_B", "2")
+            .env_remove("PROCESSION_A")
+            .env_remove("PATH");
+        let seen = changed.spawn(environment::new()).unwrap().join().unwrap();
+        assert_eq!(seen.get("PROCESSION_B").map(String::as_str), Some("2"));
+        assert!(!seen.contains_key("PROCESSION_A") && !seen.contains_key("PATH"));
+        let cleared = start().env("LOST", "1").env_clear().env("KEPT", "2");
+        let seen = cleared.spawn(environment::new()).unwrap().join().unwrap();
+        assert_eq!(seen, BTreeMap::from([("KEPT".to_owned(), "2".to_owned())]));
+    });
+}
+
+#[test]
+fn current_dir_is_set() {
+    #[process]
+    fn place() -> PathBuf {
+        env::current_dir().unwrap()
+    }
+    under_each_method(|method| {
+        let child = Builder::new()
+            .start_method(method)
+            .current_dir("/proc")
+            .spawn(place::new())
+            .unwrap();
+        assert_eq!(child.join().unwrap(), PathBuf::from("/proc"));
+        let child = Builder::new()
+            .start_method(method)
+            .spawn(place::new())
+            .unwrap();
+        assert_eq!(child.join().unwrap(), env::current_dir().unwrap());
+    });
+}
+
+#[test]
+fn standard_streams_lead_where_they_are_told() {
+    #[process]
+    fn shout() -> String {
+        let mut heard = String::new();
+        std::io::stdin().read_to_string(&mut heard).unwrap();
+        print!("{}", heard.to_uppercase());
+        eprint!("{}", heard.len());
+        heard
+    }
+    under_each_method(|method| {
+        let builder = Builder::new().start_method(method).stdin(Stdio::piped());
+        let mut child = builder
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn(shout::new())
+            .unwrap();
+        child.stdin.take().unwrap().write_all(b"hello").unwrap();
+        assert_eq!(read_to_end(child.stdout.take().unwrap()), "HELLO");
+        assert_eq!(read_to_end(child.stderr.take().unwrap()), "5");
+        assert_eq!(child.join().unwrap(), "hello");
+
+        // The end of the input comes by joining, or is there from the start.
+        let child = Builder::new()
+            .start_method(method)
+            .stdin(Stdio::piped())
+            .spawn(shout::new())
+            .unwrap();
+        assert_eq!(child.join().unwrap(), "");
+        let child = Builder::new()
+            .start_method(method)
+            .spawn(shout::new())
+            .unwrap();
+        assert_eq!(child.join().unwrap(), "");
+
+        let (reader, writer) = std::io::pipe().unwrap();
+        let file = fs::File::open("/proc/sys/kernel/ostype").unwrap();
+        let builder = Builder::new()
+            .start_method(method)
+            .stdin(file)
+            .stdout(writer)
+            .stderr(Stdio::null());
+        let child = builder.spawn(shout::new()).unwrap();
+        assert_eq!(read_to_end(reader), "LINUX\n");
+        assert_eq!(child.join().unwrap(), "Linux\n");
+    });
+}
+
+#[process]
+fn introduce() -> (String, String, u32) {
+    let comm = fs::read_to_string("/proc/self/comm").unwrap();
+    (
+        current().name().to_owned(),
+        comm.trim().to_owned(),
+        current().id(),
+    )
+}
+
+#[test]
+fn name_is_the_kernels_too() {
+    under_each_method(|method| {
+        let child = Builder::new()
+            .start_method(method)
+            .name("a rather long name")
+            .spawn(introduce::new())
+            .unwrap();
+        assert_eq!(child.name(), "a rather long name");
+        let id = child.id();
+        assert_eq!(
+            child.join().unwrap(),
+            ("a rather long name".into(), "a rather long n".into(), id)
+        );
+    });
+}
+
+#[test]
+fn names_count_per_function() {
+    #[process]
+    fn first() {}
+    #[process]
+    fn second() {}
+    #[process]
+    fn generic<T: procession::Transfer>(value: T) {
+        drop(value);
+    }
+    let name = |child: procession::Child<()>| {
+        let name = child.name().to_owned();
+        child.join().unwrap();
+        name
+    };
+    assert_eq!(name(first::spawn().unwrap()), "first-1");
+    assert_eq!(name(first::spawn().unwrap()), "first-2");
+    assert_eq!(name(second::spawn().unwrap()), "second-1");
+    assert_eq!(name(generic::spawn(1_u8).unwrap()), "generic-1");
+    assert_eq!(name(generic::spawn('x').unwrap()), "generic-2");
+}
+
+#[test]
+fn attribute_gives_defaults_that_a_builder_overrides() {
+    #[process(
+        name = "by attribute",
+        daemon,
+        start_method = "spawn",
+        timeout = Duration::from_secs(40),
+        open_files_limit = 77,
+        nice = 3
+    )]
+    fn dressed() -> (String, bool, u64, i32) {
+        let (files, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        (
+            current().name().to_owned(),
+            current().is_daemon(),
+            files,
+            nice(),
+        )
+    }
+    let child = dressed::spawn().unwrap();
+    assert_eq!(child.join().unwrap(), ("by attribute".into(), true, 77, 3));
+    let builder = Builder::new()
+        .name("by builder")
+        .daemon(false)
+        .open_files_limit(88)
+        .nice(4);
+    let child = builder
+        .start_method(StartMethod::Spawn)
+        .spawn(dressed::new())
+        .unwrap();
+    assert_eq!(child.join().unwrap(), ("by builder".into(), false, 88, 4));
+}
+
+fn nice() -> i32 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    stat.rsplit_once(") ")
+        .unwrap()
+        .1
+        .split(' ')
+        .nth(16)
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+#[test]
+fn limits_bind_the_child_and_nobody_else() {
+    #[process]
+    fn limits() -> [(u64, u64); 3] {
+        [
+            Resource::RLIMIT_AS,
+            Resource::RLIMIT_CPU,
+            Resource::RLIMIT_NOFILE,
+        ]
+        .map(|limit| getrlimit(limit).unwrap())
+    }
+    #[process]
+    fn eat() -> usize {
+        vec![1_u8; 4 << 30].len()
+    }
+    #[process]
+    fn burn() {
+        loop {
+            std::hint::spin_loop();
+        }
+    }
+    under_each_method(|method| {
+        let start = || Builder::new().start_method(method);
+        let ours = limits();
+        let builder = start()
+            .memory_limit(3 << 30)
+            .cpu_time_limit(Duration::from_millis(1500))
+            .open_files_limit(50);
+        let bound = builder.spawn(limits::new()).unwrap().join().unwrap();
+        assert_eq!(bound, [(3 << 30, 3 << 30), (2, 3), (50, 50)]);
+        assert_eq!(limits(), ours);
+        let error = start()
+            .memory_limit(1 << 30)
+            .stderr(Stdio::null())
+            .spawn(eat::new())
+            .unwrap()
+            .join()
+            .unwrap_err();
+        assert_eq!(
+            (error.kind(), error.signal()),
+            (JoinErrorKind::OutOfMemory, Some(6))
+        );
+        let error = start()
+            .cpu_time_limit(Duration::from_secs(1))
+            .spawn(burn::new())
+            .unwrap()
+            .join()
+            .unwrap_err();
+        assert_eq!(
+            (error.kind(), error.signal()),
+            (JoinErrorKind::CpuTimeExceeded, Some(Signal::SIGXCPU as i32))
+        );
+    });
+}
+
+#[test]
+fn affinity_binds_to_cpus() {
+    #[process]
+    fn cpus() -> Vec<usize> {
+        let set = sched_getaffinity(Pid::from_raw(0)).unwrap();
+        (0..CpuSet::count())
+            .filter(|cpu| set.is_set(*cpu).unwrap())
+            .collect()
+    }
+    under_each_method(|method| {
+        for cpu in cpus() {
+            let child = Builder::new()
+                .start_method(method)
+                .affinity([cpu])
+                .spawn(cpus::new())
+                .unwrap();
+            assert_eq!(child.join().unwrap(), [cpu]);
+        }
+    });
+}
+
+#[test]
+fn signal_mask_is_that_of_the_starting_thread() {
+    #[process]
+    fn blocked() -> Vec<String> {
+        let mask = SigSet::thread_get_mask().unwrap();
+        Signal::iterator()
+            .filter(|signal| mask.contains(*signal))
+            .map(|signal| signal.to_string())
+            .collect()
+    }
+    under_each_method(|method| {
+        let child = Builder::new()
+            .start_method(method)
+            .spawn(blocked::new())
+            .unwrap();
+        assert_eq!(child.join().unwrap(), blocked());
+        let mask = SigSet::from_iter([Signal::SIGUSR1, Signal::SIGWINCH]);
+        let before = mask
+            .thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK)
+            .unwrap();
+        let child = Builder::new()
+            .start_method(method)
+            .spawn(blocked::new())
+            .unwrap();
+        before.thread_set_mask().unwrap();
+        assert_eq!(child.join().unwrap(), ["SIGUSR1", "SIGWINCH"]);
+    });
+}
+
+#[test]
+fn authkey_is_inherited_and_can_be_set() {
+    #[process]
+    fn key() -> Vec<u8> {
+        authkey().unwrap().as_bytes().to_vec()
+    }
+    under_each_method(|method| {
+        let start = || Builder::new().start_method(method);
+        let ours = authkey().unwrap();
+        assert_eq!(ours.as_bytes().len(), 32);
+        assert_eq!(
+            start().spawn(key::new()).unwrap().join().unwrap(),
+            ours.as_bytes()
+        );
+        let other = start()
+            .authkey(AuthKey::new(*b"sekret"))
+            .spawn(key::new())
+            .unwrap()
+            .join()
+            .unwrap();
+        assert_eq!(other, b"sekret");
+        assert!(ours == authkey().unwrap() && ours != AuthKey::new(*b"sekret"));
+    });
+}
+
+#[test]
+fn authkey_is_nowhere_to_be_seen() {
+    #[process]
+    fn exposed() -> Vec<u8> {
+        ["environ", "cmdline"]
+            .map(|file| fs::read(format!("/proc/self/{file}")).unwrap())
+            .concat()
+    }
+    let key = b"a key that would be found";
+    let seen = Builder::new()
+        .authkey(AuthKey::new(*key))
+        .spawn(exposed::new())
+        .unwrap()
+        .join()
+        .unwrap();
+    assert!(!seen.windows(key.len()).any(|window| window == key));
+    let shown = format!(
+        "{:?} {:?}",
+        AuthKey::new(*key),
+        Builder::new().authkey(AuthKey::new(*key))
+    );
+    assert!(!shown.contains("found"), "{shown}");
+}
+
+#[test]
+fn child_knows_its_parent() {
+    #[process]
+    fn family() -> (u32, String, bool, u32) {
+        let parent = parent().unwrap();
+        (
+            parent.id(),
+            parent.name().to_owned(),
+            parent.is_alive(),
+            std::os::unix::process::parent_id(),
+        )
+    }
+    #[process]
+    fn middle() -> (u32, String, bool, u32) {
+        family::spawn().unwrap().join().unwrap()
+    }
+    under_each_method(|method| {
+        let us = std::process::id();
+        let child = Builder::new()
+            .start_method(method)
+            .spawn(family::new())
+            .unwrap();
+        let name = current().name().to_owned();
+        assert_eq!(child.join().unwrap(), (us, name, true, us));
+        let child = Builder::new()
+            .start_method(method)
+            .name("the middle")
+            .spawn(middle::new())
+            .unwrap();
+        let id = child.id();
+        assert_eq!(child.join().unwrap(), (id, "the middle".into(), true, id));
+    });
+}

@@ -1,0 +1,8 @@
+//! What travels between processes.
+
+#![allow(missing_docs, reason = "tests")]
+
+mod bulk;
+mod descriptors;
+mod transfer;
+mod values;
