@@ -105,7 +105,8 @@ fn lines_of_a_child_count_for_coverage() {
             .unwrap()
             .map(|file| file.unwrap().metadata().unwrap().len())
             .collect();
-        // The parent's and the child's: each process writes one of its own, and all counters are in each.
+        // The parent's and the child's: each process writes one of its own, and all counters are in
+        // each.
         assert_eq!(sizes.len(), 2, "{name}: {sizes:?}");
         assert!(sizes[0] == sizes[1] && sizes[0] > 1000, "{name}: {sizes:?}");
     }

@@ -132,7 +132,8 @@ fn what_is_no_message_ends_the_connection() {
         let header =
             |kind: u64, length: u64, fds: u64| [kind, length, fds].map(u64::to_le_bytes).concat();
         for (poll_first, bytes) in [
-            // Of no bytes, of no kind, of a length that is odd, with descriptors that are not there, and without a meaning.
+            // Of no bytes, of no kind, of a length that is odd, with descriptors that are not
+            // there, and without a meaning.
             header(1, 0, 0),
             header(1 << 8, 1, 0),
             header(0x44, 17, 0),
@@ -173,6 +174,7 @@ fn what_is_no_message_ends_the_connection() {
 }
 
 #[process]
+#[expect(clippy::needless_pass_by_value, reason = "a process owns its end")]
 fn own(connection: Connection<Infallible, u32>) -> u32 {
     connection.recv().unwrap()
 }

@@ -1,4 +1,4 @@
-//! Pipes between processes, and waiting for many things at once. Some tests count descriptors, so they take turns.
+//! Pipes between processes, and waiting for many things at once.
 
 #![allow(
     clippy::needless_pass_by_value,

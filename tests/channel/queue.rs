@@ -1,4 +1,5 @@
-//! Queues: what goes in at one end comes out at the other, once and in order, whoever lives or dies.
+//! Queues: what goes in at one end comes out at the other, once and in order, whoever lives or
+//! dies.
 
 #![allow(
     clippy::needless_pass_by_value,
@@ -61,7 +62,8 @@ fn every_message_arrives_once_and_in_the_order_of_its_sender() {
             producer.join().unwrap();
         }
         if method == StartMethod::Fork {
-            // Each copy has the ends that its parent had, its own among them: it would wait for itself.
+            // Each copy has the ends that its parent had, its own among them: it would wait for
+            // itself.
             for consumer in consumers {
                 consumer.kill().unwrap();
             }

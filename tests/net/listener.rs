@@ -11,7 +11,7 @@ use procession_tests::{
         Directory, KEY, SHORT, be_echo, both, call_echo, kind, meet, options, over_each_family,
         pair, stranger, unique,
     },
-    read_to_end, under_each_method, within,
+    read_to_end, spawn, under_each_method, within,
 };
 use std::{
     env, fs,
@@ -88,10 +88,7 @@ fn child_has_the_key_of_its_parent() {
         over_each_family(|address| {
             let options = Options::new().authkey(authkey().unwrap());
             let listener = options.bind(&address).unwrap();
-            let builder = by(method);
-            let child = builder
-                .spawn(relative::new(listener.local_address()))
-                .unwrap();
+            let child = spawn(method, relative::new(listener.local_address()));
             let mut stream = listener.accept().unwrap();
             assert_eq!(stream.recv::<String>().unwrap(), "a relative");
             stream.send(&7_u32).unwrap();

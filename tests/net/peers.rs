@@ -37,7 +37,8 @@ fn client_finds_out_a_listener_that_does_not_know_the_key() {
     });
 }
 
-/// An impostor listens, and lets two clients of one key prove it to each other, as each takes it for the listener.
+/// An impostor listens, and lets two clients of one key prove it to each other, as each takes it
+/// for the listener.
 #[test]
 fn challenge_of_a_client_is_not_answered_by_another() {
     within(DEADLINE, || {
@@ -85,7 +86,8 @@ fn one_side_without_a_key_does_not_get_in() {
         server.send_bytes(b"welcome").unwrap();
         assert_eq!(kind(options().connect_over(here)), ErrorKind::NoKey);
 
-        // One that says nothing cannot be told from one that is slow, but what is missing can be said.
+        // One that says nothing cannot be told from one that is slow, but what is missing can be
+        // said.
         let hasty = options().handshake_timeout(SHORT);
         let (here, _there) = UnixStream::pair().unwrap();
         let error = hasty.connect_over(here.try_clone().unwrap()).unwrap_err();
@@ -101,7 +103,8 @@ fn one_side_without_a_key_does_not_get_in() {
     });
 }
 
-/// Passes on what one socket gives to another: so many bytes and no more, or with one of them changed.
+/// Passes on what one socket gives to another: so many bytes and no more, or with one of them
+/// changed.
 #[derive(Clone, Copy, Debug)]
 enum Meddling {
     EndAfter(usize),
@@ -132,8 +135,8 @@ fn meddling_allows(meddling: Meddling, passed: usize) -> bool {
     !matches!(meddling, Meddling::EndAfter(end) if end == passed)
 }
 
-/// Has two sides meet with somebody in between, who meddles with what one of them sends. Returns what became of it, and how
-/// much each has sent.
+/// Has two sides meet with somebody in between, who meddles with what one of them sends. Returns
+/// what became of it, and how much each has sent.
 fn meet_through(
     options: &Options,
     from_client: Meddling,

@@ -1,7 +1,8 @@
 //! Listeners and clients with those of Python.
 //!
-//! The Python that is spoken with is `python3`, and those that the variable `TEST_PYTHONS` names, divided by colons: 3.8 or later, since
-//! 3.6 fails to close a listener that has an abstract name. Without any, these tests say so and pass.
+//! The Python that is spoken with is `python3`, and those that the variable `TEST_PYTHONS` names,
+//! divided by colons: 3.8 or later, since 3.6 fails to close a listener that has an abstract name.
+//! Without any, these tests say so and pass.
 
 use procession::net::{Address, ErrorKind, Options};
 use procession_tests::{

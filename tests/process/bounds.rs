@@ -1,4 +1,5 @@
-//! Limits on a process, and what joining says when one is reached: time, memory, CPU time, descriptors.
+//! Limits on a process, and what joining says when one is reached: time, memory, CPU time,
+//! descriptors.
 
 use nix::{
     libc,
@@ -7,7 +8,8 @@ use nix::{
 };
 use procession::{ErrorKind, JoinError, JoinErrorKind, Ran, StartMethod, Stdio, process};
 use procession_tests::{
-    alone_under_each_method, by, change, child_ids, descriptors, forever, state, under_each_method,
+    alone_under_each_method, by, change, child_ids, descriptors, forever, run, spawn, state,
+    under_each_method,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use std::{
@@ -85,8 +87,7 @@ fn receive(_never: Endless) {}
 fn timeout_counts_the_decoding_of_arguments() {
     under_each_method(|method| {
         let begun = Instant::now();
-        let builder = by(method);
-        let child = builder.timeout(SECOND / 10).spawn(receive::new(Endless));
+        let child = by(method).timeout(SECOND / 10).spawn(receive::new(Endless));
         let error = child.unwrap().join().unwrap_err();
         assert_eq!(seen(&error), (JoinErrorKind::TimedOut, Ran::No));
         assert!(begun.elapsed() < 20 * SECOND, "{:?}", begun.elapsed());
@@ -106,10 +107,7 @@ fn wait_until(moment: Instant) {
 #[test]
 fn process_killed_by_somebody_else_has_not_timed_out() {
     under_each_method(|method| {
-        let start = || {
-            let builder = by(method);
-            builder.timeout(SECOND / 5).spawn(hang::new()).unwrap()
-        };
+        let start = || by(method).timeout(SECOND / 5).spawn(hang::new()).unwrap();
         // Joined when its time would be over.
         let begun = Instant::now();
         let child = start();
@@ -139,8 +137,7 @@ fn timeout_is_told_where_the_kernel_reaps() {
         assert_eq!(builder.spawn(one::new()).unwrap().join().unwrap(), 1);
     }
     under_each_method(|method| {
-        let builder = by(method);
-        let child = builder.spawn(ignore_and_join::new(method)).unwrap();
+        let child = spawn(method, ignore_and_join::new(method));
         child.join().unwrap();
     });
 }
@@ -224,12 +221,11 @@ fn abort_is_no_want_of_memory() {
             (JoinErrorKind::Signalled, Some(libc::SIGABRT))
         );
         // Nor is one after a refusal that was handled.
-        let builder = by(method);
-        let error = builder.spawn(handle_a_refusal::new()).unwrap();
+        let error = spawn(method, handle_a_refusal::new());
         let error = error.join().unwrap_err();
         assert_eq!(error.kind(), JoinErrorKind::Signalled, "{error}");
         // Nor is one that comes from somewhere else.
-        let child = by(method).spawn(hang::new()).unwrap();
+        let child = spawn(method, hang::new());
         kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGABRT).unwrap();
         assert_eq!(child.join().unwrap_err().kind(), JoinErrorKind::Signalled);
     });
@@ -361,7 +357,8 @@ fn kill_on_drop_ends_and_reaps() {
         writer.write_all(&[0]).unwrap();
         assert!(handle.wait().unwrap().success());
         if method == StartMethod::Fork {
-            // The thread that has reaped it may be there still, and keeps this process from being copied.
+            // The thread that has reaped it may be there still, and keeps this process from being
+            // copied.
             return;
         }
         let child = builder()
@@ -394,7 +391,7 @@ fn process_can_be_asked_to_end_whatever_its_parent_blocks() {
             if signal == libc::SIGINT && is_ignored(signal) {
                 continue;
             }
-            let child = by(method).spawn(hang::new()).unwrap();
+            let child = spawn(method, hang::new());
             child.signal(signal).unwrap();
             let error = child.join().unwrap_err();
             assert_eq!(
@@ -404,12 +401,7 @@ fn process_can_be_asked_to_end_whatever_its_parent_blocks() {
         }
     }
     under_each_method(|method| {
-        let builder = by(method);
-        builder
-            .spawn(blocking::new(method))
-            .unwrap()
-            .join()
-            .unwrap();
+        run(method, blocking::new(method));
     });
 }
 

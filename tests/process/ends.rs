@@ -1,7 +1,7 @@
 //! What becomes of children when their parent ends.
 
 use procession::{Builder, ErrorKind, StartMethod, process};
-use procession_tests::{by, under_each_method, with_each_method, with_method};
+use procession_tests::{by, spawn, under_each_method, with_each_method, with_method};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     os::unix::process::ExitStatusExt,
@@ -105,7 +105,7 @@ fn daemon_may_not_have_children() {
         (procession::current().is_daemon(), error.to_string())
     }
     under_each_method(|method| {
-        let child = by(method).spawn(ambitious::new()).unwrap();
+        let child = spawn(method, ambitious::new());
         assert!(child.is_daemon());
         let (daemon, error) = child.join().unwrap();
         assert!(daemon);

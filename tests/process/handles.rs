@@ -1,4 +1,4 @@
-//! Handles, several children at once, and what dropping gives up. Tests that count take turns.
+//! Handles, several children at once, and what dropping gives up.
 
 use nix::{
     libc,
@@ -7,7 +7,7 @@ use nix::{
 use procession::{Child, JoinErrorKind, StartMethod, Stdio, children, join_all, process, wait_any};
 use procession_tests::{
     DEADLINE, alone_under_each_method, by, change, child_ids, descriptors, eventually, read_to_end,
-    refuse, state, threads, under_each_method,
+    refuse, run, state, threads, under_each_method,
 };
 use std::{
     fs,
@@ -25,7 +25,8 @@ fn wait_for_end() -> u32 {
     7
 }
 
-/// Tells one to end. That its standard input ends would not reach it where copies of this process hold the pipe too.
+/// Tells one to end. That its standard input ends would not reach it where copies of this process
+/// hold the pipe too.
 fn end(stdin: Option<ChildStdin>) {
     stdin.unwrap().write_all(b"!").unwrap();
 }
@@ -298,7 +299,8 @@ fn process_reaped_by_somebody_else_is_told() {
     });
 }
 
-/// Kills a process that has been reaped, and whose id is another's by now, where there are no pidfds.
+/// Kills a process that has been reaped, and whose id is another's by now, where there are no
+/// pidfds.
 #[process]
 fn kill_a_number() -> Option<bool> {
     refuse(libc::SYS_pidfd_open, libc::ENOSYS);
@@ -332,8 +334,7 @@ fn kill_a_number_in_a_namespace() -> Option<bool> {
     unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID).ok()?;
     // Only as root of the namespace it may choose ids.
     fs::write("/proc/self/uid_map", format!("0 {user} 1")).ok()?;
-    let builder = by(StartMethod::Spawn);
-    builder.spawn(kill_a_number::new()).unwrap().join().unwrap()
+    run(StartMethod::Spawn, kill_a_number::new())
 }
 
 #[test]

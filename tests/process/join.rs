@@ -2,7 +2,7 @@
 
 use nix::libc;
 use procession::{Builder, ErrorKind, JoinErrorKind, Process, Ran, Stdio, process};
-use procession_tests::{by, chain, forever, under_each_method};
+use procession_tests::{by, chain, forever, spawn, under_each_method};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::{
     error::Error,
@@ -43,7 +43,7 @@ fn abort() -> u32 {
 #[test]
 fn join_returns_value() {
     under_each_method(|method| {
-        let child = by(method).spawn(add::new(1, 2)).unwrap();
+        let child = spawn(method, add::new(1, 2));
         assert_eq!(child.start_method(), method);
         assert_eq!(child.join().unwrap(), 3);
     });
@@ -112,7 +112,7 @@ fn value_of_any_size_is_there_however_late_it_is_joined() {
     }
     under_each_method(|method| {
         for length in [0, 1, 60_000, 70_000, 300_000, 20_000_000] {
-            let mut child = by(method).spawn(blow_up::new(length)).unwrap();
+            let mut child = spawn(method, blow_up::new(length));
             // It ends although nobody has read its value yet.
             assert!(child.wait().unwrap().success());
             assert!(!child.is_alive());
@@ -267,7 +267,7 @@ fn panic_in_another_thread_of_the_child_is_its_own_business() {
 fn exit_without_a_value_is_told_with_its_status() {
     under_each_method(|method| {
         for status in [0, 3, 255] {
-            let child = by(method).spawn(exit_with::new(status)).unwrap();
+            let child = spawn(method, exit_with::new(status));
             let id = child.id();
             let error = child.join().unwrap_err();
             assert_eq!(error.kind(), JoinErrorKind::Exited);
@@ -300,7 +300,7 @@ fn foreign_signal_is_told_by_its_name() {
             (15, "SIGTERM"),
             (libc::SIGRTMIN() + 6, "SIGRTMIN+6"),
         ] {
-            let child = by(method).spawn(shoot_myself::new(signal)).unwrap();
+            let child = spawn(method, shoot_myself::new(signal));
             let error = child.join().unwrap_err();
             assert_eq!(
                 (error.kind(), error.signal()),
@@ -313,7 +313,7 @@ fn foreign_signal_is_told_by_its_name() {
                 "{error}"
             );
         }
-        let error = by(method).spawn(abort::new()).unwrap().join().unwrap_err();
+        let error = spawn(method, abort::new()).join().unwrap_err();
         assert_eq!(
             (error.kind(), error.signal()),
             (JoinErrorKind::Signalled, Some(6))
@@ -324,7 +324,7 @@ fn foreign_signal_is_told_by_its_name() {
 #[test]
 fn kill_from_here_is_told_apart() {
     under_each_method(|method| {
-        let start = || by(method).spawn(hang::new()).unwrap();
+        let start = || spawn(method, hang::new());
         let child = start();
         child.kill().unwrap();
         let error = child.join().unwrap_err();
@@ -459,7 +459,7 @@ fn converted_error_says_its_sentence_once() {
 #[test]
 fn join_with_a_timeout_waits_no_longer() {
     under_each_method(|method| {
-        let mut child = by(method).spawn(hang::new()).unwrap();
+        let mut child = spawn(method, hang::new());
         assert_eq!(child.join_timeout(Duration::ZERO).unwrap(), None);
         assert_eq!(child.join_timeout(Duration::from_millis(5)).unwrap(), None);
         assert_eq!(child.try_join().unwrap(), None);
@@ -493,7 +493,7 @@ fn shutdown_asks_then_kills() {
         hang();
     }
     under_each_method(|method| {
-        let mut child = by(method).spawn(hang::new()).unwrap();
+        let mut child = spawn(method, hang::new());
         assert_eq!(
             child.shutdown(Duration::from_secs(50)).unwrap().signal(),
             Some(15)

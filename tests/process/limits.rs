@@ -11,7 +11,7 @@ use procession::{
     shm::SharedSlice,
     sync::Mutex,
 };
-use procession_tests::{by, start, under_each_method, with_each_method};
+use procession_tests::{by, spawn, start, under_each_method, with_each_method};
 use std::{error, fs::File, io, iter, os::fd::AsRawFd, time::Duration};
 
 /// The errno behind an error, wherever it is among its causes.
@@ -64,8 +64,7 @@ fn without_long_files(limit: u64) -> Refusals {
 #[test]
 fn limit_on_the_size_of_files_is_an_error() {
     under_each_method(|method| {
-        let start = by(method);
-        let refusals = start.spawn(without_long_files::new(0)).unwrap().join();
+        let refusals = spawn(method, without_long_files::new(0)).join();
         for (what, errno) in refusals.unwrap() {
             assert_eq!(errno, Some(libc::EFBIG), "{what}");
         }
@@ -140,8 +139,7 @@ fn join_without_descriptors(method: StartMethod) {
 #[test]
 fn value_that_finds_no_descriptor_can_be_joined_later() {
     with_each_method(|method| {
-        let apart = by(StartMethod::Spawn);
-        let joins = apart.spawn(join_without_descriptors::new(method)).unwrap();
+        let joins = spawn(StartMethod::Spawn, join_without_descriptors::new(method));
         joins.join().unwrap();
     });
 }

@@ -7,7 +7,7 @@ use nix::{
 use procession::{StartMethod, process};
 use procession_tests::{
     DEADLINE, alone, alone_under_each_method, by, change, child_ids, descriptors, eventually,
-    forever, read_to_end, state, under_each_method, within,
+    forever, read_to_end, spawn, state, under_each_method, within,
 };
 use std::{
     fs,
@@ -35,8 +35,7 @@ fn breed(held: &PipeWriter, depth: u32, method: StartMethod) {
         .status()
         .unwrap();
     if depth > 0 {
-        let builder = by(method);
-        let child = builder.spawn(breed::new(held, depth - 1, method)).unwrap();
+        let child = spawn(method, breed::new(held, depth - 1, method));
         child.detach();
     }
     (&*held).write_all(&[0]).unwrap();
@@ -129,8 +128,7 @@ fn error_leaves_the_process_as_it_was() {
     alone_under_each_method(|method| {
         let (from, mut to_child) = io::pipe().unwrap();
         let (mut from_child, to) = io::pipe().unwrap();
-        let builder = by(method);
-        let child = builder.spawn(pass_on::new(from, to)).unwrap();
+        let child = spawn(method, pass_on::new(from, to));
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         setrlimit(Resource::RLIMIT_NOFILE, 3, hard).unwrap();
         let refused = child.handle().kill_tree();
@@ -157,15 +155,16 @@ fn wait_for_end(mut held: io::PipeReader) {
     let _ = held.read(&mut [0]);
 }
 
-/// Where `/proc` tells of the processes of another pid namespace, nobody knows from it who is whose descendant.
+/// Where `/proc` tells of the processes of another pid namespace, nobody knows from it who is whose
+/// descendant.
 #[process]
 fn try_with_foreign_proc() -> String {
     let (reader, writer) = io::pipe().unwrap();
     let start = || {
-        let builder = by(StartMethod::Spawn);
-        builder
-            .spawn(wait_for_end::new(reader.try_clone().unwrap()))
-            .unwrap()
+        spawn(
+            StartMethod::Spawn,
+            wait_for_end::new(reader.try_clone().unwrap()),
+        )
     };
     let others: Vec<_> = (0..4).map(|_| start()).collect();
     let child = start();
@@ -184,8 +183,7 @@ fn try_with_foreign_proc() -> String {
 fn enter_namespace() -> Option<String> {
     // It takes a right that not every machine gives.
     unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID).ok()?;
-    let builder = by(StartMethod::Spawn);
-    let child = builder.spawn(try_with_foreign_proc::new()).unwrap();
+    let child = spawn(StartMethod::Spawn, try_with_foreign_proc::new());
     Some(child.join().unwrap())
 }
 
@@ -203,7 +201,8 @@ fn nobody_is_ended_by_the_proc_of_another_namespace() {
     });
 }
 
-/// Each member of the chain has ended as soon as there is a next, so that no look at all processes need find one.
+/// Each member of the chain has ended as soon as there is a next, so that no look at all processes
+/// need find one.
 #[process]
 #[allow(unsafe_code, reason = "a copy is made by the bare call")]
 fn chain() {

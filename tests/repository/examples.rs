@@ -1,7 +1,7 @@
 //! The examples print what their documentation says they print, in that order.
 //!
-//! What they are documented to print is compared word by word. The numbers 4100 and 4101 stand for the ids of two processes there,
-//! and what ends in `s` stands for a time.
+//! What they are documented to print is compared word by word. The numbers 4100 and 4101 stand for
+//! the ids of two processes there, and what ends in `s` stands for a time.
 
 use procession_tests::{DEADLINE, within};
 use std::{
@@ -54,7 +54,8 @@ fn cargo(command: &str) -> Command {
 /// Runs an example in the way of the README and returns its lines.
 fn run(example: &str) -> Vec<String> {
     static BUILD: Once = Once::new();
-    // Most often they are built already, but not for every profile. The deadline of a test is too short for it.
+    // Most often they are built already, but not for every profile. The deadline of a test is too
+    // short for it.
     BUILD.call_once(|| {
         within(Duration::from_secs(600), || {
             let status = cargo("build").args(["--workspace", "--examples"]).status();
@@ -114,8 +115,8 @@ fn assert_agree(example: &str, printed: &[String]) {
     );
 }
 
-/// Checks what joining promises, whatever else the machine has to do: main goes past each join when as many processes are gone,
-/// and the longest works for nine tenths of a second.
+/// Checks what joining promises, whatever else the machine has to do: main goes past each join when
+/// as many processes are gone, and the longest works for nine tenths of a second.
 #[track_caller]
 fn assert_joined(printed: &[String]) {
     let mut gone = 0;
@@ -141,8 +142,9 @@ fn assert_joined(printed: &[String]) {
     assert!(printed.last().unwrap().starts_with("main process: "));
 }
 
-/// Checks an example whose processes keep their order by working for different times. A machine that is busy can hold one of them
-/// up for longer than that, so the order may come with another attempt. What joining promises must hold in each.
+/// Checks an example whose processes keep their order by working for different times. A machine
+/// that is busy can hold one of them up for longer than that, so the order may come with another
+/// attempt. What joining promises must hold in each.
 fn assert_joins_in_order(example: &str) {
     let documented = documented(example);
     let in_order = (0..10).any(|_| {

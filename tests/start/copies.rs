@@ -9,7 +9,7 @@ use nix::{
     unistd::{ForkResult, fork},
 };
 use procession::{JoinErrorKind, Stdio, process};
-use procession_tests::{alone_under_each_method, by, under_each_method};
+use procession_tests::{alone_under_each_method, by, spawn, under_each_method};
 use std::os::fd::AsFd;
 
 /// Runs something in a copy of this process, and returns the exit status of that.
@@ -83,8 +83,7 @@ fn sevens(length: usize) -> Vec<u8> {
 fn copy_of_a_parent_takes_no_value_away() {
     alone_under_each_method(|method| {
         for length in [1, 10_000_000] {
-            let start = by(method);
-            let mut child = start.spawn(sevens::new(length)).unwrap();
+            let mut child = spawn(method, sevens::new(length));
             // It has ended, so that a copy that joins would find everything.
             let pidfd = child.as_fd().try_clone_to_owned().unwrap();
             procession::channel::wait(&[&pidfd], None).unwrap();

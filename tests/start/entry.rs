@@ -114,8 +114,8 @@ fn surroundings_are_alike_but_for_the_name_of_the_thread() {
     assert_eq!(said(DEFERRED, "look"), "(\"main\", [\"look\"], true)\n");
 }
 
-/// Another name of a program, which may be taken away. (A copy could not be run while some other test forks with the file
-/// still open for writing.)
+/// Another name of a program, which may be taken away. (A copy could not be run while some other
+/// test forks with the file still open for writing.)
 struct Name(PathBuf);
 
 impl Name {

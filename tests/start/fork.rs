@@ -5,7 +5,7 @@ use nix::{
     unistd::Pid,
 };
 use procession::{Builder, Child, ErrorKind, Process, StartMethod, Stdio, process};
-use procession_tests::{DEADLINE, by, eventually, forever, read_to_end, state, within};
+use procession_tests::{DEADLINE, by, eventually, forever, read_to_end, spawn, state, within};
 use std::{
     io::{BufRead, BufReader, PipeWriter, Read, Write},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -13,8 +13,7 @@ use std::{
 };
 
 fn fork<P: Process>(process: P) -> Child<P::Output> {
-    let builder = by(StartMethod::Fork);
-    let child = builder.spawn(process).unwrap();
+    let child = spawn(StartMethod::Fork, process);
     assert_eq!(child.start_method(), StartMethod::Fork);
     child
 }

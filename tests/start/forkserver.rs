@@ -42,8 +42,7 @@ pub(crate) fn alone_within_deadline(test: impl FnOnce()) {
 }
 
 pub(crate) fn spawn<P: Process>(process: P) -> Child<P::Output> {
-    let builder = by(StartMethod::ForkServer);
-    let child = builder.spawn(process).unwrap();
+    let child = by(StartMethod::ForkServer).spawn(process).unwrap();
     assert_eq!(child.start_method(), StartMethod::ForkServer);
     child
 }
@@ -288,14 +287,14 @@ fn stormy() -> Result<(), String> {
         (0..100).try_for_each(|_| {
             // At the same time as the start, and so now before and now in the middle of it.
             strike.send(()).map_err(|error| error.to_string())?;
-            let builder = by(StartMethod::ForkServer);
-            match builder.spawn(parents::new()) {
+            match by(StartMethod::ForkServer).spawn(parents::new()) {
                 Ok(child) => match child.join() {
                     Ok(_) => Ok(()),
                     Err(error) if error.signal() == Some(9) => Ok(()),
                     Err(error) => Err(error.to_string()),
                 },
-                // A child on its way has the name of the helper, and may be struck for it, then or a moment later.
+                // A child on its way has the name of the helper, and may be struck for it, then or
+                // a moment later.
                 Err(error) if error.kind() == procession::ErrorKind::EndedEarly => Ok(()),
                 Err(error) => Err(format!("{error:?}")),
             }
@@ -412,8 +411,7 @@ fn filtered(refused: Vec<Refused>, late: bool) -> (StartMethod, u32) {
             Refused::ThreadId => refuse(libc::SYS_gettid, libc::ENOSYS),
         }
     }
-    let builder = by(StartMethod::ForkServer);
-    let child = builder.spawn(parents::new()).unwrap();
+    let child = by(StartMethod::ForkServer).spawn(parents::new()).unwrap();
     let method = child.start_method();
     let (parent, _) = child.join().unwrap();
     assert_eq!(parent, std::process::id());
@@ -447,7 +445,8 @@ fn filters_are_got_round() {
     });
 }
 
-/// Works on memory and a lock while others start processes: a fork of this process would copy either in mid-use.
+/// Works on memory and a lock while others start processes: a fork of this process would copy
+/// either in mid-use.
 #[test]
 fn many_threads_start_while_another_allocates() {
     alone_within_deadline(|| {

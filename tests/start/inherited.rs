@@ -69,7 +69,8 @@ fn inherited() -> Inherited {
     Inherited::now()
 }
 
-/// Changes everything after its helper was started, and then back; returns each time what it has beside what its child has.
+/// Changes everything after its helper was started, and then back; returns each time what it has
+/// beside what its child has.
 #[process]
 fn changeling(kept: usize) -> Vec<(Inherited, Inherited)> {
     let pair = || {
@@ -142,8 +143,7 @@ fn streams_are_those_of_the_requester_at_the_time() {
         // The helper is there, with the streams of before.
         run(line::new());
         let (mut reader, writer) = std::io::pipe().unwrap();
-        let builder = by(StartMethod::ForkServer);
-        let child = builder
+        let child = by(StartMethod::ForkServer)
             .stdout(writer)
             .stderr(Stdio::null())
             .spawn(line::new())

@@ -1,10 +1,6 @@
 //! What a test changes of its own process, and safe Rust has no words for.
 
 #![allow(unsafe_code, reason = "each is one call")]
-#![expect(
-    clippy::missing_panics_doc,
-    reason = "each panics where other tests share the process"
-)]
 
 use crate::alone::assert_alone;
 use nix::{errno::Errno, libc};
@@ -20,8 +16,8 @@ pub fn variable(name: &str, value: &str) {
 #[must_use]
 pub fn conjure<T: Copy + 'static>() -> T {
     const { assert!(size_of::<T>() == 0, "a test must capture nothing") };
-    // SAFETY: without bytes there is nothing to be wrong. A caller has shown by naming the type that it has such a value, which
-    // may be copied.
+    // SAFETY: without bytes there is nothing to be wrong. A caller has shown by naming the type
+    // that it has such a value, which may be copied.
     unsafe { std::mem::transmute_copy(&()) }
 }
 
@@ -39,7 +35,8 @@ pub fn hangups_ignored(ignored: bool) {
 
 /// Ends this thread and no other, without unwinding it.
 pub fn end_this_thread() -> ! {
-    // SAFETY: the call takes an integer. What is on this stack stays there for ever, so no other thread loses anything by it.
+    // SAFETY: the call takes an integer. What is on this stack stays there for ever, so no other
+    // thread loses anything by it.
     unsafe { libc::syscall(libc::SYS_exit, 0) };
     unreachable!("a thread that has ended does not go on")
 }

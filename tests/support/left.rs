@@ -26,7 +26,8 @@ pub fn descriptors() -> BTreeSet<String> {
         .collect()
 }
 
-/// The children of this process, zombies included, by any of its threads, without its helper, which is stopped.
+/// The children of this process, zombies included, by any of its threads, without its helper, which
+/// is stopped.
 ///
 /// # Panics
 ///

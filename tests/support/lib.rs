@@ -54,8 +54,8 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Runs a test once under each start method, each time with a deadline.
 ///
-/// A process with more than one thread cannot be forked, and a test is never alone in its process: under that method it runs in one
-/// of its own, where it must not start threads before processes.
+/// A process with more than one thread cannot be forked, and a test is never alone in its process:
+/// under that method it runs in one of its own, where it must not start threads before processes.
 ///
 /// # Panics
 ///
@@ -74,7 +74,8 @@ pub fn under_each_method<T: Fn(StartMethod) + Copy + 'static>(test: T) {
     });
 }
 
-/// Runs a test once under each start method, as [`under_each_method`] does, in a process of its own.
+/// Runs a test once under each start method, as [`under_each_method`] does, in a process of its
+/// own.
 ///
 /// # Panics
 ///
@@ -100,7 +101,8 @@ fn run_forking<T: Fn(StartMethod) + Copy + 'static>() {
     change::conjure::<T>()(StartMethod::Fork);
 }
 
-/// Runs a test, and ends the whole program if it takes too long: a test that hangs is a test that failed.
+/// Runs a test, and ends the whole program if it takes too long: a test that hangs is a test that
+/// failed.
 ///
 /// # Panics
 ///
@@ -123,7 +125,6 @@ pub fn within<R>(deadline: Duration, test: impl FnOnce() -> R) -> R {
 }
 
 /// Returns a builder with this start method.
-#[must_use]
 pub fn by(method: StartMethod) -> Builder {
     Builder::new().start_method(method)
 }

@@ -1,4 +1,4 @@
-//! Barriers between processes. Tests that count or kill take turns.
+//! Barriers between processes.
 
 use procession::{
     process,

@@ -1,4 +1,4 @@
-//! Waiting for a change under a mutex. Tests that count or kill take turns.
+//! Waiting for a change under a mutex.
 
 use procession::{
     process,

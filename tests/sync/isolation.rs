@@ -18,7 +18,7 @@ use procession::{
     },
 };
 use procession_tests::{
-    DEADLINE, by, chain, eventually, forever, kill, start, under_each_method, within,
+    DEADLINE, by, chain, eventually, forever, kill, spawn, start, under_each_method, within,
 };
 use std::{
     env, error,
@@ -184,7 +184,8 @@ fn text(error: &dyn error::Error) -> String {
     chain(error).join(": ")
 }
 
-/// Receives something in another pid namespace, where it is process 1; returns why that was refused.
+/// Receives something in another pid namespace, where it is process 1; returns why that was
+/// refused.
 #[process]
 fn receive_elsewhere<T: Transfer + 'static>(value: T) -> Option<String> {
     #[process]
@@ -206,8 +207,10 @@ fn receive_elsewhere<T: Transfer + 'static>(value: T) -> Option<String> {
 }
 
 fn apart<P: procession::Process>(process: P) -> Child<P::Output> {
-    let builder = by(StartMethod::Spawn);
-    builder.timeout(DEADLINE).spawn(process).unwrap()
+    by(StartMethod::Spawn)
+        .timeout(DEADLINE)
+        .spawn(process)
+        .unwrap()
 }
 
 #[test]
@@ -254,10 +257,8 @@ fn locks_work_within_another_pid_namespace() {
         }
         let lock = RwLock::new(0).unwrap();
         let (mutex, permits) = (ReentrantMutex::new(0).unwrap(), Semaphore::new(1).unwrap());
-        let children = [(); 2].map(|()| {
-            let child = by(StartMethod::Spawn);
-            child.spawn(count::new(&lock, &mutex, &permits)).unwrap()
-        });
+        let children =
+            [(); 2].map(|()| spawn(StartMethod::Spawn, count::new(&lock, &mutex, &permits)));
         for child in children {
             child.join().unwrap();
         }
@@ -369,8 +370,7 @@ fn forked_copy_leaves_the_death_of_the_holder_to_the_next() {
     fn hold(mutex: &ReentrantMutex<u64>, begun: &Event, go: &Event, dropped: &Event) {
         let mutex = Box::leak(Box::new(mutex.clone()));
         GUARD.set(Some(mutex.lock().unwrap()));
-        let start = by(StartMethod::Fork);
-        let _copy = start.spawn(drop_guard::new(go, dropped)).unwrap();
+        let _copy = spawn(StartMethod::Fork, drop_guard::new(go, dropped));
         begun.set();
         forever()
     }
@@ -389,7 +389,8 @@ fn forked_copy_leaves_the_death_of_the_holder_to_the_next() {
 
 #[test]
 fn name_leads_to_no_other_memory_and_says_why() {
-    /// Looks for the name in another pid namespace, and without a `/proc`; returns the errno and the text.
+    /// Looks for the name in another pid namespace, and without a `/proc`; returns the errno and
+    /// the text.
     #[process]
     fn find(name: &str, blind: bool) -> (Option<i32>, String) {
         if blind {

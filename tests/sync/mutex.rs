@@ -1,4 +1,4 @@
-//! Mutexes between processes and what waits under them. Tests that count or kill take turns.
+//! Mutexes between processes and what waits under them.
 
 use crate::hostile::{Disguise, FIXED, label, memory};
 use nix::fcntl::SealFlag;
@@ -206,8 +206,9 @@ fn what_is_no_such_mutex_is_refused() {
     }
     #[track_caller]
     fn assert_refused<T: Serialize + 'static>(method: StartMethod, sent: T, why: &str) {
-        let builder = by(method);
-        let error = builder.spawn(take::new(Disguise::Sent(sent))).unwrap_err();
+        let error = by(method)
+            .spawn(take::new(Disguise::Sent(sent)))
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Decode);
         let text = chain(&error);
         assert!(text.iter().any(|text| text.contains(why)), "{text:?}");
@@ -245,7 +246,8 @@ fn what_is_no_such_mutex_is_refused() {
     });
 }
 
-/// Runs what must not make a system call in a thread that dies of the first one, and its process with it.
+/// Runs what must not make a system call in a thread that dies of the first one, and its process
+/// with it.
 fn without_system_calls(act: fn()) -> bool {
     static DONE: AtomicBool = AtomicBool::new(false);
     let filter = SeccompFilter::new(

@@ -1,4 +1,4 @@
-//! Memory that processes share. Tests that count take turns.
+//! Memory that processes share.
 
 #![allow(
     clippy::needless_pass_by_value,

@@ -1,5 +1,6 @@
-//! Processes that are killed in the middle of what they do with a pipe, at random moments. Those at the other end are told, in less than
-//! a second each time, and have lost nothing that was sent whole.
+//! Processes that are killed in the middle of what they do with a pipe, at random moments. Those at
+//! the other end are told, in less than a second each time, and have lost nothing that was sent
+//! whole.
 
 #![allow(
     clippy::needless_pass_by_value,
@@ -23,7 +24,8 @@ const SOON: Duration = Duration::from_secs(1);
 /// How many are killed at each of their works, at least.
 const ROUNDS: u32 = 700;
 
-/// Numbered, and of every length: nothing, what fits into the pipe, and what does not. No two have the same bytes at the same place.
+/// Numbered, and of every length: nothing, what fits into the pipe, and what does not. No two have
+/// the same bytes at the same place.
 fn message(number: u32) -> (u32, Vec<u8>) {
     let lengths = [0_usize, 100, 10_000, 70_000, 5_000, 20_000, 1_000_000];
     let length = lengths[number as usize % lengths.len()];
@@ -40,7 +42,8 @@ fn start<P: Process>(process: P) -> Child<P::Output> {
     procession_tests::start(StartMethod::ForkServer, process)
 }
 
-/// Kills processes that have one end of a pipe at random moments, while this one does something with the other.
+/// Kills processes that have one end of a pipe at random moments, while this one does something
+/// with the other.
 fn kill_over_and_over(victim: impl Fn(End) -> Child<()>, survive: impl Fn(&End)) {
     in_turn(|| {
         for round in rounds(ROUNDS) {

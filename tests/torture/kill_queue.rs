@@ -39,7 +39,8 @@ struct Message {
 }
 
 impl Message {
-    /// Of any length, sometimes one that has to go through a memory of its own, sometimes with a descriptor.
+    /// Of any length, sometimes one that has to go through a memory of its own, sometimes with a
+    /// descriptor.
     fn new(who: u32, number: u64) -> Self {
         let length = match number % 50 {
             49 => 100_000,
@@ -187,8 +188,8 @@ fn killed_receiver_takes_along_one_message_at_most() {
     });
 }
 
-/// Of a length that differs, 5 to 20 kB, so that some go through a memory of their own; some with a descriptor. Each says which it is,
-/// and its bytes follow from that.
+/// Of a length that differs, 5 to 20 kB, so that some go through a memory of their own; some with a
+/// descriptor. Each says which it is, and its bytes follow from that.
 #[derive(Debug, Serialize, Deserialize)]
 struct Job {
     who: usize,
@@ -374,7 +375,8 @@ fn nobody_is_told_anything_wrong_when_others_are_killed() {
         assert!(count > 0);
         let [sent, arrived] = [&books.sent, &books.received].map(|count| count[0].load(Relaxed));
         eprintln!("{kills} kills, {sent} sent, {arrived} received");
-        // A killed receiver has taken along one at most; a killed sender may have sent one of which it did not tell.
+        // A killed receiver has taken along one at most; a killed sender may have sent one of which
+        // it did not tell.
         assert!(sent <= arrived + kills, "{sent} sent, {arrived} received");
         assert!(arrived <= sent + kills, "{sent} sent, {arrived} received");
     });

@@ -260,8 +260,8 @@ fn condvar_survives() {
             || {
                 lock()[0] += 1;
                 changed.notify_one();
-                // A notification may be for one who was being killed: the other one takes what there
-                // is.
+                // A notification may be for one who was being killed: the other one takes what
+                // there is.
                 let deadline = Instant::now() + SOON;
                 let mut guard = lock();
                 while guard[0] != guard[1] && Instant::now() < deadline {

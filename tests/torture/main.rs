@@ -16,7 +16,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Runs a test alone, while no other test of this program keeps the machine busy, and checks that it leaves nothing.
+/// Runs a test alone, while no other test of this program keeps the machine busy, and checks that
+/// it leaves nothing.
 fn in_turn(test: impl FnOnce()) {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -41,7 +41,8 @@ fn ten_thousand_starts_in_a_row_leave_nothing() {
 fn thousand_at_once_leave_nothing() {
     in_turn(|| {
         prewarm(0).unwrap();
-        // Each takes two descriptors here: what tells of its end, and its socket. A soft limit may be raised to the hard one.
+        // Each takes two descriptors here: what tells of its end, and its socket. A soft limit may
+        // be raised to the hard one.
         let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
         let children: Vec<_> = (0..1000).map(start).collect();
@@ -51,7 +52,8 @@ fn thousand_at_once_leave_nothing() {
     });
 }
 
-/// The processes that run a program, by their ids. The helper and the spares have no environment to be known by.
+/// The processes that run a program, by their ids. The helper and the spares have no environment to
+/// be known by.
 fn running(program: &Path) -> Vec<i32> {
     let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let path = entry.ok()?.path();
@@ -62,7 +64,8 @@ fn running(program: &Path) -> Vec<i32> {
     processes.collect()
 }
 
-/// Has a program start processes, kills it at a random moment, and waits until nothing is left of it.
+/// Has a program start processes, kills it at a random moment, and waits until nothing is left of
+/// it.
 fn doom(program: &Path, method: StartMethod, meddle: impl FnOnce()) {
     let mut doomed = with_method(&mut Command::new(program), method)
         .arg("doomed")
@@ -78,7 +81,8 @@ fn doom(program: &Path, method: StartMethod, meddle: impl FnOnce()) {
     pause();
     doomed.kill().unwrap();
     doomed.wait().unwrap();
-    // One that is stopped can end no more than it can do anything else, unless the kernel ends it, as it does a daemon.
+    // One that is stopped can end no more than it can do anything else, unless the kernel ends it,
+    // as it does a daemon.
     send_to_all(program, Signal::SIGCONT);
     // The daemons hold the pipe, the helper and the spares do not.
     said.read_to_end(&mut Vec::new()).unwrap();
@@ -123,8 +127,8 @@ fn send_to_all(program: &Path, signal: Signal) {
     }
 }
 
-/// Does something that often under each start method, or for as long as is asked for, with a program that
-/// nobody else runs.
+/// Does something that often under each start method, or for as long as is asked for, with a
+/// program that nobody else runs.
 fn under_each(least: u32, act: impl Fn(&Path, StartMethod)) {
     let directory = Directory::new();
     let program = directory.0.join("ends");

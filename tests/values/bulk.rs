@@ -8,7 +8,7 @@
 )]
 
 use procession::{Bulk, Fd, StartMethod, Transfer, process};
-use procession_tests::{DEADLINE, by, refuse, run, under_each_method, within};
+use procession_tests::{DEADLINE, refuse, run, spawn, under_each_method, within};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
 use std::{
@@ -19,7 +19,8 @@ use std::{
     sync::Arc,
 };
 
-/// What stands among the bytes of a message at most, what does not, and what does not fit into a socket.
+/// What stands among the bytes of a message at most, what does not, and what does not fit into a
+/// socket.
 const LENGTHS: [usize; 6] = [0, 1, 31, 65_536, 65_537, 3_000_000];
 
 #[process]
@@ -481,8 +482,7 @@ fn check((text, numbers_, files, many): Parts, length: usize) {
 fn child_ends_before_its_bulk_is_joined() {
     under_each_method(|method| {
         for length in [10, 30_000, 1_000_000] {
-            let builder = by(method);
-            let mut child = builder.spawn(parts::new(length, false)).unwrap();
+            let mut child = spawn(method, parts::new(length, false));
             assert!(child.wait().unwrap().success());
             check(child.join().unwrap(), length);
         }
@@ -493,8 +493,7 @@ fn child_ends_before_its_bulk_is_joined() {
 fn bulk_is_returned_where_there_is_no_memory_to_leave_it_in() {
     under_each_method(|method| {
         for length in [10, 30_000, 1_000_000] {
-            let builder = by(method);
-            let child = builder.spawn(parts::new(length, true)).unwrap();
+            let child = spawn(method, parts::new(length, true));
             // Nothing else takes it from the socket, and the child ends only when all is taken.
             check(child.join().unwrap(), length);
         }

@@ -1,4 +1,4 @@
-//! Descriptors that are handed over, and none that is left behind. Every test here counts, so they run one at a time.
+//! Descriptors that are handed over, and none that is left behind.
 
 #![allow(
     clippy::large_types_passed_by_value,
@@ -13,9 +13,9 @@ use procession::{
     process,
 };
 use procession_tests::{
-    DEADLINE, alone, alone_under_each_method, alone_within, by, descriptors,
+    DEADLINE, alone, alone_under_each_method, alone_within, descriptors,
     net::{Directory, LONG, both, kind, options, pair, stranger},
-    read_to_end, threads, under_each_method,
+    read_to_end, run, spawn, threads, under_each_method,
 };
 use std::{
     fs::File,
@@ -46,9 +46,7 @@ fn files_and_sockets_travel() {
         let address = listener.local_addr().unwrap();
         let (mut ours, theirs) = UnixStream::pair().unwrap();
         let lent = OwnedFd::from(File::open("/dev/null").unwrap());
-        let child = by(method)
-            .spawn(work::new(file, listener, theirs, &lent))
-            .unwrap();
+        let child = spawn(method, work::new(file, listener, theirs, &lent));
         let mut said = String::new();
         TcpStream::connect(address)
             .unwrap()
@@ -91,7 +89,7 @@ fn child_holds_what_it_was_given_and_nothing_else() {
         let careless = nix::unistd::dup(File::open("/dev/null").unwrap()).unwrap();
         let closed_on_exec = File::open("/dev/zero").unwrap();
         under_each_method(|method| {
-            let held = by(method).spawn(look::new()).unwrap().join().unwrap();
+            let held = run(method, look::new());
             let (standard, other): (Vec<_>, Vec<_>) = held.into_iter().partition(|fd| {
                 (0..3).any(|number| fd.starts_with(&format!("/proc/self/fd/{number} ")))
             });
@@ -112,16 +110,14 @@ fn nothing_is_left_of_what_is_large() {
         (vec![7; length], Fd(file), vec![0.5; length])
     }
     alone_under_each_method(|method| {
-        let start = |length| {
-            let builder = by(method);
-            builder.spawn(make::new(length)).unwrap()
-        };
+        let start = |length| spawn(method, make::new(length));
         start(1).join().unwrap();
         let before = descriptors();
         for _ in 0..10 {
             let (bytes, _, floats) = start(100_000).join().unwrap();
             assert!(bytes == vec![7; 100_000] && floats == vec![0.5; 100_000]);
-            // One that ends and is not joined, and one that is killed in the middle of it, or was faster.
+            // One that ends and is not joined, and one that is killed in the middle of it, or was
+            // faster.
             assert!(start(100_000).wait().unwrap().success());
             let child = start(3_000_000);
             child.kill().unwrap();

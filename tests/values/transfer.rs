@@ -8,7 +8,7 @@
 )]
 
 use procession::{Fd, Process, StartMethod, Transfer, process};
-use procession_tests::{by, under_each_method};
+use procession_tests::{by, spawn, under_each_method};
 use serde::{Deserialize, Serialize};
 use std::{
     borrow::Cow,
@@ -31,7 +31,7 @@ fn there_and_back<T: Transfer + PartialEq + std::fmt::Debug + Clone>(
     method: StartMethod,
     value: T,
 ) {
-    let child = by(method).spawn(echo::new(value.clone())).unwrap();
+    let child = spawn(method, echo::new(value.clone()));
     assert_eq!(child.join().unwrap(), value);
 }
 
@@ -188,7 +188,7 @@ fn references_are_lent_to_the_child() {
             "12345",
             Cow::Borrowed("x"),
         );
-        let child = by(method).spawn(process).unwrap();
+        let child = spawn(method, process);
         assert_eq!(
             child.join().unwrap(),
             (2 + 2 + 3 + 4 + 40 + 5 + 1, b"\xff\xfe\xff\xfec".to_vec())
@@ -342,7 +342,7 @@ fn generic_type_needs_no_bound_for_what_is_made_of_it() {
             value: 5,
         };
         let assemble = assemble::new(vec![1], &[2], Some(3), (4, map), labelled);
-        let child = by(method).spawn(assemble).unwrap();
+        let child = spawn(method, assemble);
         let values = child.join().unwrap();
         assert!(values.iter().all(|labelled| labelled.label == "n"));
         let values: Vec<i32> = values.into_iter().map(|labelled| labelled.value).collect();

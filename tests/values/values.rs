@@ -1,4 +1,5 @@
-//! What goes in comes out equal: every shape that serde knows, as an argument, an output, a message of a queue and of a pipe.
+//! What goes in comes out equal: every shape that serde knows, as an argument, an output, a message
+//! of a queue and of a pipe.
 
 #![allow(clippy::option_option, reason = "what arrives equal")]
 #![allow(
