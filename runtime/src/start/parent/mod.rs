@@ -9,6 +9,7 @@ mod launch;
 mod newborn;
 mod spares;
 mod start;
+mod stock;
 mod tell;
 mod ward;
 
