@@ -1,12 +1,12 @@
 //! Where one message in a pipe ends and the next begins, byte by byte.
 
-use crate::pipe::{as_sent, bytes_as_sent, is_readable, socket_of};
+use crate::pipe::{as_sent, bytes_as_sent, socket_of};
 use procession::{
     ErrorKind,
     channel::{Connection, RecvError, RecvTimeoutError, SendError, TryRecvError, one_way, pipe},
     process,
 };
-use procession_tests::{DEADLINE, alone, alone_within, descriptors};
+use procession_tests::{DEADLINE, alone, alone_within, descriptors, is_readable};
 use std::{convert::Infallible, io::Write, time::Duration};
 
 #[test]

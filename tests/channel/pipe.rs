@@ -5,7 +5,6 @@
     reason = "a process owns what it is given"
 )]
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use procession::{
     ErrorKind, Fd,
     channel::{
@@ -15,7 +14,7 @@ use procession::{
 };
 use procession_tests::{
     DEADLINE, alone, alone_under_each_method, alone_within, by, child_ids, descriptors, eventually,
-    start, state, under_each_method,
+    is_readable, start, state, under_each_method,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -28,12 +27,6 @@ use std::{
 };
 
 const MOMENT: Duration = Duration::from_millis(30);
-
-/// Whether there is something to read, or an end.
-pub(crate) fn is_readable(fd: impl AsFd) -> bool {
-    let mut polled = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
-    poll(&mut polled, PollTimeout::ZERO).unwrap() == 1
-}
 
 /// The socket that is behind an end.
 pub(crate) fn socket_of(end: impl AsFd) -> UnixStream {

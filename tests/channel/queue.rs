@@ -16,8 +16,8 @@ use procession::{
     join_all, process,
 };
 use procession_tests::{
-    DEADLINE, alone, alone_under_each_method, alone_within, child_ids, descriptors, spawn,
-    under_each_method, within,
+    DEADLINE, alone, alone_under_each_method, alone_within, child_ids, descriptors, is_readable,
+    spawn, under_each_method, within,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use std::{
@@ -360,30 +360,25 @@ fn message_that_cannot_be_encoded_comes_back() {
 #[test]
 fn readiness_tells_of_messages_and_of_the_end() {
     alone(|| {
-        let is_ready = |receiver: &Receiver<u32>| {
-            let fd = receiver.as_fd();
-            let mut polled = [nix::poll::PollFd::new(fd, nix::poll::PollFlags::POLLIN)];
-            nix::poll::poll(&mut polled, nix::poll::PollTimeout::ZERO).unwrap() == 1
-        };
         let (sender, receiver) = queue(4).unwrap();
-        assert!(!is_ready(&receiver));
+        assert!(!is_readable(&receiver));
         for _ in 0..3 {
             sender.send(1).unwrap();
             sender.send(2).unwrap();
-            assert!(is_ready(&receiver));
+            assert!(is_readable(&receiver));
             assert_eq!(receiver.recv().unwrap(), 1);
-            assert!(is_ready(&receiver));
+            assert!(is_readable(&receiver));
             assert_eq!(receiver.recv().unwrap(), 2);
-            assert!(!is_ready(&receiver));
+            assert!(!is_readable(&receiver));
             assert!(matches!(receiver.try_recv(), Err(TryRecvError::Empty)));
-            assert!(!is_ready(&receiver));
+            assert!(!is_readable(&receiver));
         }
         // A message that was there before anybody looked.
         let (late_sender, late) = queue(4).unwrap();
         late_sender.send(3).unwrap();
-        assert!(is_ready(&late));
+        assert!(is_readable(&late));
         drop(sender);
-        assert!(is_ready(&receiver));
+        assert!(is_readable(&receiver));
     });
 }
 

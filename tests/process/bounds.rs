@@ -1,15 +1,11 @@
 //! Limits on a process, and what joining says when one is reached: time, memory, CPU time,
 //! descriptors.
 
-use nix::{
-    libc,
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::{libc, sys::signal::Signal};
 use procession::{ErrorKind, JoinError, JoinErrorKind, Ran, StartMethod, Stdio, process};
 use procession_tests::{
-    alone_under_each_method, by, change, child_ids, descriptors, forever, run, spawn, state,
-    under_each_method,
+    alone_under_each_method, by, change, child_ids, descriptors, forever, run, send_signal, spawn,
+    state, under_each_method,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use std::{
@@ -111,8 +107,7 @@ fn process_killed_by_somebody_else_has_not_timed_out() {
         // Joined when its time would be over.
         let begun = Instant::now();
         let child = start();
-        let id = Pid::from_raw(child.id().cast_signed());
-        kill(id, Signal::SIGKILL).unwrap();
+        send_signal(child.id(), Signal::SIGKILL);
         wait_until(begun + SECOND / 4);
         let error = child.join().unwrap_err();
         assert_eq!(seen(&error), (JoinErrorKind::Signalled, Ran::Maybe));
@@ -226,7 +221,7 @@ fn abort_is_no_want_of_memory() {
         assert_eq!(error.kind(), JoinErrorKind::Signalled, "{error}");
         // Nor is one that comes from somewhere else.
         let child = spawn(method, hang::new());
-        kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGABRT).unwrap();
+        send_signal(child.id(), Signal::SIGABRT);
         assert_eq!(child.join().unwrap_err().kind(), JoinErrorKind::Signalled);
     });
 }
@@ -284,7 +279,7 @@ fn cpu_time_that_is_used_up_is_told_with_its_limit() {
         }
         // Who is killed before that has not used it up.
         let child = builder().spawn(hang::new()).unwrap();
-        kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGXCPU).unwrap();
+        send_signal(child.id(), Signal::SIGXCPU);
         assert_eq!(child.join().unwrap_err().kind(), JoinErrorKind::Signalled);
     });
 }

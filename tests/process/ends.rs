@@ -9,12 +9,16 @@ use std::{
 };
 
 /// The helper that ends in this way, and what it says from the moment its children are under way.
-fn ends(how: &str, method: StartMethod) -> (Child, BufReader<ChildStdout>) {
+pub(crate) fn ends(
+    how: &str,
+    method: StartMethod,
+    stderr: Stdio,
+) -> (Child, BufReader<ChildStdout>) {
     let mut child = with_method(&mut Command::new(env!("CARGO_BIN_EXE_ends")), method)
         .arg(how)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(stderr)
         .spawn()
         .unwrap();
     let mut said = BufReader::new(child.stdout.take().unwrap());
@@ -25,7 +29,7 @@ fn ends(how: &str, method: StartMethod) -> (Child, BufReader<ChildStdout>) {
 }
 
 /// The rest of what is said. It ends when the last that could say something is gone.
-fn rest(mut said: impl Read) -> String {
+pub(crate) fn rest(mut said: impl Read) -> String {
     let mut rest = String::new();
     said.read_to_string(&mut rest).unwrap();
     rest
@@ -35,7 +39,7 @@ fn rest(mut said: impl Read) -> String {
 fn normal_end_joins_children_and_ends_daemons() {
     for (how, status) in [("return", 0), ("exit", 5), ("panic", 101), ("dropped", 0)] {
         with_each_method(|method| {
-            let (mut child, said) = ends(how, method);
+            let (mut child, said) = ends(how, method, Stdio::null());
             // It waits for its child, who waits for us.
             assert!(child.try_wait().unwrap().is_none(), "{how}");
             child.stdin.take().unwrap().write_all(b"go\n").unwrap();
@@ -48,7 +52,7 @@ fn normal_end_joins_children_and_ends_daemons() {
 #[test]
 fn detached_child_is_not_waited_for() {
     with_each_method(|method| {
-        let (mut child, said) = ends("detached", method);
+        let (mut child, said) = ends("detached", method, Stdio::null());
         let mut stdin = child.stdin.take().unwrap();
         assert!(child.wait().unwrap().success());
         stdin.write_all(b"still here\n").unwrap();
@@ -59,7 +63,7 @@ fn detached_child_is_not_waited_for() {
 #[test]
 fn exit_grace_bounds_the_wait() {
     with_each_method(|method| {
-        let (mut child, said) = ends("graced", method);
+        let (mut child, said) = ends("graced", method, Stdio::null());
         assert_eq!(rest(said), "");
         assert!(child.wait().unwrap().success());
     });
@@ -68,7 +72,7 @@ fn exit_grace_bounds_the_wait() {
 #[test]
 fn every_process_waits_for_its_children_after_handing_over_its_value() {
     with_each_method(|method| {
-        let (mut child, mut said) = ends("nested", method);
+        let (mut child, mut said) = ends("nested", method, Stdio::null());
         child.stdin.take().unwrap().write_all(b"go\n").unwrap();
         let mut lines = String::new();
         said.read_to_string(&mut lines).unwrap();
@@ -81,7 +85,7 @@ fn every_process_waits_for_its_children_after_handing_over_its_value() {
 fn daemons_die_with_their_parent_however_it_dies() {
     for (how, signal) in [("abort", Some(6)), ("exec", None), ("kill", Some(9))] {
         with_each_method(|method| {
-            let (mut child, said) = ends(how, method);
+            let (mut child, said) = ends(how, method, Stdio::null());
             if how == "kill" {
                 child.kill().unwrap();
             }

@@ -1,33 +1,11 @@
 //! What a program does and says at its end while children still run.
 
-use procession::StartMethod;
-use procession_tests::{with_each_method, with_method};
+use crate::ends::{ends, rest};
+use procession_tests::with_each_method;
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    process::{Child, ChildStdout, Command, Stdio},
+    io::{BufRead, BufReader, Write},
+    process::Stdio,
 };
-
-/// Starts the helper that ends in this way, and waits until its `main` is over.
-fn ends(how: &str, method: StartMethod, stderr: Stdio) -> (Child, BufReader<ChildStdout>) {
-    let mut child = with_method(&mut Command::new(env!("CARGO_BIN_EXE_ends")), method)
-        .arg(how)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(stderr)
-        .spawn()
-        .unwrap();
-    let mut said = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    said.read_line(&mut line).unwrap();
-    assert_eq!(line, "main done\n");
-    (child, said)
-}
-
-fn rest(mut said: impl Read) -> String {
-    let mut rest = String::new();
-    said.read_to_string(&mut rest).unwrap();
-    rest
-}
 
 #[test]
 fn any_number_of_children_is_waited_for() {

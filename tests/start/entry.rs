@@ -1,7 +1,7 @@
 //! How a child gets to its function, and how nothing else does.
 
 use procession::{StartMethod, process};
-use procession_tests::{DEADLINE, METHODS, by, with_each_method, with_method, within};
+use procession_tests::{ANEW, DEADLINE, METHODS, by, with_each_method, with_method, within};
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -57,9 +57,6 @@ fn said(program: impl AsRef<Path>, act: &str) -> String {
     assert!(said.iter().all(|other| *other == said[0]), "{said:?}");
     said[0].clone()
 }
-
-/// The methods that run the executable anew.
-const ANEW: [StartMethod; 2] = [StartMethod::ForkServer, StartMethod::Spawn];
 
 fn said_under(method: StartMethod, program: &Path, act: &str) -> String {
     let mut command = Command::new(program);

@@ -2,7 +2,7 @@
 //! along, or it is told why not.
 
 use procession::StartMethod;
-use procession_tests::{DEADLINE, METHODS, with_method, within};
+use procession_tests::{ANEW, DEADLINE, METHODS, with_method, within};
 use std::{
     fs,
     io::Write,
@@ -12,9 +12,6 @@ use std::{
 };
 
 const PLACED: &str = env!("CARGO_BIN_EXE_placed");
-
-/// The methods that run the executable anew.
-const ANEW: [StartMethod; 2] = [StartMethod::ForkServer, StartMethod::Spawn];
 
 fn placed(method: StartMethod, act: &[&str]) -> Command {
     let mut command = Command::new(PLACED);

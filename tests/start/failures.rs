@@ -2,8 +2,8 @@
 
 use procession::{ErrorKind, StartMethod, process};
 use procession_tests::{
-    DEADLINE, METHODS, alone, alone_under_each_method, by, child_ids, descriptors, with_method,
-    within,
+    ANEW, DEADLINE, METHODS, alone, alone_under_each_method, by, child_ids, descriptors,
+    with_method, within,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser};
 use std::{error::Error as _, process::Command};
@@ -213,9 +213,6 @@ fn child_without_room_for_its_descriptors_is_told() {
         );
     });
 }
-
-/// The methods that run the executable anew.
-const ANEW: [StartMethod; 2] = [StartMethod::ForkServer, StartMethod::Spawn];
 
 /// What a process of its own finds, because it spoils itself for the others.
 fn told_by(act: &str, methods: &[StartMethod]) -> String {

@@ -1,11 +1,10 @@
 //! The fork start method: what a copy has, what it must not do, and when there is none.
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 use procession::{Builder, Child, ErrorKind, Process, StartMethod, Stdio, process};
-use procession_tests::{DEADLINE, by, eventually, forever, read_to_end, spawn, state, within};
+use procession_tests::{
+    DEADLINE, by, eventually, forever, read_to_end, send_signal, spawn, state, within,
+};
 use std::{
     io::{BufRead, BufReader, PipeWriter, Read, Write},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -185,6 +184,6 @@ fn lifeline_of_a_daemon_is_not_held_by_its_sibling() {
             !matches!(state(ids[1]), None | Some('Z')),
             "its sibling is no daemon"
         );
-        kill(Pid::from_raw(ids[1].cast_signed()), Signal::SIGKILL).unwrap();
+        send_signal(ids[1], Signal::SIGKILL);
     });
 }

@@ -13,7 +13,7 @@ use procession::{
 };
 use procession_tests::{
     DEADLINE, alone_within, by, child_ids, descriptors, eventually, forever, refuse, refuse_some,
-    state,
+    send_signal, state,
 };
 use seccompiler::{SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 use serde::{Deserialize, Serialize};
@@ -81,10 +81,6 @@ pub(crate) fn child_ids_as_they_are() -> Vec<u32> {
             .collect::<Vec<_>>()
     })
     .collect()
-}
-
-pub(crate) fn number(id: u32) -> Pid {
-    Pid::from_raw(id.cast_signed())
 }
 
 #[process]
@@ -212,13 +208,13 @@ fn dead_helper_is_replaced() {
         for signal in [Signal::SIGKILL, Signal::SIGSTOP] {
             let child = spawn(hold::new());
             let old = helper();
-            kill(number(old), signal).unwrap();
+            send_signal(old, signal);
             if signal == Signal::SIGSTOP {
                 // Only slow: what was asked is done when it goes on.
                 let waker = thread::spawn(move || {
                     eventually("it is stopped", || state(old) == Some('T'));
                     thread::yield_now();
-                    kill(number(old), Signal::SIGCONT).unwrap();
+                    send_signal(old, Signal::SIGCONT);
                 });
                 assert_eq!(run(parents::new()).0, std::process::id());
                 waker.join().unwrap();
@@ -246,7 +242,7 @@ fn stopped_helper_and_spare_are_replaced() {
         let begun = Instant::now();
         run(parents::new());
         let stopped = helper();
-        kill(number(stopped), Signal::SIGSTOP).unwrap();
+        send_signal(stopped, Signal::SIGSTOP);
         eventually("it is stopped", || state(stopped) == Some('T'));
         assert_eq!(run(parents::new()).0, std::process::id());
         assert_ne!(helper(), stopped);
@@ -255,7 +251,7 @@ fn stopped_helper_and_spare_are_replaced() {
         prewarm(1).unwrap();
         eventually("a spare is there", || spares().len() == 1);
         let stopped = spares()[0];
-        kill(number(stopped), Signal::SIGSTOP).unwrap();
+        send_signal(stopped, Signal::SIGSTOP);
         eventually("it is stopped", || state(stopped) == Some('T'));
         // With arguments that the socket has no room for, too.
         let bulk = vec![7; 10 << 20];
@@ -280,7 +276,7 @@ fn stormy() -> Result<(), String> {
         scope.spawn(move || {
             while struck.recv().is_ok() {
                 for id in kept("procession-fork") {
-                    let _ = kill(number(id), Signal::SIGKILL);
+                    let _ = kill(Pid::from_raw(id.cast_signed()), Signal::SIGKILL);
                 }
             }
         });
@@ -346,7 +342,7 @@ fn end_of_an_owner(stopped: bool) {
         assert!(ids.iter().all(|id| state(*id).is_some()));
         if stopped {
             for id in &ids {
-                kill(number(*id), Signal::SIGSTOP).unwrap();
+                send_signal(*id, Signal::SIGSTOP);
             }
             let is_stopped = |id: &u32| state(*id) == Some('T');
             eventually("they are stopped", || ids.iter().all(is_stopped));

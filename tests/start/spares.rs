@@ -1,11 +1,11 @@
 //! Processes that are started before they are asked for.
 
 use crate::forkserver::{
-    alone_within_deadline, child_ids_as_they_are, number, parents, run, spares, spawn,
+    alone_within_deadline, child_ids_as_they_are, parents, run, spares, spawn,
 };
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use procession::{children, prewarm, process};
-use procession_tests::{child_ids, descriptors, eventually, state};
+use procession_tests::{child_ids, descriptors, eventually, send_signal, state};
 
 #[test]
 fn spares_are_kept_as_many_as_wanted() {
@@ -68,7 +68,7 @@ fn dead_spare_is_passed_over() {
         prewarm(1).unwrap();
         eventually("it is there", || spares().len() == 1);
         let spare = spares()[0];
-        kill(number(spare), Signal::SIGKILL).unwrap();
+        send_signal(spare, Signal::SIGKILL);
         eventually("it is dead", || state(spare) == Some('Z'));
         let child = spawn(parents::new());
         assert_ne!(child.id(), spare);

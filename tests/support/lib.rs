@@ -11,7 +11,11 @@ pub use alone::{alone, alone_within, is_alone};
 pub use left::{child_ids, descriptors, holdings, threads};
 pub use refuse::{refuse, refuse_some};
 
-use nix::sys::signal::SigSet;
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::signal::{SigSet, Signal, kill as send},
+    unistd::Pid,
+};
 use procession::{Builder, Child, Process, StartMethod, process, set_exit_grace, set_start_method};
 use std::{
     error::Error,
@@ -29,6 +33,9 @@ pub const METHODS: [StartMethod; 3] = [
     StartMethod::Spawn,
     StartMethod::Fork,
 ];
+
+/// The methods that run the executable anew.
+pub const ANEW: [StartMethod; 2] = [StartMethod::ForkServer, StartMethod::Spawn];
 
 /// The variable that tells a program of the tests which start method to use.
 const VARIABLE: &str = "TEST_START_METHOD";
@@ -164,6 +171,27 @@ pub fn forever() -> ! {
     loop {
         thread::park();
     }
+}
+
+/// Sends a signal to a process without its [`Child`], as somebody else does.
+///
+/// # Panics
+///
+/// When the system refuses.
+#[track_caller]
+pub fn send_signal(id: u32, signal: Signal) {
+    send(Pid::from_raw(id.cast_signed()), signal).expect("it may be signalled");
+}
+
+/// Whether there is something to read, or an end.
+///
+/// # Panics
+///
+/// When the system refuses.
+#[must_use]
+pub fn is_readable(fd: impl AsFd) -> bool {
+    let mut polled = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+    poll(&mut polled, PollTimeout::ZERO).expect("it can be polled") == 1
 }
 
 /// What an error says, and what each of its causes says.

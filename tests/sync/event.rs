@@ -1,10 +1,10 @@
 //! Events between processes.
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use procession::{process, sync::Event};
-use procession_tests::{DEADLINE, alone_under_each_method, change, forever, holdings, kill, start};
+use procession_tests::{
+    DEADLINE, alone_under_each_method, change, forever, holdings, is_readable, kill, start,
+};
 use std::{
-    os::fd::AsFd,
     sync::OnceLock,
     time::{Duration, Instant},
 };
@@ -25,15 +25,11 @@ fn event_is_seen_by_all_until_it_is_cleared() {
         let begin = Instant::now();
         assert!(!event.wait_timeout(MOMENT).unwrap());
         assert!(begin.elapsed() >= MOMENT);
-        let ready = |event: &Event| {
-            let mut fds = [PollFd::new(event.as_fd(), PollFlags::POLLIN)];
-            poll(&mut fds, PollTimeout::ZERO).unwrap() == 1
-        };
-        assert!(!ready(&event));
+        assert!(!is_readable(&event));
         let waiters: Vec<_> = (0..3).map(|_| start(method, wait::new(&event))).collect();
         event.set();
         event.set();
-        assert!(ready(&event));
+        assert!(is_readable(&event));
         for waiter in waiters {
             assert!(waiter.join().unwrap());
         }
