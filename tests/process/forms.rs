@@ -13,7 +13,6 @@
 )]
 
 use procession::{Process, Transfer, process};
-use serde::{Serialize, de::DeserializeOwned};
 use std::{
     borrow::Cow, collections::BTreeMap, ffi::CStr, fs::File, marker::PhantomData, path::Path,
     time::Duration,
@@ -126,147 +125,6 @@ fn files() {
         lent: &open(),
     }
     .run();
-}
-
-#[process]
-fn generic<'a, T, const N: usize, U: Serialize + DeserializeOwned>(
-    first: T,
-    lent: &'a T,
-    rest: [u8; N],
-    other: Vec<U>,
-) -> (T, usize)
-where
-    T: Serialize + DeserializeOwned + PartialEq,
-{
-    assert!(first == *lent);
-    (first, N + rest.len() + other.len())
-}
-
-#[test]
-fn generic_function() {
-    assert_eq!(generic(1, &1, [0; 3], vec![true]), (1, 7));
-    assert_eq!(generic::new(1, &1, [0; 3], vec![true]).run(), (1, 7));
-    let process = generic::<u8, 3, bool> {
-        first: 1,
-        lent: &1,
-        rest: [0; 3],
-        other: vec![],
-    };
-    assert_eq!(process.run(), (1, 6));
-}
-
-trait Scoped<'a> {}
-
-impl Scoped<'_> for u8 {}
-
-#[process]
-fn bound_to_a_lifetime<'a, T: Scoped<'a> + Transfer>(
-    value: T,
-    text: &'a str,
-    other: &str,
-) -> usize {
-    drop(value);
-    text.len() + other.len()
-}
-
-#[derive(Process)]
-#[process(output = usize)]
-struct BoundToALifetime<'a, T>(T, &'a str)
-where
-    T: Transfer,
-    (T, u8): IntoScoped<&'a u8>;
-
-trait IntoScoped<T> {}
-
-impl<T, U> IntoScoped<T> for U {}
-
-impl<'a, T> BoundToALifetime<'a, T>
-where
-    T: Transfer,
-    (T, u8): IntoScoped<&'a u8>,
-{
-    fn run(self) -> usize {
-        drop(self.0);
-        self.1.len()
-    }
-}
-
-#[test]
-fn lifetimes_in_bounds() {
-    assert_eq!(
-        bound_to_a_lifetime {
-            value: 1,
-            text: "a",
-            other: "b"
-        }
-        .run(),
-        2
-    );
-    assert_eq!(BoundToALifetime(1, "a").run(), 1);
-}
-
-trait Named {
-    const NAME: &'static str;
-}
-
-struct Mine;
-
-impl Named for Mine {
-    const NAME: &'static str = "mine";
-}
-
-#[process]
-fn unmentioned<'a, T: Named + ?Sized, U: Default, const N: usize, const B: bool>(
-    times: usize,
-) -> String
-where
-    T: 'a,
-{
-    drop(U::default());
-    T::NAME.repeat(times * N * usize::from(B))
-}
-
-#[process]
-fn unmentioned_and_generic<T: Transfer, U: Default>(value: T) -> T {
-    drop(U::default());
-    value
-}
-
-#[process]
-fn unmentioned_alone<T: Named>() -> String {
-    T::NAME.to_owned()
-}
-
-#[test]
-fn generic_parameters_that_no_field_mentions() {
-    assert_eq!(
-        unmentioned::<Mine, u8, 2, true> { times: 1 }.run(),
-        "minemine"
-    );
-    assert_eq!(unmentioned::<Mine, u8, 2, true>::new(1).run(), "minemine");
-    assert_eq!(unmentioned_and_generic::<u16, u8> { value: 1 }.run(), 1);
-    assert_eq!(unmentioned_and_generic::<_, u8>::new(1).run(), 1);
-    assert_eq!(unmentioned_alone::<Mine>::new().run(), "mine");
-}
-
-#[process]
-fn projected<I: Iterator>(first: I::Item, second: <I as Iterator>::Item) -> I::Item
-where
-    I::Item: Transfer + std::ops::Add<Output = I::Item>,
-{
-    first + second
-}
-
-#[test]
-fn associated_types() {
-    assert_eq!(
-        projected::<std::vec::IntoIter<u8>> {
-            first: 1,
-            second: 2
-        }
-        .run(),
-        3
-    );
 }
 
 #[process]
@@ -470,78 +328,6 @@ fn types_that_only_mention_references() {
     assert_eq!(phantoms::new(PhantomData, 1).run(), 1);
 }
 
-#[derive(Process)]
-#[process(output = String)]
-struct Greeting<'a, T, const N: usize = 2>
-where
-    T: Transfer + ToString,
-{
-    text: &'a str,
-    value: T,
-    array: [u8; N],
-}
-
-impl<T: Transfer + ToString, const N: usize> Greeting<'_, T, N> {
-    fn run(&mut self) -> String {
-        self.array[0] += 1;
-        format!("{}{}{}", self.text, self.value.to_string(), self.array[0])
-    }
-}
-
-#[derive(Process)]
-struct Tuple<T: Transfer = u8>(String, T, File);
-
-impl<T: Transfer> Tuple<T> {
-    fn run(&self) {}
-}
-
-#[derive(Process)]
-#[process(output = u8)]
-struct Unit;
-
-impl Unit {
-    fn run(self) -> u8 {
-        1
-    }
-}
-
-#[derive(Process)]
-struct Empty {}
-
-impl Empty {
-    fn run(self) {}
-}
-
-#[derive(Process)]
-struct Marked<'a, T> {
-    r#type: u8,
-    marker: PhantomData<&'a T>,
-}
-
-impl<T> Marked<'_, T> {
-    fn run(self) {
-        assert_eq!((self.r#type, self.marker), (1, PhantomData));
-    }
-}
-
-#[test]
-fn structs() {
-    let mut greeting = Greeting {
-        text: "a",
-        value: 1,
-        array: [1],
-    };
-    assert_eq!(greeting.run(), "a12");
-    Tuple("s".into(), 1, File::open("/dev/null").unwrap()).run();
-    assert_eq!(Unit.run(), 1);
-    Empty {}.run();
-    Marked::<Vec<u8>> {
-        r#type: 1,
-        marker: PhantomData,
-    }
-    .run();
-}
-
 #[test]
 fn every_form_is_spawned() -> Result<(), Box<dyn std::error::Error>> {
     let path = String::from("p");
@@ -564,18 +350,6 @@ fn every_form_is_spawned() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!(aliases::spawn("n", [1; 64], &[2; 64])?.join()?, [1; 64]);
     let file = descriptors::spawn(File::open("/dev/null")?, &File::open("/dev/null")?)?.join()?;
     assert!(!file.metadata()?.is_file());
-    assert_eq!(generic::spawn(1, &1, [0; 3], vec![true])?.join()?, (1, 7));
-    assert_eq!(bound_to_a_lifetime::spawn(1, "a", "b")?.join()?, 2);
-    assert_eq!(BoundToALifetime(1, "a").spawn()?.join()?, 1);
-    assert_eq!(
-        unmentioned::<Mine, u8, 2, true> { times: 1 }
-            .spawn()?
-            .join()?,
-        "minemine"
-    );
-    assert_eq!(unmentioned_and_generic::<_, u8>::spawn(1)?.join()?, 1);
-    assert_eq!(unmentioned_alone::<Mine>::spawn()?.join()?, "mine");
-    assert_eq!(projected::<std::vec::IntoIter<u8>>::spawn(1, 2)?.join()?, 3);
     let text = patterns::spawn(1, (2, 3), 4, (5, 6), "s".into(), 7)?.join()?;
     assert_eq!(text, "2 2 3 (5, 6) 5 s 7");
     assert_eq!(
@@ -601,64 +375,5 @@ fn every_form_is_spawned() -> Result<(), Box<dyn std::error::Error>> {
     assert!(child.join()?.is_empty());
     assert_eq!(declared::spawn(2)?.join()?, 1);
     assert_eq!(phantoms::spawn(PhantomData, 1)?.join()?, 1);
-    let greeting = Greeting {
-        text: "a",
-        value: 1,
-        array: [1],
-    };
-    assert_eq!(greeting.spawn()?.join()?, "a12");
-    Tuple("s".into(), 1, File::open("/dev/null")?)
-        .spawn()?
-        .join()?;
-    assert_eq!(Unit.spawn()?.join()?, 1);
-    Empty {}.spawn()?.join()?;
-    Marked::<Vec<u8>> {
-        r#type: 1,
-        marker: PhantomData,
-    }
-    .spawn()?
-    .join()?;
-    Own { calls: 0 }.spawn()?.join()?;
     Ok(())
-}
-
-#[derive(Process)]
-struct Own {
-    calls: usize,
-}
-
-impl Own {
-    fn run(self) {}
-
-    fn join(&mut self) -> usize {
-        self.calls += 1;
-        self.calls
-    }
-
-    fn kill(&self) -> usize {
-        self.calls
-    }
-
-    fn terminate(self) -> usize {
-        self.calls
-    }
-
-    fn is_alive(&mut self) -> bool {
-        self.calls > 0
-    }
-
-    fn wait(&self, extra: usize) -> usize {
-        self.calls + extra
-    }
-}
-
-#[test]
-fn own_methods_are_found_before_the_guards() {
-    let mut own = Own { calls: 0 };
-    assert_eq!(own.join(), 1);
-    assert_eq!(own.kill(), 1);
-    assert!(own.is_alive());
-    assert_eq!(own.wait(1), 2);
-    assert_eq!(own.terminate(), 1);
-    Own { calls: 0 }.run();
 }
