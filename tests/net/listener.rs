@@ -6,10 +6,10 @@ use procession::{
     process,
 };
 use procession_tests::{
-    DEADLINE, by,
+    DEADLINE, Directory, by,
     net::{
-        Directory, KEY, SHORT, be_echo, both, call_echo, kind, meet, options, over_each_family,
-        pair, stranger, unique,
+        KEY, SHORT, be_echo, both, call_echo, kind, meet, options, over_each_family, pair,
+        stranger, unique,
     },
     read_to_end, spawn, under_each_method, within,
 };

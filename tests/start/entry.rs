@@ -1,7 +1,9 @@
 //! How a child gets to its function, and how nothing else does.
 
 use procession::{StartMethod, process};
-use procession_tests::{ANEW, DEADLINE, METHODS, by, with_each_method, with_method, within};
+use procession_tests::{
+    ANEW, DEADLINE, Directory, METHODS, by, with_each_method, with_method, within,
+};
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -113,21 +115,18 @@ fn surroundings_are_alike_but_for_the_name_of_the_thread() {
 
 /// Another name of a program, which may be taken away. (A copy could not be run while some other
 /// test forks with the file still open for writing.)
-struct Name(PathBuf);
+struct Name(
+    PathBuf,
+    #[expect(dead_code, reason = "it is removed with this")] Directory,
+);
 
 impl Name {
     fn of(program: &str, name: &str) -> Self {
-        let path =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        // A hard link is in the file system of what it leads to.
+        let directory = Directory::within(Path::new(env!("CARGO_TARGET_TMPDIR")));
+        let path = directory.0.join(name);
         fs::hard_link(program, &path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Name {
-    fn drop(&mut self) {
-        // One of the tests has done so already.
-        let _ = fs::remove_file(&self.0);
+        Self(path, directory)
     }
 }
 

@@ -2,7 +2,7 @@
 //! along, or it is told why not.
 
 use procession::StartMethod;
-use procession_tests::{ANEW, DEADLINE, METHODS, with_method, within};
+use procession_tests::{ANEW, DEADLINE, Directory, METHODS, with_method, within};
 use std::{
     fs,
     io::Write,
@@ -77,8 +77,8 @@ fn every_variable_arrives() {
 #[test]
 fn child_has_the_root_directory_of_its_parent() {
     for method in METHODS {
-        let root = Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("root-{method}-{}", std::process::id()));
+        let directory = Directory::new();
+        let root = directory.0.join("root");
         fs::create_dir(&root).unwrap();
         let said = said(&mut placed(method, &["root", root.to_str().unwrap()]));
         // What was mounted there was so for that program only.
@@ -163,8 +163,8 @@ fn long_name_is_cut_between_characters() {
 #[test]
 fn children_start_without_standard_streams() {
     for method in METHODS {
-        let output = Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("closed-{method}-{}", std::process::id()));
+        let directory = Directory::new();
+        let output = directory.0.join("closed");
         let script = "exec \"$0\" method 0<&- 2>&- >\"$1\"";
         let mut shell = Command::new("sh");
         shell.args(["-c", script, PLACED]).arg(&output);
@@ -173,7 +173,6 @@ fn children_start_without_standard_streams() {
             fs::read_to_string(&output).unwrap(),
             format!("{method} true\n")
         );
-        fs::remove_file(output).unwrap();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use procession::{ErrorKind, StartMethod, process};
 use procession_tests::{
-    ANEW, DEADLINE, METHODS, alone, alone_under_each_method, by, child_ids, descriptors,
+    ANEW, DEADLINE, Directory, METHODS, alone, alone_under_each_method, by, child_ids, descriptors,
     with_method, within,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser};
@@ -259,7 +259,8 @@ fn missing_proc_is_told() {
 #[test]
 fn executable_with_privileges_is_refused() {
     alone(|| {
-        let copy = std::env::temp_dir().join(format!("procession-setuid-{}", std::process::id()));
+        let directory = Directory::new();
+        let copy = directory.0.join("privileged");
         std::fs::copy(env!("CARGO_BIN_EXE_spoiled"), &copy).unwrap();
         for (mode, what) in [(0o4755, "set-user-ID"), (0o2755, "set-user-ID")] {
             std::fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(mode))
@@ -274,6 +275,5 @@ fn executable_with_privileges_is_refused() {
                 );
             }
         }
-        std::fs::remove_file(&copy).unwrap();
     });
 }

@@ -2,12 +2,14 @@
 
 mod alone;
 pub mod change;
+mod directory;
 mod left;
 pub mod net;
 pub mod python;
 mod refuse;
 
 pub use alone::{alone, alone_within, is_alone};
+pub use directory::Directory;
 pub use left::{child_ids, descriptors, holdings, threads};
 pub use refuse::{refuse, refuse_some};
 

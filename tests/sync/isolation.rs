@@ -18,10 +18,11 @@ use procession::{
     },
 };
 use procession_tests::{
-    DEADLINE, by, chain, eventually, forever, kill, spawn, start, under_each_method, within,
+    DEADLINE, Directory, by, chain, eventually, forever, kill, spawn, start, under_each_method,
+    within,
 };
 use std::{
-    env, error,
+    error,
     ffi::CString,
     fs,
     os::{
@@ -65,10 +66,9 @@ impl Blind {
     fn enter(self) {
         let options = match self {
             Self::Chroot => {
-                let root = env::temp_dir().join(format!("blind-{}", std::process::id()));
-                fs::create_dir(&root).unwrap();
-                chdir(&root).unwrap();
-                fs::remove_dir(&root).unwrap();
+                let root = Directory::new();
+                chdir(&root.0).unwrap();
+                drop(root);
                 chroot(".").unwrap();
                 return;
             }

@@ -9,7 +9,7 @@ use nix::{
     unistd::Pid,
 };
 use procession::{StartMethod, join_all, prewarm, process};
-use procession_tests::{METHODS, by, eventually, net::Directory, with_method};
+use procession_tests::{Directory, METHODS, by, eventually, with_method};
 use std::{
     fs,
     io::{BufRead, BufReader, Read},

@@ -13,8 +13,8 @@ use procession::{
     process,
 };
 use procession_tests::{
-    DEADLINE, alone, alone_under_each_method, alone_within, descriptors,
-    net::{Directory, LONG, both, kind, options, pair, stranger},
+    DEADLINE, Directory, alone, alone_under_each_method, alone_within, descriptors,
+    net::{LONG, both, kind, options, pair, stranger},
     read_to_end, run, spawn, threads, under_each_method,
 };
 use std::{
