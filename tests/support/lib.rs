@@ -1,18 +1,30 @@
 //! What the tests share: deadlines, start methods, and looks at what was left behind.
 
+mod alone;
+pub mod change;
+mod directory;
+mod left;
 pub mod net;
 pub mod python;
+mod refuse;
 
-use nix::sys::signal::SigSet;
-use procession::{
-    Builder, Child, Process, StartMethod, process, set_exit_grace, set_start_method, stop_helper,
+pub use alone::{alone, alone_within, is_alone};
+pub use directory::Directory;
+pub use left::{child_ids, descriptors, holdings, threads};
+pub use refuse::{refuse, refuse_some};
+
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::signal::{SigSet, Signal, kill as send},
+    unistd::Pid,
 };
+use procession::{Builder, Child, Process, StartMethod, process, set_exit_grace, set_start_method};
 use std::{
-    collections::BTreeSet,
+    error::Error,
     fs, io,
     os::fd::AsFd,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::{Mutex, MutexGuard, PoisonError, mpsc},
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -23,6 +35,9 @@ pub const METHODS: [StartMethod; 3] = [
     StartMethod::Spawn,
     StartMethod::Fork,
 ];
+
+/// The methods that run the executable anew.
+pub const ANEW: [StartMethod; 2] = [StartMethod::ForkServer, StartMethod::Spawn];
 
 /// The variable that tells a program of the tests which start method to use.
 const VARIABLE: &str = "TEST_START_METHOD";
@@ -48,8 +63,8 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Runs a test once under each start method, each time with a deadline.
 ///
-/// A process with more than one thread cannot be forked, and a test is never alone in its process: under that method it runs in one
-/// of its own, where it must not start threads before processes.
+/// A process with more than one thread cannot be forked, and a test is never alone in its process:
+/// under that method it runs in one of its own, where it must not start threads before processes.
 ///
 /// # Panics
 ///
@@ -66,6 +81,16 @@ pub fn under_each_method<T: Fn(StartMethod) + Copy + 'static>(test: T) {
             test(method);
         }
     });
+}
+
+/// Runs a test once under each start method, as [`under_each_method`] does, in a process of its
+/// own.
+///
+/// # Panics
+///
+/// As [`alone`] does.
+pub fn alone_under_each_method<T: Fn(StartMethod) + Copy + 'static>(test: T) {
+    alone(|| under_each_method(test));
 }
 
 /// Runs a test of programs once under each start method, each time with a deadline.
@@ -85,20 +110,8 @@ fn run_forking<T: Fn(StartMethod) + Copy + 'static>() {
     change::conjure::<T>()(StartMethod::Fork);
 }
 
-/// How long tests that kill processes at random moments go on, at least: more than what each does anyway where
-/// `PROCESSION_TORTURE_SECONDS` says so.
-///
-/// # Panics
-///
-/// When that is no number.
-#[must_use]
-pub fn torture_time() -> Duration {
-    let seconds = std::env::var("PROCESSION_TORTURE_SECONDS");
-    let seconds = seconds.map_or(0, |seconds| seconds.parse().expect("it is a number"));
-    Duration::from_secs(seconds)
-}
-
-/// Runs a test, and ends the whole program if it takes too long: a test that hangs is a test that failed.
+/// Runs a test, and ends the whole program if it takes too long: a test that hangs is a test that
+/// failed.
 ///
 /// # Panics
 ///
@@ -120,55 +133,19 @@ pub fn within<R>(deadline: Duration, test: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Keeps tests that count or kill processes apart from each other.
-pub fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+/// Returns a builder with this start method.
+pub fn by(method: StartMethod) -> Builder {
+    Builder::new().start_method(method)
 }
 
-/// The open descriptors of this process, without those for its helper, which is stopped.
+/// Starts a process.
 ///
 /// # Panics
 ///
-/// When `/proc` is not mounted.
-#[must_use]
-pub fn descriptors() -> BTreeSet<String> {
-    stop_helper();
-    let entries = fs::read_dir("/proc/self/fd").expect("/proc is mounted");
-    let paths: Vec<_> = entries
-        .map(|entry| entry.expect("the listing does not fail").path())
-        .collect();
-    // The listing had a descriptor of its own, which is gone now.
-    let targets = paths
-        .into_iter()
-        .filter_map(|path| Some((fs::read_link(&path).ok()?, path)));
-    targets
-        .map(|(target, path)| format!("{} -> {}", path.display(), target.display()))
-        .collect()
-}
-
-/// The children of this process, zombies included, by any of its threads, without its helper, which is stopped.
-///
-/// # Panics
-///
-/// When `/proc` is not mounted.
-#[must_use]
-pub fn child_ids() -> Vec<u32> {
-    stop_helper();
-    let mut ids = Vec::new();
-    for task in fs::read_dir("/proc/self/task").expect("/proc is mounted") {
-        // A thread may end meanwhile.
-        let children = task
-            .map(|task| task.path().join("children"))
-            .and_then(fs::read_to_string);
-        ids.extend(
-            children
-                .unwrap_or_default()
-                .split_whitespace()
-                .filter_map(|id| id.parse::<u32>().ok()),
-        );
-    }
-    ids
+/// When it does not start.
+#[track_caller]
+pub fn spawn<P: Process>(method: StartMethod, process: P) -> Child<P::Output> {
+    by(method).spawn(process).expect("it starts")
 }
 
 /// Starts a process that does not outlive the test.
@@ -176,9 +153,54 @@ pub fn child_ids() -> Vec<u32> {
 /// # Panics
 ///
 /// When it does not start.
+#[track_caller]
 pub fn start<P: Process>(method: StartMethod, process: P) -> Child<P::Output> {
-    let builder = Builder::new().start_method(method).daemon(true);
-    builder.spawn(process).expect("it starts")
+    by(method).daemon(true).spawn(process).expect("it starts")
+}
+
+/// Runs a process, and returns its value.
+///
+/// # Panics
+///
+/// When it does not start, and when it returns no value.
+#[track_caller]
+pub fn run<P: Process>(method: StartMethod, process: P) -> P::Output {
+    spawn(method, process).join().expect("it returns a value")
+}
+
+/// Sleeps until it is killed.
+pub fn forever() -> ! {
+    loop {
+        thread::park();
+    }
+}
+
+/// Sends a signal to a process without its [`Child`], as somebody else does.
+///
+/// # Panics
+///
+/// When the system refuses.
+#[track_caller]
+pub fn send_signal(id: u32, signal: Signal) {
+    send(Pid::from_raw(id.cast_signed()), signal).expect("it may be signalled");
+}
+
+/// Whether there is something to read, or an end.
+///
+/// # Panics
+///
+/// When the system refuses.
+#[must_use]
+pub fn is_readable(fd: impl AsFd) -> bool {
+    let mut polled = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+    poll(&mut polled, PollTimeout::ZERO).expect("it can be polled") == 1
+}
+
+/// What an error says, and what each of its causes says.
+#[must_use]
+pub fn chain(error: &dyn Error) -> Vec<String> {
+    let causes = error.source().map(chain).unwrap_or_default();
+    [vec![error.to_string()], causes].concat()
 }
 
 /// Kills a process and waits until it is gone.
@@ -189,33 +211,6 @@ pub fn start<P: Process>(method: StartMethod, process: P) -> Child<P::Output> {
 pub fn kill<T>(mut child: Child<T>) {
     child.kill().expect("it may be killed");
     child.wait().expect("it may be waited for");
-}
-
-/// What may not be left behind: descriptors, children, and how often shared memory is mapped.
-///
-/// # Panics
-///
-/// When `/proc` is not mounted.
-#[must_use]
-pub fn holdings() -> (BTreeSet<String>, Vec<u32>, usize) {
-    // First these: the helper has memory too, until it is stopped.
-    let (descriptors, children) = (descriptors(), child_ids());
-    let maps = fs::read_to_string("/proc/self/maps").expect("/proc is mounted");
-    let mappings = maps.matches("/memfd:procession").count();
-    (descriptors, children, mappings)
-}
-
-/// How many threads of the library's there are; those of the test harness come and go.
-///
-/// # Panics
-///
-/// When `/proc` is not mounted.
-#[must_use]
-pub fn threads() -> usize {
-    let tasks = fs::read_dir("/proc/self/task").expect("/proc is mounted");
-    // A thread may end meanwhile.
-    let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    names.filter(|name| name.starts_with("procession")).count()
 }
 
 /// The state letter of a process in `/proc`; none if there is no such process.
@@ -264,72 +259,4 @@ pub fn block_signals() {
     SigSet::all()
         .thread_block()
         .expect("signals can be blocked");
-}
-
-/// What a test changes of its own process, and safe Rust has no words for.
-#[allow(unsafe_code, reason = "each is one call")]
-pub mod change {
-    use nix::{errno::Errno, libc};
-
-    /// Sets a variable. Only for a process whose other threads do not read the environment meanwhile.
-    pub fn variable(name: &str, value: &str) {
-        // SAFETY: see above.
-        unsafe { std::env::set_var(name, value) };
-    }
-
-    /// Makes a value of a type that has only one: a function, or a closure that captures nothing.
-    #[must_use]
-    pub fn conjure<T: Copy + 'static>() -> T {
-        const { assert!(size_of::<T>() == 0, "a test must capture nothing") };
-        // SAFETY: without bytes there is nothing to be wrong. A caller has shown by naming the type that it has such a value, which
-        // may be copied.
-        unsafe { std::mem::transmute_copy(&()) }
-    }
-
-    /// Has SIGHUP ignored, or not.
-    pub fn hangups_ignored(ignored: bool) {
-        let action = if ignored {
-            libc::SIG_IGN
-        } else {
-            libc::SIG_DFL
-        };
-        // SAFETY: neither action is a handler that could do anything wrong.
-        unsafe { libc::signal(libc::SIGHUP, action) };
-    }
-
-    /// Ends this thread and no other, without unwinding it.
-    pub fn end_this_thread() -> ! {
-        // SAFETY: the call takes an integer. What is on this stack stays there for ever, so no other thread loses anything by it.
-        unsafe { libc::syscall(libc::SYS_exit, 0) };
-        unreachable!("a thread that has ended does not go on")
-    }
-
-    /// Has SIGCHLD ignored, or not: where it is, the kernel reaps.
-    pub fn ends_ignored(ignored: bool) {
-        let action = if ignored {
-            libc::SIG_IGN
-        } else {
-            libc::SIG_DFL
-        };
-        // SAFETY: neither action is a handler that could do anything wrong.
-        unsafe { libc::signal(libc::SIGCHLD, action) };
-    }
-
-    /// Has a signal handled by a function, which must be safe to call at any moment.
-    pub fn handler(signal: i32, handle: extern "C" fn(i32)) {
-        let handle = handle as *const () as libc::sighandler_t;
-        // SAFETY: it is a function of that form, and see above.
-        unsafe { libc::signal(signal, handle) };
-    }
-
-    /// Sets the nice value.
-    ///
-    /// # Panics
-    ///
-    /// When the system refuses.
-    pub fn nice(nice: i32) {
-        // SAFETY: the call takes three integers.
-        Errno::result(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) })
-            .expect("it may be raised");
-    }
 }

@@ -5,16 +5,16 @@
     reason = "they are steps of tests, which fail by that"
 )]
 
+use crate::Directory;
 use procession::{
     AuthKey,
     net::{Address, Error, ErrorKind, Options, Stream},
 };
 use std::{
-    env, fmt, fs,
+    fmt,
     io::{self, Read},
     net::Ipv4Addr,
     os::unix::net::UnixStream,
-    path::PathBuf,
     process,
     sync::atomic::{AtomicU32, Ordering},
     thread,
@@ -46,27 +46,6 @@ pub fn unique() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     format!("procession-{}-{count}", process::id())
-}
-
-/// A directory that is removed with all that is in it.
-#[derive(Debug)]
-pub struct Directory(pub PathBuf);
-
-impl Directory {
-    /// Makes one.
-    #[expect(clippy::new_without_default, reason = "none is like another")]
-    #[must_use]
-    pub fn new() -> Self {
-        let path = env::temp_dir().join(unique());
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).unwrap();
-    }
 }
 
 /// Runs a test with an address of each family, where nobody listens yet.

@@ -13,7 +13,8 @@ pub struct Python {
     version: (u32, u32),
 }
 
-/// Returns `python3` and what the variable `TEST_PYTHONS` names, divided by colons. Says so where there is none.
+/// Returns `python3` and what the variable `TEST_PYTHONS` names, divided by colons. Says so where
+/// there is none.
 #[must_use]
 pub fn pythons() -> Vec<Python> {
     let named = env::var("TEST_PYTHONS").unwrap_or_default();

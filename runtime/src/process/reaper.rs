@@ -18,20 +18,20 @@ use std::{
     thread,
 };
 
-static REAPER: Mutex<Reaper> = Mutex::new(Reaper {
+static REAPER: Mutex<Reaper<Arc<Life>>> = Mutex::new(Reaper {
     owner: 0,
     has_thread: false,
     orphans: Orphans::new(),
 });
 
-struct Reaper {
+struct Reaper<O> {
     /// The process that has the thread. A copy that a bare `fork` made has no thread.
     owner: u32,
     has_thread: bool,
-    orphans: Orphans<Arc<Life>>,
+    orphans: Orphans<O>,
 }
 
-fn reaper() -> MutexGuard<'static, Reaper> {
+fn reaper() -> MutexGuard<'static, Reaper<Arc<Life>>> {
     let mut reaper = REAPER.lock().unwrap_or_else(PoisonError::into_inner);
     let this = process::id();
     if reaper.owner != this {
@@ -56,19 +56,8 @@ pub(super) fn disown() {
 /// If there is no thread or no descriptor for that, the child stays a zombie until later children
 /// are adopted, or until the end of this process, which also waits for it.
 pub(super) fn adopt(life: Arc<Life>) {
-    let mut reaper = reaper();
-    reaper.orphans.adopt(life);
-    let Some(watch) = reaper.orphans.watch.clone() else {
-        return;
-    };
-    if !reaper.has_thread {
-        reaper.has_thread = in_thread(move || reap(&watch)).is_ok();
-    }
-    if !reaper.has_thread {
-        let ended = reaper.orphans.take_ready();
-        drop(reaper);
-        reap_all(ended);
-    }
+    let ended = reaper().adopt(life, |watch| in_thread(move || reap(&watch)));
+    reap_all(ended);
 }
 
 fn in_thread(act: impl FnOnce() + Send + 'static) -> io::Result<()> {
@@ -83,17 +72,11 @@ fn reap(watch: &Watch) {
     let _ = signal::set_mask(signal::Mask::MAX);
     loop {
         let keys = watch.wait();
-        let mut reaper = reaper();
-        let Ok(keys) = keys else {
-            reaper.has_thread = false;
+        let Some(ended) = reaper().told(keys) else {
             return;
         };
-        let ended = reaper.orphans.take(&keys);
-        drop(reaper);
         reap_all(ended);
-        let mut reaper = self::reaper();
-        if reaper.orphans.rest() {
-            reaper.has_thread = false;
+        if reaper().rest() {
             return;
         }
     }
@@ -106,6 +89,42 @@ fn reap_all(ended: Vec<Arc<Life>>) {
         if in_thread(move || drop(waiting.wait(None))).is_err() {
             reaper().orphans.put_aside(ours);
         }
+    }
+}
+
+impl<O: Orphan> Reaper<O> {
+    /// Watches a child, by a thread if one can be started. Returns the children that have ended
+    /// and that no thread will reap.
+    fn adopt(&mut self, orphan: O, start: impl FnOnce(Arc<Watch>) -> io::Result<()>) -> Vec<O> {
+        self.orphans.adopt(orphan);
+        let Some(watch) = self.orphans.watch.clone() else {
+            return Vec::new();
+        };
+        if !self.has_thread {
+            self.has_thread = start(watch).is_ok();
+        }
+        if self.has_thread {
+            Vec::new()
+        } else {
+            self.orphans.take_ready()
+        }
+    }
+
+    /// Takes out the children that a wait has told of. Returns `None` if the wait failed: the
+    /// thread must end, and the next adopted child starts another.
+    fn told(&mut self, keys: io::Result<Vec<u64>>) -> Option<Vec<O>> {
+        if let Ok(keys) = keys {
+            Some(self.orphans.take(&keys))
+        } else {
+            self.has_thread = false;
+            None
+        }
+    }
+
+    /// Whether no child is left to wait for. The thread must end then.
+    fn rest(&mut self) -> bool {
+        self.has_thread = !self.orphans.rest();
+        !self.has_thread
     }
 }
 
@@ -237,13 +256,14 @@ impl<O> Orphans<O> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Orphan, Orphans};
+    use super::{Orphan, Orphans, Reaper};
     use crate::sys::{sentinel, watch::Watch};
     use std::{
         cell::Cell,
         io::{self, PipeReader, PipeWriter},
         os::fd::AsFd,
         rc::Rc,
+        sync::Arc,
     };
 
     /// A child that lives as long as the other end of the pipe is open.
@@ -325,5 +345,75 @@ mod tests {
         assert!(orphans.aside.is_empty());
         drop(lives);
         assert_eq!(orphans.take_ready().len(), 100);
+    }
+
+    fn reaper() -> Reaper<Fake> {
+        Reaper {
+            owner: 0,
+            has_thread: false,
+            orphans: Orphans::new(),
+        }
+    }
+
+    fn no_thread(_: Arc<Watch>) -> io::Result<()> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    #[test]
+    fn thread_whose_wait_fails_is_replaced_for_the_next_child() {
+        let (fakes, lives, _) = fakes(3);
+        let (mut reaper, mut threads) = (reaper(), 0);
+        let mut fakes = fakes.into_iter();
+        let mut adopt = |reaper: &mut Reaper<Fake>| {
+            let ended = reaper.adopt(fakes.next().unwrap(), |_| {
+                threads += 1;
+                Ok(())
+            });
+            assert!(ended.is_empty());
+            threads
+        };
+        assert_eq!([adopt(&mut reaper), adopt(&mut reaper)], [1, 1]);
+        assert!(
+            reaper
+                .told(Err(io::ErrorKind::OutOfMemory.into()))
+                .is_none()
+        );
+        assert_eq!(adopt(&mut reaper), 2);
+        // None was forgotten meanwhile.
+        drop(lives);
+        let keys = reaper.orphans.watch.as_ref().unwrap().wait();
+        assert_eq!(reaper.told(keys).unwrap().len(), 3);
+        assert!(reaper.rest());
+    }
+
+    #[test]
+    fn those_that_have_ended_are_returned_where_no_thread_starts() {
+        let (fakes, mut lives, _) = fakes(3);
+        let mut reaper = reaper();
+        let mut fakes = fakes.into_iter();
+        let mut adopt =
+            |reaper: &mut Reaper<Fake>| reaper.adopt(fakes.next().unwrap(), no_thread).len();
+        assert_eq!(adopt(&mut reaper), 0);
+        assert_eq!(adopt(&mut reaper), 0);
+        lives.truncate(1);
+        // The second child and the third, which has ended before it is adopted.
+        assert_eq!(adopt(&mut reaper), 2);
+        assert!(!reaper.rest());
+    }
+
+    #[test]
+    fn thread_ends_with_the_last_child_and_not_before() {
+        let (fakes, mut lives, _) = fakes(2);
+        let mut reaper = reaper();
+        for fake in fakes {
+            assert!(reaper.adopt(fake, |_| Ok(())).is_empty());
+        }
+        for is_last in [false, true] {
+            drop(lives.pop());
+            let keys = reaper.orphans.watch.as_ref().unwrap().wait();
+            assert_eq!(reaper.told(keys).unwrap().len(), 1);
+            assert_eq!(reaper.rest(), is_last);
+            assert_eq!(reaper.has_thread, !is_last);
+        }
     }
 }

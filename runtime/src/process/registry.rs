@@ -8,7 +8,7 @@ use crate::{
 };
 use std::{
     collections::BTreeMap,
-    process,
+    io, process,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -145,6 +145,32 @@ pub fn set_exit_grace(grace: impl Into<Option<Duration>>) {
     registry().exit_grace = grace.into();
 }
 
+/// A child that this process settles when it ends.
+trait Settled {
+    fn serial(&self) -> u64;
+    fn at_exit(&self) -> AtExit;
+    fn is_detached(&self) -> bool;
+    fn signal(&self, number: i32) -> io::Result<()>;
+}
+
+impl Settled for Arc<Life> {
+    fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    fn at_exit(&self) -> AtExit {
+        self.bond.at_exit
+    }
+
+    fn is_detached(&self) -> bool {
+        Life::is_detached(self)
+    }
+
+    fn signal(&self, number: i32) -> io::Result<()> {
+        Life::signal(self, number)
+    }
+}
+
 /// The next step towards the end of one child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
@@ -158,25 +184,17 @@ enum Step {
 }
 
 impl Step {
-    fn first(life: &Life, begun: Instant, grace: Option<Duration>) -> Self {
-        match grace.and_then(|grace| begun.checked_add(grace)) {
-            _ if life.bond.at_exit == AtExit::Terminate => Self::Ask(begun),
-            Some(moment) => Self::Ask(moment),
-            None => Self::Wait,
-        }
-    }
-
     /// Does the step if it is due, and returns the next step.
-    fn advance(self, life: &Life, now: Instant) -> Self {
+    fn advance(self, child: &impl Settled, now: Instant) -> Self {
         // If the child is gone, the wait for it will see that. If a signal cannot be sent because
         // the child has changed its user, the last step gives the child up.
         match self {
             Self::Ask(moment) if moment <= now => {
-                let _ = life.signal(libc::SIGTERM);
+                let _ = child.signal(libc::SIGTERM);
                 Self::Kill(now + LAST_GRACE)
             }
             Self::Kill(moment) if moment <= now => {
-                let _ = life.signal(libc::SIGKILL);
+                let _ = child.signal(libc::SIGKILL);
                 Self::Killed(now + LAST_BREATH)
             }
             Self::Killed(moment) if moment <= now => Self::GivenUp,
@@ -193,26 +211,60 @@ impl Step {
     }
 }
 
+/// How far the end of each child is.
+struct Settlement {
+    begun: Instant,
+    grace: Option<Duration>,
+    steps: BTreeMap<u64, Step>,
+}
+
+impl Settlement {
+    /// Does what is due for these children. Keeps those that are to be waited for, and returns when
+    /// the next step is due.
+    fn advance<C: Settled>(&mut self, children: &mut Vec<C>, now: Instant) -> Option<Instant> {
+        children.retain(|child| {
+            if child.is_detached() {
+                return false;
+            }
+            let first = self.first(child);
+            let step = self.steps.entry(child.serial()).or_insert(first);
+            *step = step.advance(child, now);
+            *step != Step::GivenUp
+        });
+        let steps = children.iter().map(|child| self.steps[&child.serial()]);
+        steps.filter_map(Step::due).min()
+    }
+
+    fn first(&self, child: &impl Settled) -> Step {
+        let limit = self.grace.and_then(|grace| self.begun.checked_add(grace));
+        match limit {
+            _ if child.at_exit() == AtExit::Terminate => Step::Ask(self.begun),
+            Some(moment) => Step::Ask(moment),
+            None => Step::Wait,
+        }
+    }
+
+    /// Waits for this child no longer.
+    fn give_up(&mut self, child: &impl Settled) {
+        self.steps.insert(child.serial(), Step::GivenUp);
+    }
+}
+
 /// Settles the children when this process ends normally: sends SIGTERM to the daemons, kills those
 /// that do not end, and waits for all other children.
 extern "C" fn settle() {
     let begun = Instant::now();
-    let grace = registry().exit_grace;
-    let mut steps = BTreeMap::new();
+    let mut settlement = Settlement {
+        begun,
+        grace: registry().exit_grace,
+        steps: BTreeMap::new(),
+    };
     let mut notice = Some(begun + SILENCE);
     loop {
         // List the children anew each time: other threads still run and may start some.
         let mut lives = living();
         let now = Instant::now();
-        lives.retain(|life| {
-            let step = steps
-                .entry(life.serial)
-                .or_insert_with(|| Step::first(life, begun, grace));
-            if !life.is_detached() {
-                *step = step.advance(life, now);
-            }
-            !life.is_detached() && *step != Step::GivenUp
-        });
+        let due = settlement.advance(&mut lives, now);
         if lives.is_empty() {
             // Stop the helper here, so that it is not left to the parent of orphans.
             start::stop_helper();
@@ -222,8 +274,7 @@ extern "C" fn settle() {
             notice = None;
             say(&explain(&lives));
         }
-        let due = lives.iter().filter_map(|life| steps[&life.serial].due());
-        let next = due.chain(notice).min();
+        let next = due.into_iter().chain(notice).min();
         // Wait for one child after the other. The time is proportional to the number of children,
         // and no further descriptors are needed: there may be more children than this process may
         // open descriptors by now.
@@ -232,7 +283,7 @@ extern "C" fn settle() {
                 Ok(Some(_)) => {}
                 Ok(None) => break,
                 // The others can still be waited for.
-                Err(_) => drop(steps.insert(life.serial, Step::GivenUp)),
+                Err(_) => settlement.give_up(&life),
             }
         }
     }
@@ -264,4 +315,169 @@ fn explain(lives: &[Arc<Life>]) -> String {
          procession: the program ends when {they} ended. To end it earlier, join or kill a child, start it as a daemon \
          or with `kill_on_drop`, detach it, or call `set_exit_grace`.\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LAST_BREATH, LAST_GRACE, Settled, Settlement};
+    use crate::start::AtExit;
+    use std::{
+        cell::RefCell,
+        collections::BTreeMap,
+        io,
+        time::{Duration, Instant},
+    };
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A child that ends by nothing.
+    struct Fake {
+        serial: u64,
+        at_exit: AtExit,
+        is_detached: bool,
+        /// Whether it is another user's by now.
+        is_foreign: bool,
+        got: RefCell<Vec<i32>>,
+    }
+
+    fn child(serial: u64) -> Fake {
+        Fake {
+            serial,
+            at_exit: AtExit::Join,
+            is_detached: false,
+            is_foreign: false,
+            got: RefCell::default(),
+        }
+    }
+
+    fn daemon(serial: u64) -> Fake {
+        Fake {
+            at_exit: AtExit::Terminate,
+            ..child(serial)
+        }
+    }
+
+    impl Settled for &Fake {
+        fn serial(&self) -> u64 {
+            self.serial
+        }
+
+        fn at_exit(&self) -> AtExit {
+            self.at_exit
+        }
+
+        fn is_detached(&self) -> bool {
+            self.is_detached
+        }
+
+        fn signal(&self, number: i32) -> io::Result<()> {
+            if self.is_foreign {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
+            self.got.borrow_mut().push(number);
+            Ok(())
+        }
+    }
+
+    fn settlement(begun: Instant, grace: Option<Duration>) -> Settlement {
+        Settlement {
+            begun,
+            grace,
+            steps: BTreeMap::new(),
+        }
+    }
+
+    /// Returns the serial numbers of those that are waited for, and for how long.
+    fn advance(
+        settlement: &mut Settlement,
+        children: &[&Fake],
+        now: Instant,
+    ) -> (Vec<u64>, Option<Duration>) {
+        let mut left = children.to_vec();
+        let due = settlement.advance(&mut left, now);
+        let serials = left.iter().map(|child| child.serial).collect();
+        (serials, due.map(|due| due - now))
+    }
+
+    #[test]
+    fn daemon_is_asked_then_killed_then_given_up() {
+        for is_foreign in [false, true] {
+            let now = Instant::now();
+            let mut settlement = settlement(now, None);
+            let daemon = Fake {
+                is_foreign,
+                ..daemon(1)
+            };
+            let mut at = |now| advance(&mut settlement, &[&daemon], now);
+            assert_eq!(at(now), (vec![1], Some(LAST_GRACE)));
+            let (early, killed) = (now + LAST_GRACE / 2, now + LAST_GRACE);
+            assert_eq!(at(early), (vec![1], Some(killed - early)));
+            assert_eq!(at(killed), (vec![1], Some(LAST_BREATH)));
+            assert_eq!(at(killed + LAST_BREATH), (vec![], None));
+            let got: &[i32] = if is_foreign {
+                &[]
+            } else {
+                &[libc::SIGTERM, libc::SIGKILL]
+            };
+            assert_eq!(*daemon.got.borrow(), got);
+        }
+    }
+
+    #[test]
+    fn other_children_are_waited_for_as_long_as_the_grace() {
+        let now = Instant::now();
+        let (child, year) = (child(1), 365 * 24 * 3600 * SECOND);
+        // A time that the clock cannot tell is no limit.
+        for grace in [None, Some(Duration::MAX)] {
+            let mut without = settlement(now, grace);
+            assert_eq!(
+                advance(&mut without, &[&child], now + year),
+                (vec![1], None)
+            );
+        }
+        let mut settlement = settlement(now, Some(5 * SECOND));
+        let mut at = |now| advance(&mut settlement, &[&child], now);
+        assert_eq!(at(now), (vec![1], Some(5 * SECOND)));
+        assert!(child.got.borrow().is_empty());
+        assert_eq!(at(now + 5 * SECOND), (vec![1], Some(LAST_GRACE)));
+        assert_eq!(*child.got.borrow(), [libc::SIGTERM]);
+    }
+
+    #[test]
+    fn child_that_is_started_meanwhile_is_settled_as_well() {
+        let now = Instant::now();
+        let mut settlement = settlement(now, Some(2 * SECOND));
+        let (first, late, late_daemon) = (child(1), child(2), daemon(3));
+        advance(&mut settlement, &[&first], now);
+        let all = [&first, &late, &late_daemon];
+        // The grace is that of the process, not of each child.
+        let (left, due) = advance(&mut settlement, &all, now + SECOND);
+        assert_eq!((left, due), (vec![1, 2, 3], Some(SECOND.min(LAST_GRACE))));
+        assert_eq!(*late_daemon.got.borrow(), [libc::SIGTERM]);
+        advance(&mut settlement, &all, now + 2 * SECOND);
+        assert_eq!(*late.got.borrow(), [libc::SIGTERM]);
+    }
+
+    #[test]
+    fn child_whose_wait_fails_keeps_nobody_from_the_others() {
+        let now = Instant::now();
+        let mut settlement = settlement(now, None);
+        let (lost, other) = (child(1), child(2));
+        let both = [&lost, &other];
+        assert_eq!(advance(&mut settlement, &both, now).0, [1, 2]);
+        settlement.give_up(&&lost);
+        assert_eq!(advance(&mut settlement, &both, now).0, [2]);
+    }
+
+    #[test]
+    fn detached_child_is_neither_waited_for_nor_signalled() {
+        let now = Instant::now();
+        let mut settlement = settlement(now, Some(Duration::ZERO));
+        let detached = Fake {
+            is_detached: true,
+            ..child(1)
+        };
+        assert_eq!(advance(&mut settlement, &[&detached], now), (vec![], None));
+        assert!(detached.got.borrow().is_empty());
+    }
 }

@@ -10,6 +10,7 @@ mod newborn;
 mod replies;
 mod spares;
 mod start;
+mod stock;
 mod tell;
 mod ward;
 

@@ -1,0 +1,16 @@
+//! What a process is started with, what it gives back, and how it ends.
+
+#![allow(missing_docs, reason = "tests")]
+
+mod bounds;
+mod ends;
+mod exit;
+mod forms;
+mod generics;
+mod handles;
+mod join;
+mod last_words;
+mod limits;
+mod settings;
+mod structs;
+mod tree;

@@ -1,0 +1,6 @@
+//! What stands in the files of the repository.
+
+#![allow(missing_docs, reason = "tests")]
+
+mod examples;
+mod tidy;

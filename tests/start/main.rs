@@ -1,0 +1,12 @@
+//! How a process is started, and what may keep it from that.
+
+#![allow(missing_docs, reason = "tests")]
+
+mod copies;
+mod entry;
+mod environments;
+mod failures;
+mod fork;
+mod forkserver;
+mod inherited;
+mod spares;
