@@ -9,7 +9,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use procession::{
     Builder, Child, ErrorKind, Fd, JoinErrorKind, StartMethod, Transfer, children, process,
 };
-use procession_tests::{alone_under_each_method, descriptors, start, under_each_method};
+use procession_tests::{alone_under_each_method, by, descriptors, start, under_each_method};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeTuple};
 use std::{
     cell::Cell,
@@ -328,7 +328,7 @@ fn descriptors_after_a_part_wait_for_room() {
     }
     under_each_method(|method| {
         if method != StartMethod::Fork {
-            let builder = Builder::new().start_method(StartMethod::Spawn);
+            let builder = by(StartMethod::Spawn);
             builder
                 .spawn(join_late::new(method))
                 .unwrap()
