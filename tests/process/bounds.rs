@@ -239,10 +239,14 @@ fn panic_where_memory_is_used_up_is_told() {
         panic!("in want");
     }
     under_each_method(|method| {
-        for (bytes, asked) in [(1 << 20, true), (1 << 20, false), (64 << 10, true)] {
+        let sizes = [1 << 20, 64 << 10, 4 << 10, 64];
+        for (bytes, asked) in sizes
+            .into_iter()
+            .flat_map(|size| [(size, true), (size, false)])
+        {
             let builder = by(method).stderr(Stdio::null());
             let builder = builder
-                .memory_limit(2 << 30)
+                .memory_limit(512 << 20)
                 .env("RUST_BACKTRACE", if asked { "1" } else { "0" })
                 .backtrace(asked);
             let error = builder.spawn(panic_in_want::new(bytes)).unwrap().join();

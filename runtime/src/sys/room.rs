@@ -4,10 +4,34 @@ use nix::sys::{
     mman::{MapFlags, ProtFlags, mmap_anonymous, munmap},
     resource::{RLIM_INFINITY, Resource, getrlimit},
 };
-use std::{fs, num::NonZero};
+use std::{fs, mem, num::NonZero, sync::Mutex};
 
 /// The most bytes that a backtrace needs, apart from the symbols of the executable, which it reads.
 const BACKTRACE: u64 = 64 << 20;
+
+/// How much is kept for the report of a panic, in bytes. It is less than what the C library maps
+/// apart from its heap, and no page of it is touched.
+const RESERVE: usize = 64 << 10;
+
+static KEPT: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+/// Keeps some memory for the report of a panic, if the memory of this process has a limit: the
+/// panic may come when everything else is used up.
+pub(crate) fn keep_reserve() {
+    if is_limited()
+        && let Ok(mut kept) = KEPT.try_lock()
+    {
+        // If there is no memory already, there is nothing to keep.
+        let _ = kept.try_reserve_exact(RESERVE);
+    }
+}
+
+/// Frees the reserve.
+pub(crate) fn free_reserve() {
+    if let Ok(mut kept) = KEPT.try_lock() {
+        drop(mem::take(&mut *kept));
+    }
+}
 
 /// Whether the memory of this process has a limit (`RLIMIT_AS`, `RLIMIT_DATA`).
 pub(crate) fn is_limited() -> bool {

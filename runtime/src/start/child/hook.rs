@@ -91,6 +91,7 @@ pub(super) fn watch() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         let _fuse = fuse();
+        room::free_reserve();
         // Capturing a backtrace takes memory. It also takes a lock, which std takes again if there
         // is no memory.
         let has_room = !room::is_limited() || room::is_there_for_a_backtrace();

@@ -10,7 +10,7 @@ use crate::{
     call::{Answer, Entry, Outcome, perform},
     error::{Error, ErrorKind, Result},
     start::message::failure::Failure,
-    sys::{abort, segment::Width},
+    sys::{abort, room, segment::Width},
     wire::{Incoming, Line, Outgoing, Sink},
 };
 use std::{
@@ -38,6 +38,7 @@ pub(super) fn reached() -> Result<()> {
         tell::reached(&line).map_err(|source| Error::os("its parent is gone", source))?;
     }
     REACHED.store(true, Ordering::Relaxed);
+    room::keep_reserve();
     // The system may have refused memory before. The function is not responsible for that.
     abort::forget();
     Ok(())
