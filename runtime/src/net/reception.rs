@@ -8,6 +8,7 @@ use super::{
     Error, Options, Result, Stream, handshake::Side, listening::Listening, opening::Opening,
 };
 use crate::sys::{
+    per_process::{Owned, PerProcess},
     wait::{self, For},
     watch::Watch,
 };
@@ -15,7 +16,7 @@ use std::{
     fmt, io,
     os::fd::{AsFd, BorrowedFd},
     process,
-    sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Condvar, MutexGuard, OnceLock, PoisonError},
     time::Instant,
 };
 
@@ -26,7 +27,7 @@ const MOST: usize = 128;
 /// The clients in their handshakes, and the threads that wait for them.
 #[derive(Default)]
 pub(super) struct Reception {
-    state: Mutex<State>,
+    state: PerProcess<State>,
     turn: Condvar,
     /// Watches all these clients, once `readiness` has been called. With the process that made it.
     readiness: OnceLock<Option<(u32, Watch)>>,
@@ -34,9 +35,6 @@ pub(super) struct Reception {
 
 #[derive(Default)]
 struct State {
-    /// The process that accepted these clients. A copy of it made by a bare `fork` does not use
-    /// them.
-    owner: u32,
     /// The oldest first. Each with a flag: whether `readiness` watches it.
     guests: Vec<(Opening, bool)>,
     /// Whether a thread has taken the clients, to drive them.
@@ -107,15 +105,9 @@ impl Reception {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.owner != process::id() {
-            *state = State {
-                owner: process::id(),
-                ..State::default()
-            };
-        }
-        state
+    fn state(&self) -> MutexGuard<'_, Owned<State>> {
+        // A copy of the process that accepted these clients does not use them.
+        self.state.lock(|state| *state = State::default())
     }
 }
 

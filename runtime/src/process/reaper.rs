@@ -8,42 +8,30 @@
 //! child has ended, and no other child is looked at.
 
 use super::life::Life;
-use crate::sys::{signal, watch::Watch};
+use crate::sys::{
+    per_process::{Owned, PerProcess},
+    signal,
+    watch::Watch,
+};
 use std::{
     collections::BTreeMap,
     io,
     os::fd::AsFd,
-    process,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, MutexGuard},
     thread,
 };
 
-static REAPER: Mutex<Reaper<Arc<Life>>> = Mutex::new(Reaper {
-    owner: 0,
-    has_thread: false,
-    orphans: Orphans::new(),
-});
+static REAPER: PerProcess<Reaper<Arc<Life>>> = PerProcess::new(Reaper::new());
 
 struct Reaper<O> {
-    /// The process that has the thread. A copy that a bare `fork` made has no thread.
-    owner: u32,
     has_thread: bool,
     orphans: Orphans<O>,
 }
 
-fn reaper() -> MutexGuard<'static, Reaper<Arc<Life>>> {
-    let mut reaper = REAPER.lock().unwrap_or_else(PoisonError::into_inner);
-    let this = process::id();
-    if reaper.owner != this {
-        // The copy shares the epoll instance with its parent. So it closes its descriptor and
-        // changes nothing in the instance.
-        *reaper = Reaper {
-            owner: this,
-            has_thread: false,
-            orphans: Orphans::new(),
-        };
-    }
-    reaper
+fn reaper() -> MutexGuard<'static, Owned<Reaper<Arc<Life>>>> {
+    // A copy of the process has no thread. It shares the epoll instance with its parent, so it
+    // closes its descriptor and changes nothing in the instance.
+    REAPER.lock(|reaper| *reaper = Reaper::new())
 }
 
 /// Forgets the parent's children, in a forked copy of the parent.
@@ -88,6 +76,15 @@ fn reap_all(ended: Vec<Arc<Life>>) {
         let (ours, waiting) = (Arc::clone(&life), Arc::clone(&life));
         if in_thread(move || drop(waiting.wait(None))).is_err() {
             reaper().orphans.put_aside(ours);
+        }
+    }
+}
+
+impl<O> Reaper<O> {
+    const fn new() -> Self {
+        Self {
+            has_thread: false,
+            orphans: Orphans::new(),
         }
     }
 }
@@ -348,11 +345,7 @@ mod tests {
     }
 
     fn reaper() -> Reaper<Fake> {
-        Reaper {
-            owner: 0,
-            has_thread: false,
-            orphans: Orphans::new(),
-        }
+        Reaper::new()
     }
 
     fn no_thread(_: Arc<Watch>) -> io::Result<()> {

@@ -4,12 +4,16 @@ use super::{Handle, life::Life, reaper};
 use crate::{
     error::{Error, Result},
     start::{self, AtExit, Copying, LAST_BREATH},
-    sys::{exit, notice::say},
+    sys::{
+        exit,
+        notice::say,
+        per_process::{Owned, PerProcess},
+    },
 };
 use std::{
     collections::BTreeMap,
-    io, process,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    io, mem,
+    sync::{Arc, MutexGuard},
     time::{Duration, Instant},
 };
 
@@ -19,36 +23,31 @@ const LAST_GRACE: Duration = Duration::from_secs(1);
 /// How long the end of this process waits before it prints why.
 const SILENCE: Duration = Duration::from_secs(5);
 
-static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
-    owner: 0,
+static REGISTRY: PerProcess<Registry> = PerProcess::new(Registry {
+    settles_at_exit: false,
     lives: BTreeMap::new(),
     exit_grace: None,
 });
 
 struct Registry {
-    /// The process whose children these are. A copy of it that a bare `fork` made has no part in
-    /// them.
-    owner: u32,
+    /// Whether this process settles its children when it ends. A copy of it does too.
+    settles_at_exit: bool,
     /// The children by their serial numbers.
     lives: BTreeMap<u64, Arc<Life>>,
     exit_grace: Option<Duration>,
 }
 
-fn registry() -> MutexGuard<'static, Registry> {
-    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+fn registry() -> MutexGuard<'static, Owned<Registry>> {
+    REGISTRY.lock(|registry| registry.lives.clear())
 }
 
 /// Makes this process settle its children when it ends. Called before the first child starts.
 pub(super) fn prepare() -> Result<()> {
     let mut registry = registry();
-    let this = process::id();
-    if registry.owner == 0 {
+    if !registry.settles_at_exit {
         exit::at_exit(settle)
             .map_err(|source| Error::os("the end of this process cannot be watched", source))?;
-    }
-    if registry.owner != this {
-        registry.owner = this;
-        registry.lives.clear();
+        registry.settles_at_exit = true;
     }
     Ok(())
 }
@@ -59,10 +58,8 @@ pub(super) const COPYING: Copying = Copying { disown, settle };
 /// Forgets the parent's children, in a forked copy of the parent. They are not children of the
 /// copy, and daemons among them must not live on because the copy does.
 fn disown() {
-    let mut registry = registry();
-    registry.owner = process::id();
-    let lives = std::mem::take(&mut registry.lives);
-    drop(registry);
+    let mut lives = BTreeMap::new();
+    drop(REGISTRY.lock(|registry| lives = mem::take(&mut registry.lives)));
     for life in lives.values() {
         life.let_go();
     }
@@ -111,13 +108,7 @@ pub fn children() -> Vec<Handle> {
 }
 
 fn living() -> Vec<Arc<Life>> {
-    let lives = {
-        let registry = registry();
-        if registry.owner != process::id() {
-            return Vec::new();
-        }
-        registry.lives.values().cloned().collect::<Vec<_>>()
-    };
+    let lives: Vec<_> = registry().lives.values().cloned().collect();
     // After the lock is released, because reaping takes the same lock.
     lives.into_iter().filter(|life| life.is_alive()).collect()
 }

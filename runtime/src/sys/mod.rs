@@ -42,6 +42,7 @@ pub(crate) mod overflow;
 pub(crate) mod own;
 #[cfg(feature = "sync")]
 pub(crate) mod peer;
+pub(crate) mod per_process;
 #[cfg(feature = "__shared")]
 pub(crate) mod plain;
 pub(crate) mod pod;

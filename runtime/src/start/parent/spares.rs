@@ -14,13 +14,16 @@ use crate::{
         },
         patience::STALL,
     },
-    sys::{board::Board, sentinel, socket, standing},
+    sys::{
+        board::Board,
+        per_process::{Owned, PerProcess},
+        sentinel, socket, standing,
+    },
     wire::{Line, is_end},
 };
 use std::{
     os::fd::AsFd,
-    process,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, MutexGuard},
 };
 
 pub(super) use stock::ATTEMPTS;
@@ -28,12 +31,10 @@ pub(super) use stock::ATTEMPTS;
 /// The most spares that can be asked for: they use a quarter of the numbers on the board.
 const MOST_SPARES: usize = Board::LENGTH / 4;
 
-static STOCK: Mutex<Stock<Helper>> = Mutex::new(Stock::new());
+static STOCK: PerProcess<Stock<Helper>> = PerProcess::new(Stock::new());
 
-fn stock() -> MutexGuard<'static, Stock<Helper>> {
-    let mut stock = STOCK.lock().unwrap_or_else(PoisonError::into_inner);
-    stock.belong_to(process::id());
-    stock
+fn stock() -> MutexGuard<'static, Owned<Stock<Helper>>> {
+    STOCK.lock(Stock::renew)
 }
 
 impl Source for Helper {

@@ -1,7 +1,7 @@
 //! The helper in use and its spares: which of them a start gets, and when another helper takes
 //! their place.
 
-use crate::{error::Result, start::message::request::Wait};
+use crate::{error::Result, start::message::request::Wait, sys::per_process::Owned};
 use std::sync::{Arc, MutexGuard};
 
 /// How many helpers a start tries before it does without one.
@@ -50,9 +50,6 @@ pub(super) struct Old<S: Source> {
 }
 
 pub(super) struct Stock<S: Source> {
-    /// The id of the process that the helper belongs to. A copy of it that a bare `fork` made needs
-    /// a helper of its own.
-    owner: u32,
     current: Option<Current<S>>,
     /// Whether a helper cannot do its work on this machine.
     useless: bool,
@@ -69,7 +66,7 @@ struct Current<S: Source> {
 
 /// Lets the helper make a child, or takes a spare. Returns `None` if no helper can do that here.
 pub(super) fn make<'a, S: Source + 'a>(
-    lock: impl Fn() -> MutexGuard<'a, Stock<S>>,
+    lock: impl Fn() -> MutexGuard<'a, Owned<Stock<S>>>,
 ) -> Result<Option<Made<S>>> {
     for _ in 0..ATTEMPTS {
         let taken = lock().take()?;
@@ -103,7 +100,6 @@ pub(super) fn make<'a, S: Source + 'a>(
 impl<S: Source> Stock<S> {
     pub(super) const fn new() -> Self {
         Self {
-            owner: 0,
             current: None,
             useless: false,
             starts: 0,
@@ -111,14 +107,11 @@ impl<S: Source> Stock<S> {
         }
     }
 
-    /// Forgets what belongs to another process: this one is a copy of it.
-    pub(super) fn belong_to(&mut self, this: u32) {
-        if self.owner != this {
-            // The processes are not the copy's children, and the board is not mapped in the copy.
-            std::mem::forget(self.current.take());
-            self.owner = this;
-            self.starts = 0;
-        }
+    /// Forgets what belongs to the process that this one is a copy of.
+    pub(super) fn renew(&mut self) {
+        // The processes are not the copy's children, and the board is not mapped in the copy.
+        std::mem::forget(self.current.take());
+        self.starts = 0;
     }
 
     /// Takes the helper for a start, which is started if there is none, and a spare if there is
@@ -225,11 +218,12 @@ mod tests {
     use crate::{
         error::{Error, ErrorKind, Result},
         start::message::request::Wait,
+        sys::per_process::{Owned, PerProcess},
     };
     use std::{
         cell::{Cell, RefCell},
         rc::Rc,
-        sync::{Arc, Mutex, PoisonError},
+        sync::{Arc, MutexGuard},
     };
 
     thread_local! {
@@ -287,17 +281,20 @@ mod tests {
         }
     }
 
-    fn start(stock: &Mutex<Stock<Fake>>) -> Result<Option<Made<Fake>>> {
-        make(|| stock.lock().unwrap_or_else(PoisonError::into_inner))
+    fn start(stock: &PerProcess<Stock<Fake>>) -> Result<Option<Made<Fake>>> {
+        make(|| lock(stock))
     }
 
-    fn replenish(stock: &Mutex<Stock<Fake>>) {
-        drop(stock.lock().unwrap().replenish());
+    fn lock(stock: &PerProcess<Stock<Fake>>) -> MutexGuard<'_, Owned<Stock<Fake>>> {
+        stock.lock(Stock::renew)
     }
 
-    fn spares(stock: &Mutex<Stock<Fake>>) -> usize {
-        let stock = stock.lock().unwrap();
-        stock
+    fn replenish(stock: &PerProcess<Stock<Fake>>) {
+        drop(lock(stock).replenish());
+    }
+
+    fn spares(stock: &PerProcess<Stock<Fake>>) -> usize {
+        lock(stock)
             .current
             .as_ref()
             .map_or(0, |current| current.spares.len())
@@ -305,7 +302,7 @@ mod tests {
 
     #[test]
     fn helper_that_is_gone_when_asked_is_replaced() {
-        let stock = Mutex::new(Stock::new());
+        let stock = PerProcess::new(Stock::new());
         let first = start(&stock).unwrap().unwrap();
         first.helper.is_dead.set(true);
         let second = start(&stock).unwrap().unwrap();
@@ -316,7 +313,7 @@ mod tests {
     #[test]
     fn start_does_without_a_helper_when_each_dies() {
         DEAD.set(true);
-        let stock = Mutex::new(Stock::new());
+        let stock = PerProcess::new(Stock::new());
         assert!(start(&stock).unwrap().is_none());
         assert_eq!(STARTED.get(), ATTEMPTS);
         // None of the dead ones is left for the next start.
@@ -327,21 +324,21 @@ mod tests {
 
     #[test]
     fn helper_that_was_replaced_meanwhile_does_not_take_the_next_one_along() {
-        let stock = Mutex::new(Stock::new());
+        let stock = PerProcess::new(Stock::new());
         let [one, other] = [(); 2].map(|()| start(&stock).unwrap().unwrap());
         assert!(Arc::ptr_eq(&one.helper, &other.helper));
         // Both starts find it dead. The first replaces it, and a third start uses the new one.
-        drop(stock.lock().unwrap().replace(&one.helper));
+        drop(lock(&stock).replace(&one.helper));
         let third = start(&stock).unwrap().unwrap();
-        drop(stock.lock().unwrap().replace(&other.helper));
+        drop(lock(&stock).replace(&other.helper));
         let fourth = start(&stock).unwrap().unwrap();
         assert_eq!((third.newborn.of, fourth.newborn.of), (2, 2));
     }
 
     #[test]
     fn helper_that_dies_among_the_spares_takes_them_along() {
-        let stock = Mutex::new(Stock::new());
-        drop(stock.lock().unwrap().keep(2, true).unwrap());
+        let stock = PerProcess::new(Stock::new());
+        drop(lock(&stock).keep(2, true).unwrap());
         replenish(&stock);
         assert_eq!(spares(&stock), 2);
         let made = start(&stock).unwrap().unwrap();
@@ -355,10 +352,10 @@ mod tests {
 
     #[test]
     fn oldest_spare_that_lives_is_used() {
-        let stock = Mutex::new(Stock::new());
-        drop(stock.lock().unwrap().keep(3, true).unwrap());
+        let stock = PerProcess::new(Stock::new());
+        drop(lock(&stock).keep(3, true).unwrap());
         replenish(&stock);
-        let guard = stock.lock().unwrap();
+        let guard = lock(&stock);
         let spares = &guard.current.as_ref().unwrap().spares;
         let (first, third) = (&spares[0].has_ended, &spares[2].has_ended);
         first.set(true);
@@ -372,7 +369,7 @@ mod tests {
 
     #[test]
     fn spare_is_kept_once_starts_are_a_habit() {
-        let stock = Mutex::new(Stock::new());
+        let stock = PerProcess::new(Stock::new());
         for number in 1..=HABIT {
             assert_eq!(spares(&stock), 0);
             drop(start(&stock).unwrap().unwrap());
@@ -380,7 +377,7 @@ mod tests {
             assert_eq!(spares(&stock), usize::from(number == HABIT));
         }
         // What the user wants comes before the habit, and nothing is asked for it if that is less.
-        drop(stock.lock().unwrap().keep(0, true).unwrap());
+        drop(lock(&stock).keep(0, true).unwrap());
         replenish(&stock);
         assert_eq!(spares(&stock), 0);
     }
@@ -388,7 +385,7 @@ mod tests {
     #[test]
     fn helper_that_cannot_be_started_is_an_error_of_one_start() {
         FAILURES.set(1);
-        let stock = Mutex::new(Stock::<Fake>::new());
+        let stock = PerProcess::new(Stock::<Fake>::new());
         let error = start(&stock).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::TooManyProcesses);
         assert!(start(&stock).unwrap().is_some());
@@ -396,22 +393,20 @@ mod tests {
 
     #[test]
     fn useless_helper_is_started_by_nobody() {
-        let stock = Mutex::new(Stock::<Fake>::new());
-        drop(stock.lock().unwrap().give_up());
+        let stock = PerProcess::new(Stock::<Fake>::new());
+        drop(lock(&stock).give_up());
         assert!(start(&stock).unwrap().is_none());
-        drop(stock.lock().unwrap().keep(2, true).unwrap());
+        drop(lock(&stock).keep(2, true).unwrap());
         replenish(&stock);
         assert_eq!(STARTED.get(), 0);
     }
 
     #[test]
     fn copy_of_a_process_has_a_helper_of_its_own() {
-        let stock = Mutex::new(Stock::new());
-        stock.lock().unwrap().belong_to(1);
+        let stock = PerProcess::new(Stock::new());
         let parents = start(&stock).unwrap().unwrap();
-        stock.lock().unwrap().belong_to(1);
         assert_eq!(start(&stock).unwrap().unwrap().newborn.of, 1);
-        stock.lock().unwrap().belong_to(2);
+        lock(&stock).renew();
         assert_eq!(start(&stock).unwrap().unwrap().newborn.of, 2);
         // The copy has not dropped its parent's helper, which would have killed that.
         assert_eq!(Arc::strong_count(&parents.helper), 2);
