@@ -88,7 +88,8 @@
 //!   library cannot be started, and neither can one of a program that was started by naming the
 //!   dynamic loader.
 //! - A program that is set-user-ID or set-group-ID, or whose file has capabilities, can start
-//!   processes by `Fork` only. Running it anew would regain what it may have given up: the error is
+//!   processes by `Fork` only. So can a process whose real and effective user or group differ.
+//!   Running it anew would regain what it may have given up, or be taken for that: the error is
 //!   [`ErrorKind::Privileged`].
 //! - A child that replaces itself by `exec` leaves its timeout behind, which only a join enforces
 //!   from then on. A daemon that does so, or that closes descriptors that it does not own, is no
@@ -100,7 +101,12 @@
 //! - A seccomp filter that *kills* for unknown system calls must allow these in a process that
 //!   starts others: `clone3`, `execve`, `pidfd_open`, `pidfd_send_signal`, `waitid`, `statx`,
 //!   `keyctl`, `personality`, `get_mempolicy`, `get_robust_list`, `lsm_get_self_attr`. If it
-//!   returns an error instead, another way is used.
+//!   returns `ENOSYS` instead, another way is used. A filter that is installed after the first
+//!   start must not refuse `pidfd_open` or `statx`. `getsockopt` and `execve` are always needed,
+//!   except for `Fork`.
+//! - A process that is stopped in the moment before it runs the executable anew (`Spawn`, and the
+//!   first start by `ForkServer`) holds its parent up until it continues, as it does with
+//!   [`std::process::Command`]: the kernel lets a parent wait for that.
 //! - [`Child::terminate`] and [`Child::kill`] end one process. What it has started is not ended,
 //!   but for its daemons: see [`Child::kill_tree`] and [`Builder::subreaper`].
 //! - Queues, locks and shared memory are for processes of one build, in one PID namespace, that

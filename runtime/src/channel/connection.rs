@@ -524,7 +524,7 @@ impl<'de, S, R> Deserialize<'de> for Connection<S, R> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (label, Fd(fd)) = <(Label<'_>, Fd<OwnedFd>)>::deserialize(deserializer)?;
         label.check::<(), _>(NAME)?;
-        if socket::peer(fd.as_fd()).is_none() {
+        if matches!(socket::peer(fd.as_fd()), Ok(None)) {
             return Err(de::Error::custom("what came is no end of a pipe"));
         }
         Ok(Self::new(fd))

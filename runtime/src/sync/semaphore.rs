@@ -240,6 +240,8 @@ impl Semaphore {
     #[doc(alias = "get_value")]
     pub fn available_permits(&self) -> usize {
         self.monitor.settle_soon();
+        // If it cannot be found out who is dead, their permits are not among them.
+        let _ = self.monitor.reap(&RULES);
         let available = self.monitor.peek(AVAILABLE);
         usize::try_from(available).unwrap_or(usize::MAX)
     }

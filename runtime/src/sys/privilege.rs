@@ -1,7 +1,10 @@
 //! Whether running the executable again could give this process privileges that it does not have
 //! now.
 
-use nix::errno::Errno;
+use nix::{
+    errno::Errno,
+    unistd::{getegid, geteuid, getgid, getuid},
+};
 use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
 
 /// Why the executable must not be run again.
@@ -9,6 +12,8 @@ use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
 pub(crate) enum Gain {
     /// This process got privileges from its executable: it runs in secure-execution mode.
     Secure,
+    /// The real and the effective user or group differ, so an exec runs in secure-execution mode.
+    Ids,
     /// The executable is set-user-ID or set-group-ID.
     SetId,
     /// The executable has file capabilities.
@@ -26,6 +31,9 @@ pub(crate) fn is_secure() -> bool {
 pub(crate) fn gain(executable: &Path) -> io::Result<Option<Gain>> {
     if is_secure() {
         return Ok(Some(Gain::Secure));
+    }
+    if getuid() != geteuid() || getgid() != getegid() {
+        return Ok(Some(Gain::Ids));
     }
     if fs::metadata(executable)?.permissions().mode() & (libc::S_ISUID | libc::S_ISGID) != 0 {
         return Ok(Some(Gain::SetId));
@@ -55,5 +63,5 @@ fn has_capabilities(executable: &Path) -> io::Result<bool> {
 
 /// The user that this process acts as.
 pub(crate) fn user() -> u32 {
-    nix::unistd::geteuid().as_raw()
+    geteuid().as_raw()
 }

@@ -87,6 +87,11 @@ pub(crate) fn signal(pidfd: &OwnedFd, number: i32) -> io::Result<()> {
     }))
 }
 
+/// Whether a filter may have refused the call.
+fn is_refused(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM))
+}
+
 fn unless_gone<T>(sent: nix::Result<T>) -> io::Result<()> {
     match sent.map(drop) {
         Err(Errno::ESRCH) => Ok(()),
@@ -176,7 +181,7 @@ pub(crate) fn has_pidfds() -> bool {
     static HAS: OnceLock<bool> = OnceLock::new();
     *HAS.get_or_init(|| match open_pidfd(process::id()) {
         Ok(_) => true,
-        Err(error) => !matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)),
+        Err(error) => !is_refused(&error),
     })
 }
 
@@ -184,11 +189,30 @@ pub(crate) fn has_pidfds() -> bool {
 pub(crate) fn put_down(id: u32) {
     // If the kill fails, the child ends by itself, and this waits for that.
     let _ = kill_child(id, libc::SIGKILL);
+    // If this fails, somebody else has reaped the child.
+    let _ = wait4(id, WaitPidFlag::empty());
+}
+
+/// Reaps a child of ours by its id. Returns `None` if it still runs, and the options say not to
+/// wait.
+fn wait4(id: u32, options: WaitPidFlag) -> nix::Result<Option<(ExitStatus, libc::rusage)>> {
+    let mut status = 0;
+    // SAFETY: `rusage` is a plain C struct, for which all zeros are a valid value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     loop {
-        // SAFETY: a null result is allowed, and then nothing is written.
-        let reaped = unsafe { libc::waitid(libc::P_PID, id, std::ptr::null_mut(), libc::WEXITED) };
-        if Errno::result(reaped) != Err(Errno::EINTR) {
-            return;
+        // SAFETY: both places are valid to write to.
+        let reaped = Errno::result(unsafe {
+            libc::wait4(
+                id.cast_signed(),
+                &raw mut status,
+                options.bits(),
+                &raw mut usage,
+            )
+        });
+        match reaped {
+            Err(Errno::EINTR) => {}
+            Ok(0) => return Ok(None),
+            result => return result.map(|_| Some((ExitStatus::from_raw(status), usage))),
         }
     }
 }
@@ -250,7 +274,14 @@ impl Sentinel {
     /// it meanwhile.
     pub(crate) fn signal(&self, number: i32) -> io::Result<()> {
         match self.kind {
-            Kind::Pidfd => signal(&self.fd, number),
+            Kind::Pidfd => match signal(&self.fd, number) {
+                // A filter may refuse this call and not the other one. While the process lives,
+                // nobody has reaped it, and its id is its own.
+                Err(error) if is_refused(&error) && !self.has_ended() => {
+                    kill_child(self.id, number)
+                }
+                result => result,
+            },
             // If somebody else has reaped it, the id may be that of another process, even of
             // another child.
             Kind::Pipe if self.has_ended() => Ok(()),
@@ -268,6 +299,8 @@ impl Sentinel {
         };
         let (info, usage) = match self.waitid(WaitPidFlag::WEXITED | now) {
             Err(Errno::ECHILD) => return Ok(self.reaped_elsewhere()),
+            // A filter may refuse this call and not the older one.
+            Err(Errno::ENOSYS | Errno::EPERM) => return self.reap_by_id(now),
             result => result?,
         };
         // SAFETY: waitid has succeeded, so it has either filled in the fields of a child or left
@@ -286,6 +319,19 @@ impl Sentinel {
             (_, libc::CLD_DUMPED) => Reaped::Ended(ExitStatus::from_raw(status | 0x80)),
             _ => Reaped::Ended(ExitStatus::from_raw(status)),
         })
+    }
+
+    /// Reaps the process by its id. Its id is its own until it has been reaped.
+    fn reap_by_id(&self, options: WaitPidFlag) -> io::Result<Reaped> {
+        match wait4(self.id, options) {
+            Ok(None) => Ok(Reaped::Running),
+            Ok(Some((status, usage))) => {
+                let _ = self.usage.set(Usage::new(&usage));
+                Ok(Reaped::Ended(status))
+            }
+            Err(Errno::ECHILD) => Ok(self.reaped_elsewhere()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     /// Whether the process is stopped, for example by SIGSTOP.
@@ -310,6 +356,7 @@ impl Sentinel {
     pub(crate) fn await_end(&self) -> io::Result<()> {
         match self.waitid(WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
             Ok(_) | Err(Errno::ECHILD) => Ok(()),
+            Err(Errno::ENOSYS | Errno::EPERM) => wait::readable(self.fd.as_fd(), None).map(drop),
             Err(errno) => Err(errno.into()),
         }
     }

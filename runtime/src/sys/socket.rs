@@ -110,16 +110,18 @@ pub(crate) struct Peer {
 }
 
 /// Returns who created the other end, or `None` if the descriptor is no stream socket. If the
-/// kernel knows no peer of a stream socket, the process id is zero.
-pub(crate) fn peer(fd: BorrowedFd<'_>) -> Option<Peer> {
-    if getsockopt(&fd, sockopt::SockType).ok()? != SockType::Stream {
-        return None;
+/// kernel knows no peer of a stream socket, the process id is zero. Fails if that may not be asked.
+pub(crate) fn peer(fd: BorrowedFd<'_>) -> io::Result<Option<Peer>> {
+    match getsockopt(&fd, sockopt::SockType) {
+        Ok(SockType::Stream) => {}
+        Ok(_) | Err(Errno::ENOTSOCK | Errno::EBADF) => return Ok(None),
+        Err(errno) => return Err(errno.into()),
     }
-    let credentials = getsockopt(&fd, sockopt::PeerCredentials).ok()?;
-    Some(Peer {
-        pid: u32::try_from(credentials.pid()).ok()?,
+    let credentials = getsockopt(&fd, sockopt::PeerCredentials)?;
+    Ok(Some(Peer {
+        pid: u32::try_from(credentials.pid()).unwrap_or(0),
         uid: credentials.uid(),
-    })
+    }))
 }
 
 /// Sends some of the bytes, and all of the descriptors together with the first byte. Returns how

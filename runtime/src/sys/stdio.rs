@@ -54,7 +54,15 @@ pub(crate) fn replace_input_by_null() -> io::Result<()> {
 
 /// Returns the same open file under a number above the standard ones, closed on exec.
 pub(super) fn duplicate_above_standard(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    let fd = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(libc::STDERR_FILENO + 1))?;
+    let fd = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(libc::STDERR_FILENO + 1));
+    // The limit is so low that there are no such numbers.
+    let fd = fd.map_err(|errno| {
+        if errno == Errno::EINVAL {
+            Errno::EMFILE
+        } else {
+            errno
+        }
+    })?;
     // SAFETY: the kernel has just made this descriptor for us, and nobody else knows of it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

@@ -48,8 +48,13 @@ pub(in crate::start) fn at_load() {
         return;
     }
     environment::take_before_main(VARIABLE);
-    if privilege::is_secure() || !is_child() {
+    if !is_child() {
         return;
+    }
+    // The parent does not start a process that gets privileges. This one has got some all the same,
+    // by the rule of a security module for example, and such a process takes no orders.
+    if privilege::is_secure() {
+        exit::now(FAILED);
     }
     if DEFERRED.load(Ordering::Relaxed) {
         WAITING.store(true, Ordering::Relaxed);
@@ -74,8 +79,11 @@ pub fn run_deferred() {
 
 fn is_child() -> bool {
     let stdin = io::stdin();
-    let Some(peer) = socket::peer(stdin.as_fd()) else {
-        return false;
+    let peer = match socket::peer(stdin.as_fd()) {
+        Ok(Some(peer)) => peer,
+        Ok(None) => return false,
+        // A filter refuses the question. `main` must not run if this is a child.
+        Err(_) => exit::now(FAILED),
     };
     if peer.uid != privilege::user() {
         return false;

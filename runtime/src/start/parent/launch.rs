@@ -6,7 +6,7 @@ use crate::{
     sys::{
         image, launch,
         privilege::{self, Gain},
-        standing, stdio,
+        socket, standing, stdio,
     },
 };
 use std::{
@@ -31,6 +31,10 @@ pub(super) fn launch(
     error: Option<&OwnedFd>,
 ) -> Result<u32> {
     refuse_privileges()?;
+    // The child recognises its parent in this way. If it cannot, it does not know that it is a
+    // child.
+    socket::peer(socket.as_fd())
+        .map_err(|source| Error::os("a child could not recognise its parent", source))?;
     // Opened even if it is not used here: the child needs it too, but could not report an error
     // before it has its streams.
     let null = stdio::null().map_err(|source| Error::os("/dev/null cannot be opened", source))?;
@@ -71,6 +75,9 @@ fn refuse_privileges() -> Result<()> {
         None => return Ok(()),
         Some(Gain::Secure) => {
             "this process has privileges of its executable, which starting it anew would regain"
+        }
+        Some(Gain::Ids) => {
+            "the real and the effective user or group of this process differ, which starting it anew takes for privileges"
         }
         Some(Gain::SetId) => {
             "the executable is set-user-ID or set-group-ID, and starting it anew would gain privileges"

@@ -49,9 +49,16 @@ impl Source for Helper {
                 Ok(helper) => return Ok(Some(helper)),
                 // Somebody has killed it, who may not kill the next one.
                 Err(error) if error.kind() == ErrorKind::EndedEarly => {}
-                // The file size limit is too small for the board. The other start methods need no
-                // board.
-                Err(error) if error.raw_os_error() == Some(libc::EFBIG) => return Ok(None),
+                // The file size limit is too small for the board, or there are too few descriptors
+                // for a helper. The other start methods need no board and fewer descriptors.
+                Err(error)
+                    if matches!(
+                        error.raw_os_error(),
+                        Some(libc::EFBIG | libc::EMFILE | libc::ENFILE)
+                    ) =>
+                {
+                    return Ok(None);
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -74,6 +81,12 @@ impl Source for Helper {
         match line.send_packet(&request_bytes, &theirs) {
             Ok(()) => Ok(Asked::For(Newborn::requested(request, ours))),
             Err(error) if is_end(&error) => Ok(Asked::Nobody),
+            // The program has closed descriptors that are not its own. Their numbers may be its own
+            // by now, so they are not closed again.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EBADF | libc::ENOTSOCK)) => {
+                std::mem::forget(Arc::clone(this));
+                Ok(Asked::Nobody)
+            }
             Err(error) => Err(Error::os("the helper cannot be asked", error)),
         }
     }
