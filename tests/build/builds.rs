@@ -177,7 +177,7 @@ const USER: &str = r#"
 
     pub fn report() {
         for method in [StartMethod::ForkServer, StartMethod::Spawn, StartMethod::Fork] {
-            let builder = || by(method);
+            let builder = || Builder::new().start_method(method);
             let child = builder().name("c").spawn(parent::new()).expect("it starts");
             let started = child.start_method();
             let (name, parent) = child.join().expect("it returns");

@@ -18,8 +18,8 @@ use procession::{
     },
 };
 use procession_tests::{
-    DEADLINE, Directory, by, chain, eventually, forever, kill, spawn, start, under_each_method,
-    within,
+    DEADLINE, Directory, alone_within, by, chain, eventually, forever, kill, spawn, start,
+    under_each_method, within,
 };
 use std::{
     error,
@@ -409,7 +409,8 @@ fn name_leads_to_no_other_memory_and_says_why() {
     if !allowed("unshare", &["--pid", "--fork", "true"]) {
         return;
     }
-    within(DEADLINE, || {
+    // A copy of the sockets that bear the names would keep them.
+    alone_within(DEADLINE, || {
         let memory = Shared::new(AtomicU64::new(7)).unwrap();
         let name = format!("isolated-{}", std::process::id());
         let published = memory.publish(&name).unwrap();
