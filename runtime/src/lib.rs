@@ -98,6 +98,9 @@
 //! - A `waitpid(-1)` of your own takes the exit status of any child, and waits for the helper of
 //!   the default start method too: see [`stop_helper`]. The value of a child can be joined all the
 //!   same. From Linux 6.15 on its status is found too.
+//! - A program that closes descriptors which it does not own, as daemons do with
+//!   [close_range(2)](https://man7.org/linux/man-pages/man2/close_range.2.html), must do so before
+//!   it starts processes, or call [`stop_helper`] first and have no children.
 //! - A seccomp filter that *kills* for unknown system calls must allow these in a process that
 //!   starts others: `clone3`, `execve`, `pidfd_open`, `pidfd_send_signal`, `waitid`, `statx`,
 //!   `keyctl`, `personality`, `get_mempolicy`, `get_robust_list`, `lsm_get_self_attr`. If it

@@ -9,4 +9,5 @@ mod failures;
 mod fork;
 mod forkserver;
 mod inherited;
+mod refused;
 mod spares;

@@ -26,6 +26,24 @@ fn hold_permits(semaphore: &Semaphore, permits: usize, held: &Event) {
 }
 
 #[test]
+fn permits_of_the_dead_are_counted_as_there() {
+    under_each_method(|method| {
+        let semaphore = Semaphore::new(3).unwrap();
+        let bounded = BoundedSemaphore::new(1).unwrap();
+        let held = Event::new().unwrap();
+        let holder = start(method, hold_permits::new(&semaphore, 2, &held));
+        held.wait().unwrap();
+        assert_eq!(semaphore.available_permits(), 1);
+        kill(holder);
+        assert_eq!(semaphore.available_permits(), 3);
+        let guard = bounded.acquire().unwrap();
+        assert_eq!(bounded.available_permits(), 0);
+        drop(guard);
+        assert_eq!(bounded.available_permits(), 1);
+    });
+}
+
+#[test]
 fn no_more_than_the_permits_are_had() {
     #[process]
     fn work(semaphore: &Semaphore, now: &Shared<AtomicU64>, most: &Shared<AtomicU64>) {

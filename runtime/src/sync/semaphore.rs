@@ -233,9 +233,10 @@ impl Semaphore {
 
     /// Returns how many permits there are to be had. It may be another number by now.
     ///
-    /// Does not wait, unless a permit was given back while a process was
-    /// [stopped](Self#stopped-processes): then it waits for that process for a tenth of a second,
-    /// and returns how many there were before if it is still stopped.
+    /// The permits of processes that have ended are among them. Does not wait, unless a permit was
+    /// given back while a process was [stopped](Self#stopped-processes): then it waits for that
+    /// process for a tenth of a second, and returns how many there were before if it is still
+    /// stopped.
     #[must_use]
     #[doc(alias = "get_value")]
     pub fn available_permits(&self) -> usize {

@@ -81,12 +81,6 @@ impl Source for Helper {
         match line.send_packet(&request_bytes, &theirs) {
             Ok(()) => Ok(Asked::For(Newborn::requested(request, ours))),
             Err(error) if is_end(&error) => Ok(Asked::Nobody),
-            // The program has closed descriptors that are not its own. Their numbers may be its own
-            // by now, so they are not closed again.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EBADF | libc::ENOTSOCK)) => {
-                std::mem::forget(Arc::clone(this));
-                Ok(Asked::Nobody)
-            }
             Err(error) => Err(Error::os("the helper cannot be asked", error)),
         }
     }
