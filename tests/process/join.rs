@@ -556,3 +556,31 @@ fn stack_overflow_is_said_as_such() {
         (JoinErrorKind::Signalled, Some(6))
     );
 }
+
+/// A process whose answers do not fit into its socket does not stay because nobody joins it.
+#[test]
+fn long_panic_with_a_long_backtrace_can_be_joined_later() {
+    #[inline(never)]
+    fn dig(depth: u32) -> u32 {
+        assert!(depth > 0, "{}", "x".repeat(60_000));
+        std::hint::black_box(dig(depth - 1) + 1)
+    }
+
+    #[process]
+    fn fall(depth: u32) -> u32 {
+        dig(depth)
+    }
+
+    under_each_method(|method| {
+        for depth in [10, 200, 300, 400, 500, 600, 1000] {
+            let builder = by(method).backtrace(true).stderr(Stdio::null());
+            let mut child = builder.spawn(fall::new(depth)).unwrap();
+            assert!(!child.wait().unwrap().success());
+            let error = child.join().unwrap_err();
+            assert_eq!(error.kind(), JoinErrorKind::Panicked);
+            let panic = error.panic().unwrap();
+            assert_eq!(panic.message(), "x".repeat(60_000));
+            assert!(panic.backtrace().is_some());
+        }
+    });
+}

@@ -12,15 +12,25 @@ use std::{
     sync::{Mutex, MutexGuard, TryLockError},
 };
 
-/// How many bytes a socket takes while the other side receives nothing, unless the system has made
-/// it smaller than usual.
+/// How many bytes of answers a socket takes while the other side receives nothing, unless the system
+/// has made it smaller than usual.
 const INLINE: usize = 64 << 10;
 
 /// How many bytes any socket takes.
 const SMALL: usize = 1 << 10;
 
-/// Where everything goes after the first large answer.
-static SPILL: Mutex<Option<Spill>> = Mutex::new(None);
+static ANSWERS: Mutex<Answers> = Mutex::new(Answers {
+    inline: 0,
+    spill: None,
+});
+
+/// What has been answered.
+struct Answers {
+    /// How many bytes are in the socket, unless the parent has received them.
+    inline: usize,
+    /// Where everything goes that does not fit into the socket, and everything after it.
+    spill: Option<Spill>,
+}
 
 /// The message that this process aborts after the system has refused it memory. A signal handler
 /// sends it.
@@ -28,8 +38,11 @@ pub(super) static OUT_OF_MEMORY: [u8; wire::HEADER] = wire::header(kind::OUT_OF_
 
 /// Begins anew, in a copy of a process that may have told its own parent something.
 pub(super) fn begin() {
-    if let Some(mut spill) = spill() {
-        *spill = None;
+    if let Some(mut answers) = answers() {
+        *answers = Answers {
+            inline: 0,
+            spill: None,
+        };
     }
 }
 
@@ -57,8 +70,8 @@ pub(super) fn backtrace(line: &Line<'_>, backtrace: &str) -> io::Result<()> {
 
 /// Sends a large part of the value, whose encoding goes on.
 pub(super) fn part(line: &Line<'_>, width: Width, bytes: &[u8]) {
-    if let Some(mut spill) = spill() {
-        let spill = spill.get_or_insert_with(|| Spill::begin(line));
+    if let Some(mut answers) = answers() {
+        let spill = answers.spill.get_or_insert_with(|| Spill::begin(line));
         spill.blob(line, width, bytes);
     }
 }
@@ -80,24 +93,25 @@ fn send_encoded(line: &Line<'_>, kind: u8, answer: &impl Serialize) -> io::Resul
 /// memory if the parent does not take it at once. So a child never stays because its parent does
 /// not join it, and its pidfd tells the end of its work.
 fn send(line: &Line<'_>, kind: u8, message: &Outgoing<'_>) -> io::Result<()> {
-    let length = message.bytes.len();
-    let fits = || length <= SMALL || length <= INLINE.min(socket::room(line.socket));
-    let Some(mut spill) = spill() else {
+    let Some(mut answers) = answers() else {
         return Ok(());
     };
-    if spill.is_none() && message.has_nothing_large() && fits() {
+    let length = answers.inline + message.bytes.len();
+    let fits = || length <= SMALL || length <= INLINE.min(socket::room(line.socket));
+    if answers.spill.is_none() && message.has_nothing_large() && fits() {
+        answers.inline = length;
         return line.send(kind, &message.bytes, &message.fds);
     }
-    let spill = spill.get_or_insert_with(|| Spill::begin(line));
+    let spill = answers.spill.get_or_insert_with(|| Spill::begin(line));
     spill.message(line, kind, message)
 }
 
-/// Returns the lock of the spill. Returns `None` if another thread is sending: the parent would take
-/// anything else for a part of that.
-fn spill() -> Option<MutexGuard<'static, Option<Spill>>> {
-    match SPILL.try_lock() {
-        Ok(spill) => Some(spill),
-        Err(TryLockError::Poisoned(spill)) => Some(spill.into_inner()),
+/// Locks the answers. Returns `None` if another thread is sending: the parent would take anything
+/// else for a part of that.
+fn answers() -> Option<MutexGuard<'static, Answers>> {
+    match ANSWERS.try_lock() {
+        Ok(answers) => Some(answers),
+        Err(TryLockError::Poisoned(answers)) => Some(answers.into_inner()),
         Err(TryLockError::WouldBlock) => None,
     }
 }
