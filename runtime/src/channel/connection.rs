@@ -10,7 +10,7 @@ use crate::{
         socket,
         wait::{self, Patience},
     },
-    wire::{Fd, Frame, Label, Line, Outgoing, Progress, Transfer, Unsent},
+    wire::{Fd, Frame, Label, Line, Outgoing, Progress, SendFailure, Transfer},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::{
@@ -221,11 +221,11 @@ impl<S, R> Connection<S, R> {
 
     fn transmit(
         &self,
-        send: impl FnOnce(Line<'_>) -> Result<(), Unsent>,
+        send: impl FnOnce(Line<'_>) -> Result<(), SendFailure>,
     ) -> Result<(), SendError<()>> {
         let _turn = lock(&self.sending);
         let line = Line::on(self.socket.as_fd());
-        send(line).map_err(|Unsent { cause, in_part }| {
+        send(line).map_err(|SendFailure { cause, in_part }| {
             use io::ErrorKind::{BrokenPipe, ConnectionReset};
             if matches!(cause.kind(), BrokenPipe | ConnectionReset) {
                 return SendError::Disconnected(());
@@ -524,7 +524,7 @@ impl<'de, S, R> Deserialize<'de> for Connection<S, R> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (label, Fd(fd)) = <(Label<'_>, Fd<OwnedFd>)>::deserialize(deserializer)?;
         label.check::<(), _>(NAME)?;
-        if matches!(socket::peer(fd.as_fd()), Ok(None)) {
+        if matches!(socket::creator(fd.as_fd()), Ok(None)) {
             return Err(de::Error::custom("what came is no end of a pipe"));
         }
         Ok(Self::new(fd))

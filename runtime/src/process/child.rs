@@ -63,13 +63,14 @@ pub struct Child<T> {
     /// The read end of the process's standard error, if it was [piped](crate::Stdio::piped).
     pub stderr: Option<ChildStderr>,
     handle: Handle,
-    value: Value<T>,
+    /// The value to come. `None` once it has been returned.
+    awaited: Option<Awaited<T>>,
     kill_on_drop: bool,
 }
 
 /// The time that a wait for a value spins before it sleeps: about as long as it takes to sleep and
 /// be woken.
-const SOON: Duration = Duration::from_micros(20);
+const SPIN: Duration = Duration::from_micros(20);
 
 /// Whether a value of this type may be larger than the buffer of a socket.
 const fn may_be_large<T>() -> bool {
@@ -94,9 +95,6 @@ enum Words<T> {
     OutOfMemory,
     Nothing,
 }
-
-/// The value to come. `None` once it has been returned.
-struct Value<T>(Option<Awaited<T>>);
 
 /// Where the value will come from.
 struct Awaited<T> {
@@ -125,11 +123,11 @@ impl<T> Child<T> {
             stdout,
             stderr,
             handle,
-            value: Value(Some(Awaited {
+            awaited: Some(Awaited {
                 socket,
                 replies: Replies::default(),
                 decode,
-            })),
+            }),
             kill_on_drop,
         }
     }
@@ -235,15 +233,15 @@ impl<T> Child<T> {
             let source = io::Error::from_raw_os_error(libc::ECHILD);
             return Err(self.ended(None, Cause::Os(source)));
         }
-        let Some(mut awaited) = self.value.0.take() else {
+        let Some(mut awaited) = self.awaited.take() else {
             return Err(self.ended(None, Cause::Taken));
         };
-        wait::spin(awaited.socket.as_fd(), SOON);
+        wait::spin(awaited.socket.as_fd(), SPIN);
         let words = self.last_words(&mut awaited, self.handle.life.overdue());
         match words {
             Words::Returned(value) => return Ok(value),
             Words::NoRoom(source) => {
-                self.value.0 = Some(awaited);
+                self.awaited = Some(awaited);
                 return Err(self.ended(None, Cause::Os(source)));
             }
             _ => {}
@@ -386,7 +384,7 @@ impl<T> Child<T> {
     }
 
     fn join_until(&mut self, deadline: Option<Instant>) -> Result<Option<T>, JoinError> {
-        if self.value.0.is_none() {
+        if self.awaited.is_none() {
             return Err(self.ended(None, Cause::Taken));
         }
         let end = match self.handle.life.wait(deadline) {
@@ -394,14 +392,14 @@ impl<T> Child<T> {
             Ok(None) => return Ok(None),
             Err(source) => return Err(self.ended(None, Cause::Os(source))),
         };
-        let Some(mut awaited) = self.value.0.take() else {
+        let Some(mut awaited) = self.awaited.take() else {
             return Ok(None);
         };
         // The process has ended, so everything that it sent is in the socket: no deadline is
         // needed.
         let words = self.last_words(&mut awaited, None);
         if matches!(words, Words::NoRoom(_)) {
-            self.value.0 = Some(awaited);
+            self.awaited = Some(awaited);
         }
         self.conclude(words, end).map(Some)
     }

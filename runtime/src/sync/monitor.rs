@@ -92,7 +92,7 @@ use super::state::{Board, FUTEX, GATE, LENGTH, LOGGED, OWN, POSTING, Post, Settl
 use crate::{
     sys::{
         futex,
-        gate::{Gate, Listener},
+        gate::{Gate, GateWatch},
         mapping::Mapping,
         peer::{Peer, Watch},
         robust::{self, Refused, Robust},
@@ -374,7 +374,7 @@ fn bury(state: &State<'_>, rules: &Rules, dead: &[(usize, Peer)]) {
 struct Sleeper<'a> {
     monitor: &'a Monitor,
     /// None if it could not be made.
-    listener: Option<Listener>,
+    listener: Option<GateWatch>,
     /// What the number was before the last look.
     rings: u32,
     watched: Vec<(Peer, OwnedFd)>,

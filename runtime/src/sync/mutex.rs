@@ -5,9 +5,9 @@ use crate::{
     error::{Error, Result},
     shm::Plain,
     sys::{
+        guarded::{Guarded, Writing},
         mapping::{Mapping, PAGE},
         robust::{self, Refused, Robust},
-        value::{Value, Writing},
         wait,
     },
     wire::{self, Fd, Label},
@@ -92,7 +92,7 @@ pub struct Mutex<T> {
 
 struct Inner<T> {
     robust: Robust,
-    value: Value<T>,
+    value: Guarded<T>,
 }
 
 /// The offsets of the poison flag and of the value. The value may need a larger alignment.
@@ -112,7 +112,7 @@ impl<T: Plain> Mutex<T> {
             io::Result::Ok(Self {
                 inner: Arc::new(Inner {
                     robust: Robust::create(&mapping, 0)?,
-                    value: Value::create(&mapping, Self::place(), value),
+                    value: Guarded::create(&mapping, Self::place(), value),
                 }),
             })
         };
@@ -133,7 +133,7 @@ impl<T: Plain> Mutex<T> {
         Ok(Self {
             inner: Arc::new(Inner {
                 robust: Robust::open(&mapping, 0)?,
-                value: Value::open(&mapping, Self::place()),
+                value: Guarded::open(&mapping, Self::place()),
             }),
         })
     }

@@ -8,10 +8,10 @@ use crate::{
     error::{Error, Result},
     shm::Plain,
     sys::{
+        guarded::{Guarded, Reading},
         mapping::{Mapping, PAGE},
         own,
         robust::{self, Refused, Robust},
-        value::{Reading, Value},
         wait,
     },
     wire::{self, Fd, Label},
@@ -59,7 +59,7 @@ pub struct ReentrantMutex<T> {
 
 struct Inner<T> {
     robust: Robust,
-    value: Value<T>,
+    value: Guarded<T>,
 }
 
 const POISON: usize = robust::SIZE;
@@ -79,7 +79,7 @@ impl<T: Plain + Sync> ReentrantMutex<T> {
             io::Result::Ok(Self {
                 inner: Arc::new(Inner {
                     robust: Robust::create(&mapping, 0)?,
-                    value: Value::create(&mapping, Self::place(), value),
+                    value: Guarded::create(&mapping, Self::place(), value),
                 }),
             })
         };
@@ -100,7 +100,7 @@ impl<T: Plain + Sync> ReentrantMutex<T> {
         Ok(Self {
             inner: Arc::new(Inner {
                 robust: Robust::open(&mapping, 0)?,
-                value: Value::open(&mapping, Self::place()),
+                value: Guarded::open(&mapping, Self::place()),
             }),
         })
     }

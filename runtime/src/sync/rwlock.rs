@@ -11,10 +11,10 @@ use crate::{
     shm::Plain,
     sys::{
         futex,
+        guarded::{Guarded, Reading, Writing},
         mapping::PAGE,
         own,
         peer::Peer,
-        value::{Reading, Value, Writing},
         wait,
     },
     wire::{self, Label},
@@ -78,7 +78,7 @@ pub struct RwLock<T> {
 
 pub(super) struct Inner<T> {
     pub(super) monitor: Monitor,
-    value: Value<T>,
+    value: Guarded<T>,
 }
 
 /// How many read.
@@ -259,7 +259,7 @@ impl<T: Plain + Sync> RwLock<T> {
             let monitor = Monitor::create(Self::length(), &[], &SETTLE)?;
             io::Result::Ok(Self {
                 inner: Arc::new(Inner {
-                    value: Value::create(monitor.mapping(), Self::place(), value),
+                    value: Guarded::create(monitor.mapping(), Self::place(), value),
                     monitor,
                 }),
             })
@@ -616,7 +616,7 @@ impl<'de, T: Plain + Sync> Deserialize<'de> for RwLock<T> {
         let monitor = monitor.map_err(wire::unopened)?;
         Ok(Self {
             inner: Arc::new(Inner {
-                value: Value::open(monitor.mapping(), Self::place()),
+                value: Guarded::open(monitor.mapping(), Self::place()),
                 monitor,
             }),
         })

@@ -21,7 +21,7 @@ pub(crate) struct Gate(Bell);
 
 /// Readable if the gate was opened since this listener was last cleared.
 #[derive(Debug)]
-pub(crate) struct Listener(Epoll);
+pub(crate) struct GateWatch(Epoll);
 
 impl Gate {
     /// Creates a gate.
@@ -40,18 +40,18 @@ impl Gate {
     }
 
     /// Returns a listener, which listens from now on.
-    pub(crate) fn listen(&self) -> io::Result<Listener> {
+    pub(crate) fn listen(&self) -> io::Result<GateWatch> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
         epoll.add(&self.0, EpollEvent::new(flags, 0))?;
-        let listener = Listener(epoll);
+        let listener = GateWatch(epoll);
         // epoll also reports once what happened before it began to listen.
         listener.clear()?;
         Ok(listener)
     }
 }
 
-impl Listener {
+impl GateWatch {
     /// Forgets what the listener has heard. The caller must look at the state after this call, not
     /// before: an opening in between would be lost.
     pub(crate) fn clear(&self) -> io::Result<()> {
@@ -72,7 +72,7 @@ impl AsFd for Gate {
     }
 }
 
-impl AsFd for Listener {
+impl AsFd for GateWatch {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.0.as_fd()
     }

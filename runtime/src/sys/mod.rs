@@ -28,6 +28,8 @@ pub(crate) mod fork;
 pub(crate) mod futex;
 #[cfg(feature = "sync")]
 pub(crate) mod gate;
+#[cfg(feature = "sync")]
+pub(crate) mod guarded;
 pub(crate) mod image;
 pub(crate) mod launch;
 pub(crate) mod lifeline;
@@ -64,8 +66,6 @@ pub(crate) mod stdio;
 #[cfg(any(feature = "channel", feature = "sync"))]
 pub(crate) mod step;
 pub(crate) mod table;
-#[cfg(feature = "sync")]
-pub(crate) mod value;
 pub(crate) mod wait;
 pub(crate) mod watch;
 mod weak;

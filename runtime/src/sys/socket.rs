@@ -104,21 +104,21 @@ pub(crate) fn end_receiving(socket: BorrowedFd<'_>) -> io::Result<()> {
 
 /// The process that created the socket pair, and its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Peer {
+pub(crate) struct Creator {
     pub(crate) pid: u32,
     pub(crate) uid: u32,
 }
 
 /// Returns who created the other end, or `None` if the descriptor is no stream socket. If the
 /// kernel knows no peer of a stream socket, the process id is zero. Fails if that may not be asked.
-pub(crate) fn peer(fd: BorrowedFd<'_>) -> io::Result<Option<Peer>> {
+pub(crate) fn creator(fd: BorrowedFd<'_>) -> io::Result<Option<Creator>> {
     match getsockopt(&fd, sockopt::SockType) {
         Ok(SockType::Stream) => {}
         Ok(_) | Err(Errno::ENOTSOCK | Errno::EBADF) => return Ok(None),
         Err(errno) => return Err(errno.into()),
     }
     let credentials = getsockopt(&fd, sockopt::PeerCredentials)?;
-    Ok(Some(Peer {
+    Ok(Some(Creator {
         pid: u32::try_from(credentials.pid()).unwrap_or(0),
         uid: credentials.uid(),
     }))

@@ -4,7 +4,7 @@
 use super::{
     blob,
     codec::INLINE,
-    line::{Line, Unsent},
+    line::{Line, SendFailure},
     message::Outgoing,
 };
 use crate::sys::{segment::Width, socket};
@@ -21,13 +21,18 @@ impl Line<'_> {
 
     /// Sends the blobs of a message, then the message with `more` after its own bytes. If this
     /// fails, the error says whether anything was sent.
-    pub(crate) fn post(&self, kind: u8, message: &Outgoing<'_>, more: &[u8]) -> Result<(), Unsent> {
+    pub(crate) fn post(
+        &self,
+        kind: u8,
+        message: &Outgoing<'_>,
+        more: &[u8],
+    ) -> Result<(), SendFailure> {
         if !message.has_nothing_large() {
             self.make_room(message);
         }
         let mut in_part = false;
-        let mut begun = |sent: Result<(), Unsent>| {
-            let sent = sent.map_err(|unsent| Unsent {
+        let mut begun = |sent: Result<(), SendFailure>| {
+            let sent = sent.map_err(|unsent| SendFailure {
                 in_part: unsent.in_part || in_part,
                 ..unsent
             });
@@ -41,7 +46,7 @@ impl Line<'_> {
     }
 
     /// Sends a blob of the next message.
-    pub(crate) fn send_blob(&self, width: Width, bytes: &[u8]) -> Result<(), Unsent> {
+    pub(crate) fn send_blob(&self, width: Width, bytes: &[u8]) -> Result<(), SendFailure> {
         self.send_frame(blob::kind(width), [bytes, &[]], &[])
     }
 
@@ -61,7 +66,12 @@ impl Line<'_> {
 
     /// Sends `bytes` and then `more` as one message. If there are many `bytes`, they go beside the
     /// message as a blob.
-    pub(crate) fn post_bytes(&self, kind: u8, bytes: &[u8], more: &[u8]) -> Result<(), Unsent> {
+    pub(crate) fn post_bytes(
+        &self,
+        kind: u8,
+        bytes: &[u8],
+        more: &[u8],
+    ) -> Result<(), SendFailure> {
         if bytes.len() <= INLINE {
             return self.send_frame(kind, [bytes, more], &[]);
         }

@@ -197,7 +197,7 @@ impl Inbox {
     ) -> io::Result<Progress> {
         let source = from.into();
         for _ in 0..STEPS {
-            self.settle()?;
+            self.next_part()?;
             let missing = match &self.content {
                 Some(Content::Body(body)) => Some(body.missing()),
                 _ => None,
@@ -275,7 +275,7 @@ impl Inbox {
     }
 
     /// Goes on to the next part if the current one is complete.
-    fn settle(&mut self) -> io::Result<()> {
+    fn next_part(&mut self) -> io::Result<()> {
         if self.content.is_none() && self.at == HEADER {
             self.content = Some(self.begin()?);
         }

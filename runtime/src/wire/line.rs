@@ -55,14 +55,14 @@ pub(crate) enum Look {
 
 /// Why a frame was not sent.
 #[derive(Debug)]
-pub(crate) struct Unsent {
+pub(crate) struct SendFailure {
     pub(crate) cause: io::Error,
     /// Whether a part of it was sent. Then the receiver would take the next frame for the rest.
     pub(crate) in_part: bool,
 }
 
-impl From<Unsent> for io::Error {
-    fn from(unsent: Unsent) -> Self {
+impl From<SendFailure> for io::Error {
+    fn from(unsent: SendFailure) -> Self {
         unsent.cause
     }
 }
@@ -92,9 +92,9 @@ impl Line<'_> {
         kind: u8,
         bytes: [&[u8]; 2],
         fds: &[OwnedFd],
-    ) -> Result<(), Unsent> {
+    ) -> Result<(), SendFailure> {
         let mut outbox = Outbox::new(kind, bytes, fds);
-        self.send_out(&mut outbox).map_err(|cause| Unsent {
+        self.send_out(&mut outbox).map_err(|cause| SendFailure {
             cause,
             in_part: outbox.is_begun(),
         })

@@ -33,7 +33,7 @@ pub(crate) use frame::{Frame, HEADER, header};
 pub(crate) use inbox::{Inbox, Progress, Source, Until};
 #[cfg(feature = "__shared")]
 pub(crate) use label::Label;
-pub(crate) use line::{Line, Look, Unsent, Watch, is_end};
+pub(crate) use line::{Line, Look, SendFailure, Watch, is_end};
 pub use message::{Incoming, Outgoing};
 pub(crate) use outbox::Outbox;
 pub(crate) use record::{as_name, as_tuple};

@@ -38,8 +38,8 @@ impl<T> Shape<T> {
 impl<T: Transfer, const N: usize> Shape<[T; N]> {
     /// Returns the codec of an array of any length.
     #[must_use]
-    pub fn codec(self) -> Value<[T; N]> {
-        Value {
+    pub fn codec(self) -> ValueCodec<[T; N]> {
+        ValueCodec {
             send: send_array,
             receive: receive_array,
         }
@@ -49,8 +49,8 @@ impl<T: Transfer, const N: usize> Shape<[T; N]> {
 impl<'a, T: Transfer, const N: usize> Shape<&'a [T; N]> {
     /// Returns the codec of a reference to an array of any length.
     #[must_use]
-    pub fn codec(self) -> Lent<'a, [T; N], Box<[T; N]>> {
-        Lent {
+    pub fn codec(self) -> RefCodec<'a, [T; N], Box<[T; N]>> {
+        RefCodec {
             send: send_array,
             receive: |from| receive_array(from).map(Box::new),
             lend: |held| held,
@@ -62,8 +62,8 @@ impl<'a, T: Transfer, const N: usize> Shape<&'a [T; N]> {
 impl<'a, T: Descriptor> Shape<&'a T> {
     /// Returns the codec of a reference to an owner of a descriptor.
     #[must_use]
-    pub fn codec(self) -> Lent<'a, T, T> {
-        Lent {
+    pub fn codec(self) -> RefCodec<'a, T, T> {
+        RefCodec {
             send: send_descriptor,
             receive: receive_descriptor,
             lend: |held| held,
@@ -77,14 +77,14 @@ pub trait ByDescriptor: Sized {
     /// The type itself.
     type Value;
     /// Returns the codec of such a value.
-    fn codec(self) -> Value<Self::Value>;
+    fn codec(self) -> ValueCodec<Self::Value>;
 }
 
 impl<T: Descriptor> ByDescriptor for Shape<T> {
     type Value = T;
 
-    fn codec(self) -> Value<T> {
-        Value {
+    fn codec(self) -> ValueCodec<T> {
+        ValueCodec {
             send: send_descriptor,
             receive: receive_descriptor,
         }
@@ -94,8 +94,8 @@ impl<T: Descriptor> ByDescriptor for Shape<T> {
 impl<T: Descriptor, const N: usize> ByDescriptor for Shape<[T; N]> {
     type Value = [T; N];
 
-    fn codec(self) -> Value<[T; N]> {
-        Value {
+    fn codec(self) -> ValueCodec<[T; N]> {
+        ValueCodec {
             send: send_descriptors,
             receive: receive_descriptors,
         }
@@ -116,13 +116,13 @@ pub trait ByRef: Sized {
 
 impl<'a, T: ?Sized> ByRef for Shape<&'a T> {
     type Target = T;
-    type Codec<Held> = Lent<'a, T, Held>;
+    type Codec<Held> = RefCodec<'a, T, Held>;
 
-    fn codec(self) -> Lent<'a, T, T::Held>
+    fn codec(self) -> RefCodec<'a, T, T::Held>
     where
         T: Lend,
     {
-        Lent {
+        RefCodec {
             send: T::__send,
             receive: T::__receive,
             lend: T::__lend,
@@ -136,7 +136,7 @@ pub trait ByValue {
     /// The type itself.
     type Value;
     /// Returns the codec of such a value.
-    fn codec(&self) -> Value<Self::Value>
+    fn codec(&self) -> ValueCodec<Self::Value>
     where
         Self::Value: Transfer;
 }
@@ -144,11 +144,11 @@ pub trait ByValue {
 impl<T> ByValue for Shape<T> {
     type Value = T;
 
-    fn codec(&self) -> Value<T>
+    fn codec(&self) -> ValueCodec<T>
     where
         T: Transfer,
     {
-        Value {
+        ValueCodec {
             send: |value, what, to| to.put(what, value),
             receive: Incoming::take,
         }
@@ -212,12 +212,12 @@ type Receive<T> = fn(&mut Incoming) -> Result<T>;
 /// The codec of a value. It has no bounds, so that a type without a codec causes no further error
 /// here.
 #[derive(Debug)]
-pub struct Value<T> {
+pub struct ValueCodec<T> {
     send: Send<T>,
     receive: Receive<T>,
 }
 
-impl<T> Value<T> {
+impl<T> ValueCodec<T> {
     /// Writes a value; `what` names it in the error.
     pub fn send<'s>(self, value: &'s T, what: &str, to: &mut Outgoing<'s>) -> Result<()> {
         (self.send)(value, what, to)
@@ -242,16 +242,16 @@ impl<T> Value<T> {
     }
 }
 
-/// The codec of a reference. It has no bounds, as [`Value`] has none.
+/// The codec of a reference. It has no bounds, as [`ValueCodec`] has none.
 #[derive(Debug)]
-pub struct Lent<'a, T: ?Sized, Held> {
+pub struct RefCodec<'a, T: ?Sized, Held> {
     send: Send<T>,
     receive: Receive<Held>,
     lend: fn(&Held) -> &T,
     reference: PhantomData<&'a T>,
 }
 
-impl<'a, T: ?Sized, Held> Lent<'a, T, Held> {
+impl<'a, T: ?Sized, Held> RefCodec<'a, T, Held> {
     /// Writes the value behind a reference; `what` names it in the error.
     pub fn send<'s>(self, value: &'s &'a T, what: &str, to: &mut Outgoing<'s>) -> Result<()> {
         (self.send)(value, what, to)

@@ -27,7 +27,7 @@ pub(super) const NO_NULL: &str = "/dev/null cannot be opened for its standard st
 
 /// How long the child spins while the parent finds out what has changed, before it sleeps. The
 /// parent usually needs about as long.
-const SOON: Duration = Duration::from_micros(100);
+const SPIN: Duration = Duration::from_micros(100);
 
 /// Where the child begins its work as a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,13 +67,13 @@ pub(super) fn arrive(
     let mut another_stack = false;
     if birth.start_method == StartMethod::ForkServer {
         // The parent is finding out at this moment what has changed, so its message comes soon.
-        wait::spin(line.socket, SOON);
+        wait::spin(line.socket, SPIN);
         another_stack = inherit(&next(line, "what its parent is like")?)?;
     } else {
         stdio::fill_gaps().map_err(setting(NO_NULL))?;
     }
     let has_arguments = birth.has_arguments;
-    let entry = settle(birth)?.ok_or_else(|| {
+    let entry = take_up(birth)?.ok_or_else(|| {
         Error::new(
             ErrorKind::NotInExecutable,
             "its executable is another one than its parent's",
@@ -144,7 +144,7 @@ pub(super) fn introduce(birth: &mut Birth) -> Result<()> {
 }
 
 /// Applies the settings. Returns the function, or `None` if it is not in this executable.
-pub(super) fn settle(birth: Birth) -> Result<Option<Entry>> {
+pub(super) fn take_up(birth: Birth) -> Result<Option<Entry>> {
     if let Some(left) = birth.timeout {
         signal::kill_after(left).map_err(setting("its timeout cannot be set"))?;
     }

@@ -1,7 +1,7 @@
 //! A child that is a copy of its parent (the fork start method).
 
 use super::{
-    arrival::{NO_NULL, accept, introduce, overflow_message, settle},
+    arrival::{NO_NULL, accept, introduce, overflow_message, take_up},
     hook,
     line::{FAILED, hold, line_on, next},
     perform,
@@ -93,7 +93,7 @@ fn become_child(known: Known<'_>) -> Result<(Entry, Incoming)> {
     overflow::say(overflow_message(&known.birth.name));
     let mut birth = known.birth;
     introduce(&mut birth)?;
-    settle(birth)?;
+    take_up(birth)?;
     // The blobs borrow from the parent's memory. This process has a copy of that memory, but
     // decoding takes blobs that it owns.
     let blobs = known

@@ -79,7 +79,7 @@ pub fn run_deferred() {
 
 fn is_child() -> bool {
     let stdin = io::stdin();
-    let peer = match socket::peer(stdin.as_fd()) {
+    let peer = match socket::creator(stdin.as_fd()) {
         Ok(Some(peer)) => peer,
         Ok(None) => return false,
         // A filter refuses the question. `main` must not run if this is a child.

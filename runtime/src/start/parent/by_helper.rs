@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 /// How long this process spins for the answer of a spare, before it sleeps: about as long as it
 /// takes to sleep and be woken. A spare only waits for its birth, so it answers soon.
-const SOON: Duration = Duration::from_micros(50);
+const SPIN: Duration = Duration::from_micros(50);
 
 /// Lets the helper make the process, and sends the birth. If the arguments are known, sends them
 /// too, and waits until the child has reached its function. Returns whether it has come that far:
@@ -126,7 +126,7 @@ fn tell_all(
     if made.is_spare {
         // The spare was waiting for this message. It answers sooner than this process could sleep
         // and be woken.
-        wait::spin(line.socket, SOON);
+        wait::spin(line.socket, SPIN);
     } else {
         // The child is on its way, and this process would only wait.
         spares::replenish();

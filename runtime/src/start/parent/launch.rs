@@ -33,7 +33,7 @@ pub(super) fn launch(
     refuse_privileges()?;
     // The child recognises its parent in this way. If it cannot, it does not know that it is a
     // child.
-    socket::peer(socket.as_fd())
+    socket::creator(socket.as_fd())
         .map_err(|source| Error::os("a child could not recognise its parent", source))?;
     // Opened even if it is not used here: the child needs it too, but could not report an error
     // before it has its streams.

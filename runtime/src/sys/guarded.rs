@@ -20,7 +20,7 @@ use std::{
 };
 
 /// The value that a lock guards, in shared memory.
-pub(crate) struct Value<T> {
+pub(crate) struct Guarded<T> {
     mapping: Arc<Mapping>,
     place: NonNull<T>,
     lent: Lent,
@@ -28,9 +28,9 @@ pub(crate) struct Value<T> {
 
 // SAFETY: it is a value of `T` in memory that stays mapped, and its loans follow the rules of
 // `RwLock<T>`.
-unsafe impl<T: Plain> Send for Value<T> {}
+unsafe impl<T: Plain> Send for Guarded<T> {}
 // SAFETY: as above. Several readers at a time need `T: Sync`, which `read` requires.
-unsafe impl<T: Plain> Sync for Value<T> {}
+unsafe impl<T: Plain> Sync for Guarded<T> {}
 
 /// The loans within this process. The upper half of the word is the number of the process, the
 /// lower half is the number of readers. If the upper half is the number of another process, this
@@ -48,13 +48,13 @@ struct Loan<'a> {
 
 /// The value, lent for reading.
 pub(crate) struct Reading<'a, T> {
-    value: &'a Value<T>,
+    value: &'a Guarded<T>,
     loan: Loan<'a>,
 }
 
 /// The value, lent for reading and writing.
 pub(crate) struct Writing<'a, T> {
-    value: &'a Value<T>,
+    value: &'a Guarded<T>,
     loan: Loan<'a>,
 }
 
@@ -132,7 +132,7 @@ impl Drop for Loan<'_> {
     }
 }
 
-impl<T: Plain> Value<T> {
+impl<T: Plain> Guarded<T> {
     /// Uses the value that lies `offset` bytes into the memory.
     pub(crate) fn open(mapping: &Arc<Mapping>, offset: usize) -> Self {
         Self {
@@ -205,8 +205,8 @@ impl<T> DerefMut for Writing<'_, T> {
     }
 }
 
-impl<T> fmt::Debug for Value<T> {
+impl<T> fmt::Debug for Guarded<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Value").finish_non_exhaustive()
+        f.debug_struct("Guarded").finish_non_exhaustive()
     }
 }
