@@ -11,7 +11,7 @@
 //! Both are at the same address as in the process that was copied. What `pthread_atfork` has
 //! registered is not called.
 
-use super::board::Number;
+use super::{alone::Alone, board::Number};
 use nix::errno::Errno;
 use std::io;
 
@@ -81,7 +81,7 @@ impl Cloner {
 
     /// Forks a child of this process's parent. The kernel writes the child's id to `id` before the
     /// child begins, and before the call returns.
-    pub(crate) fn fork(&mut self, id: &Number) -> io::Result<Side> {
+    pub(crate) fn fork(&mut self, id: &Number, _: &Alone) -> io::Result<Side> {
         let mut result = Errno::ENOSYS;
         if self.has_clone3 {
             match self.clone3(id) {

@@ -1,5 +1,6 @@
 //! The environment of this process: read, replaced or wiped while no other thread can read it.
 
+use super::alone::Alone;
 use std::{
     env,
     ffi::{CStr, OsStr, c_char},
@@ -13,7 +14,7 @@ unsafe extern "C" {
     static mut environ: *const *const c_char;
 }
 
-/// The first string of the environment that the exec brought. It is set once [`take_before_main`]
+/// The first string of the environment that the exec brought. It is set once [`take`]
 /// has found it.
 static FIRST: AtomicPtr<c_char> = AtomicPtr::new(ptr::null_mut());
 
@@ -32,7 +33,7 @@ struct Set {
 /// Returns the value of a variable, or `None` if it is not set.
 ///
 /// Only for the time before `main`, when no other thread of this process exists.
-pub(crate) fn get_before_main(name: &CStr) -> Option<Vec<u8>> {
+pub(crate) fn get_at_load(name: &CStr) -> Option<Vec<u8>> {
     // SAFETY: the name ends with a NUL, and nobody changes the environment meanwhile: there is one
     // thread.
     let value = unsafe { libc::getenv(name.as_ptr()) };
@@ -45,10 +46,8 @@ pub(crate) fn get_before_main(name: &CStr) -> Option<Vec<u8>> {
 
 /// Removes a variable that came first in the environment when this process was started, and wipes
 /// it. Nothing shows the variable any more.
-///
-/// Only for the time before `main`, when no other thread of this process exists.
-pub(crate) fn take_before_main(name: &CStr) {
-    // SAFETY: as above.
+pub(crate) fn take(name: &CStr, _: &Alone) {
+    // SAFETY: the name ends with a NUL, and there is one thread.
     let value = unsafe { libc::getenv(name.as_ptr()) };
     let mut found = None;
     if !value.is_null() {
@@ -58,8 +57,7 @@ pub(crate) fn take_before_main(name: &CStr) {
             found = Some(entry);
         }
     }
-    // SAFETY: constructors run one after another in the only thread, so nobody reads the
-    // environment meanwhile.
+    // SAFETY: there is one thread, so nobody reads the environment meanwhile.
     unsafe { env::remove_var(OsStr::from_bytes(name.to_bytes())) };
     if let Some(entry) = found {
         // SAFETY: the entry ends with a NUL and is in this process's own memory, see
@@ -72,8 +70,8 @@ pub(crate) fn take_before_main(name: &CStr) {
 /// its memory nor `/proc/PID/environ` shows the old one. Only what the dynamic loader reads again
 /// when it loads a library stays in memory.
 ///
-/// Only for a process that runs no code but ours and has one thread.
-pub(crate) fn give_up() {
+/// Only for a process that runs no code but ours.
+pub(crate) fn give_up(_: &Alone) {
     static NONE: AtomicPtr<c_char> = AtomicPtr::new(ptr::null_mut());
     for entry in entries() {
         if came_by_exec(entry) {
@@ -100,9 +98,7 @@ pub(crate) fn give_up() {
 
 /// Replaces the environment of this process. The block has entries such as `NAME=value`, each with
 /// a NUL behind it.
-///
-/// Only for the time before the function of a child, when no other thread of this process exists.
-pub(crate) fn replace_before_main(block: Vec<u8>) {
+pub(crate) fn replace(block: Vec<u8>, _: &Alone) {
     let (block, entries) = split(block);
     let set = Set {
         _block: block,

@@ -10,6 +10,7 @@
 )]
 
 pub(crate) mod abort;
+pub(crate) mod alone;
 #[cfg(any(feature = "channel", feature = "sync"))]
 pub(crate) mod bell;
 pub(crate) mod board;

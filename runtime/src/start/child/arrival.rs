@@ -14,7 +14,7 @@ use crate::{
         },
         settings::setting,
     },
-    sys::{environment, limits, overflow, signal, stdio, wait},
+    sys::{alone::Alone, environment, limits, overflow, signal, stdio, wait},
     wire::{self, Frame, Incoming, Line},
 };
 use std::{
@@ -51,6 +51,7 @@ pub(super) fn arrive(
     line: &Line<'_>,
     birth: Option<Frame>,
     entered: Entered,
+    alone: Option<&Alone>,
 ) -> Result<(Entry, Incoming)> {
     let Frame { mut bytes, fds, .. } = birth.map_or_else(|| next(line, "its settings"), Ok)?;
     let (mut birth, arguments) = Birth::decode(&mut bytes)?;
@@ -60,7 +61,7 @@ pub(super) fn arrive(
     for (role, fd) in birth.roles.iter().zip(fds) {
         accept(*role, fd)?;
     }
-    introduce(&mut birth)?;
+    introduce(&mut birth, alone)?;
     if entered == Entered::BeforeMain {
         overflow::say(overflow_message(&birth.name));
     }
@@ -126,9 +127,14 @@ pub(super) fn accept(role: Role, fd: OwnedFd) -> Result<()> {
 }
 
 /// Sets the environment, the name and the identity of this process.
-pub(super) fn introduce(birth: &mut Birth) -> Result<()> {
+pub(super) fn introduce(birth: &mut Birth, alone: Option<&Alone>) -> Result<()> {
     if let Some(environment) = birth.environment.take() {
-        environment::replace_before_main(environment);
+        // A child that has its environment from an exec is sent none.
+        let alone = alone.ok_or_else(|| {
+            let what = "its environment cannot be set, since it has more than one thread";
+            Error::new(ErrorKind::Setting, what)
+        })?;
+        environment::replace(environment, alone);
     }
     limits::set_name(&birth.name).map_err(setting("it cannot be named"))?;
     let identity = Identity {

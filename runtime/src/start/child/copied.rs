@@ -13,7 +13,7 @@ use crate::{
         message::birth::{Birth, Role},
         settings::setting,
     },
-    sys::{abort, fork, overflow, stdio},
+    sys::{abort, alone::Alone, fork, overflow, stdio},
     wire::{Incoming, Line, Outgoing},
 };
 use std::{
@@ -47,7 +47,7 @@ pub(in crate::start) struct Known<'a> {
 ///
 /// The caller ends the process without the functions that are registered with `atexit`: those are
 /// the parent's, and the parent calls them.
-pub(in crate::start) fn live_copied(socket: OwnedFd, known: Known<'_>) -> i32 {
+pub(in crate::start) fn live_copied(socket: OwnedFd, known: Known<'_>, alone: &Alone) -> i32 {
     let copying = known.copying;
     (copying.disown)();
     perform::begin();
@@ -55,7 +55,7 @@ pub(in crate::start) fn live_copied(socket: OwnedFd, known: Known<'_>) -> i32 {
         return FAILED;
     };
     let line = line_on(hold(socket));
-    let status = match await_parent(&line, &known).and_then(|()| become_child(known)) {
+    let status = match await_parent(&line, &known).and_then(|()| become_child(known, alone)) {
         Ok((entry, arguments)) => perform::run(&line, entry, arguments),
         Err(error) => perform::fail(&line, &error),
     };
@@ -75,7 +75,7 @@ fn await_parent(line: &Line<'_>, known: &Known<'_>) -> Result<()> {
 }
 
 /// Applies the birth to this copy of the parent. Returns the function and its arguments.
-fn become_child(known: Known<'_>) -> Result<(Entry, Incoming)> {
+fn become_child(known: Known<'_>, alone: &Alone) -> Result<(Entry, Incoming)> {
     hook::watch();
     overflow::widen_stack().map_err(setting("its handlers cannot have a stack"))?;
     abort::watch().map_err(setting("its aborts cannot be watched"))?;
@@ -92,7 +92,7 @@ fn become_child(known: Known<'_>) -> Result<(Entry, Incoming)> {
     }
     overflow::say(overflow_message(&known.birth.name));
     let mut birth = known.birth;
-    introduce(&mut birth)?;
+    introduce(&mut birth, Some(alone))?;
     take_up(birth)?;
     // The blobs borrow from the parent's memory. This process has a copy of that memory, but
     // decoding takes blobs that it owns.

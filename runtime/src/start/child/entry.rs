@@ -17,7 +17,10 @@ use crate::{
         message::birth::kind,
         settings::setting,
     },
-    sys::{abort, environment, exit, overflow, privilege, profile, signal, socket, stdio, wait},
+    sys::{
+        abort, alone::Alone, environment, exit, overflow, privilege, profile, signal, socket,
+        stdio, wait,
+    },
     wire::Frame,
 };
 use std::{
@@ -39,7 +42,7 @@ static WAITING: AtomicBool = AtomicBool::new(false);
 
 /// Enters the child before `main`, if this process is one. The loader calls this function.
 pub(in crate::start) fn at_load() {
-    let Some(value) = environment::get_before_main(VARIABLE) else {
+    let Some(value) = environment::get_at_load(VARIABLE) else {
         return;
     };
     // The variable is meant for another copy of this crate, which finds it and the standard input
@@ -47,7 +50,10 @@ pub(in crate::start) fn at_load() {
     if !mark().is_ok_and(|mark| mark.as_bytes() == value) {
         return;
     }
-    environment::take_before_main(VARIABLE);
+    // If a library has started a thread, the variable stays: it does no harm there.
+    if let Ok(Some(alone)) = Alone::check() {
+        environment::take(VARIABLE, &alone);
+    }
     if !is_child() {
         return;
     }
@@ -117,12 +123,12 @@ fn live(socket: OwnedFd, entered: Entered) -> ! {
         Ok(frame) if frame.kind == kind::SERVE => {
             drop(socket);
             match server::serve(frame.fds, entered) {
-                Ok(child) => begin(child, None, entered),
+                Ok((child, alone)) => begin(child, None, entered, Some(&alone)),
                 // The owner sees that the helper has ended.
                 Err(_) => exit::now(FAILED),
             }
         }
-        Ok(frame) => begin(socket, Some(frame), entered),
+        Ok(frame) => begin(socket, Some(frame), entered, None),
         Err(error) => process::exit(perform::fail(&line_on(&socket), &error)),
     }
 }
@@ -141,9 +147,9 @@ fn prepare(entered: Entered) -> Result<()> {
 }
 
 /// Lives as the child: from its birth to the end of the process.
-fn begin(socket: OwnedFd, birth: Option<Frame>, entered: Entered) -> ! {
+fn begin(socket: OwnedFd, birth: Option<Frame>, entered: Entered, alone: Option<&Alone>) -> ! {
     let line = line_on(hold(socket));
-    let arrived = arrive(&line, birth, entered);
+    let arrived = arrive(&line, birth, entered, alone);
     // The child has its environment by now, which says where the profile goes.
     profile::begin();
     let status = match arrived {

@@ -18,7 +18,7 @@ use crate::{
         },
         settings::ChildSettings,
     },
-    sys::{image::Place, signal, socket, stdio},
+    sys::{alone::Alone, image::Place, signal, socket, stdio},
     wire::Outgoing,
 };
 
@@ -27,7 +27,7 @@ use crate::{
 /// memory is allocated, and this executable has been looked at.
 ///
 /// It changes nothing that a birth does not set again.
-pub(super) fn rehearse(name: &str, entered: Entered) -> Result<()> {
+pub(super) fn rehearse(name: &str, entered: Entered, alone: &Alone) -> Result<()> {
     let no_socket = |source| Error::os("no socket for a rehearsal", source);
     let (ours, theirs) = socket::pair().map_err(no_socket)?;
     let (ours, theirs) = (line_on(&ours), line_on(&theirs));
@@ -57,7 +57,7 @@ pub(super) fn rehearse(name: &str, entered: Entered) -> Result<()> {
         .map_err(unsaid)?;
     let unchanged = Changes::default().encode()?;
     ours.send(kind::HERITAGE, &unchanged, &[]).map_err(unsaid)?;
-    let (_, mut arguments) = arrive(&theirs, None, entered)?;
+    let (_, mut arguments) = arrive(&theirs, None, entered, Some(alone))?;
     drop(arguments.take::<String>()?);
     tell::reached(&theirs).map_err(unsaid)?;
     let mut value = Outgoing::default();

@@ -10,11 +10,10 @@ use crate::{
     error::{Error, Result},
     start::message::request::{MORE_THREADS, Request, Wait},
     sys::{
+        alone::{Alone, Threads},
         board::Board,
         clone::{Cloner, Side},
-        environment, exit,
-        fork::Threads,
-        lifeline, limits, sentinel, signal, socket,
+        environment, exit, lifeline, limits, sentinel, signal, socket,
         wait::{self, For},
     },
 };
@@ -49,13 +48,19 @@ struct Server {
 
 /// Serves requests until the owner is gone. Returns only in each child, with the socket of that
 /// child.
-pub(super) fn serve(fds: Vec<OwnedFd>, entered: Entered) -> Result<OwnedFd> {
-    environment::give_up();
+pub(super) fn serve(fds: Vec<OwnedFd>, entered: Entered) -> Result<(OwnedFd, Alone)> {
+    // If a library has started a thread, no request is served.
+    let alone = Alone::check().ok().flatten();
+    if let Some(alone) = &alone {
+        environment::give_up(alone);
+    }
     let mut server =
         Server::new(fds).map_err(|source| Error::os("the helper cannot begin its work", source))?;
     // What fails here fails in the children too, and they can report it.
-    let _ = rehearse(NAME, entered);
-    let (socket, wait) = loop {
+    if let Some(alone) = &alone {
+        let _ = rehearse(NAME, entered, alone);
+    }
+    let (socket, wait, alone) = loop {
         if let Some(child) = server.next() {
             break child;
         }
@@ -70,8 +75,8 @@ pub(super) fn serve(fds: Vec<OwnedFd>, entered: Entered) -> Result<OwnedFd> {
     // The board belongs to the helper. Here, in the child, it is not mapped.
     std::mem::forget(board);
     drop(requests);
-    await_birth(&socket, (&owner, lifeline), wait, entered);
-    Ok(socket)
+    await_birth(&socket, (&owner, lifeline), wait, (entered, &alone));
+    Ok((socket, alone))
 }
 
 impl Server {
@@ -99,7 +104,7 @@ impl Server {
 
     /// Waits for one request and forks its child. Returns the socket of the child, in the child
     /// only.
-    fn next(&mut self) -> Option<(OwnedFd, Wait)> {
+    fn next(&mut self) -> Option<(OwnedFd, Wait, Alone)> {
         let waiting = [
             (self.requests.as_fd(), For::Reading),
             (self.owner.as_fd(), For::Reading),
@@ -129,18 +134,16 @@ impl Server {
             Wait::Idle
         };
         let number = self.board.get(u32::from_le_bytes(*number) as usize)?;
-        let side = match &mut self.cloner {
-            Ok(_) if self.threads.count() != Some(1) => {
-                Err(io::Error::from_raw_os_error(MORE_THREADS))
-            }
-            Ok(cloner) => cloner.fork(number),
-            Err(error) => Err(io::Error::from_raw_os_error(
+        let forked = match (&mut self.cloner, self.threads.alone()) {
+            (Ok(cloner), Some(alone)) => cloner.fork(number, &alone).map(|side| (side, alone)),
+            (Ok(_), None) => Err(io::Error::from_raw_os_error(MORE_THREADS)),
+            (Err(error), _) => Err(io::Error::from_raw_os_error(
                 error.raw_os_error().unwrap_or(libc::ENOSYS),
             )),
         };
-        match side {
-            Ok(Side::Child) => return Some((socket, wait)),
-            Ok(Side::Parent) => {}
+        match forked {
+            Ok((Side::Child, alone)) => return Some((socket, wait, alone)),
+            Ok((Side::Parent, _)) => {}
             Err(error) => number.leave_error(&error),
         }
         None
@@ -152,7 +155,7 @@ fn await_birth(
     socket: &OwnedFd,
     (owner, lifeline): (&OwnedFd, OwnedFd),
     patience: Wait,
-    entered: Entered,
+    (entered, alone): (Entered, &Alone),
 ) {
     let mut deadline = None;
     // Dropped as soon as the wait is over.
@@ -166,7 +169,7 @@ fn await_birth(
         let _ = limits::set_name(IDLE_NAME);
         // If there is time, the memory that a child needs is touched now and not after the birth.
         if !socket::has_something(socket.as_fd()) {
-            let _ = rehearse(IDLE_NAME, entered);
+            let _ = rehearse(IDLE_NAME, entered, alone);
         }
     }
     drop(lifeline);

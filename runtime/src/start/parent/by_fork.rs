@@ -8,6 +8,7 @@ use crate::{
         message::birth::kind,
     },
     sys::{
+        alone::Alone,
         exit,
         fork::{self, Copied},
         socket,
@@ -32,13 +33,16 @@ pub(super) fn make<Own>(
     // If this fails, it fails again when this process ends.
     let _ = io::stdout().flush();
     let _ = io::stderr().flush();
-    match fork::fork().map_err(|source| Error::making("this process cannot be forked", source))? {
-        None => Err(Error::new(
+    let refused = |source| Error::making("this process cannot be forked", source);
+    let alone = Alone::check().map_err(refused)?.ok_or_else(|| {
+        Error::new(
             ErrorKind::MultipleThreads,
             "this process has more than one thread, of which a fork would copy only this one, and what the others are in the \
              middle of",
-        )),
-        Some(Copied::Parent(id)) => {
+        )
+    })?;
+    match fork::fork(&alone).map_err(refused)? {
+        Copied::Parent(id) => {
             let newborn = Newborn::made(Ward::new(id, pipe)?, ours);
             if awaited {
                 // If the copy is not there to read this, the wait for it will tell.
@@ -46,10 +50,12 @@ pub(super) fn make<Own>(
             }
             Ok((newborn, own))
         }
-        Some(Copied::Child) => {
+        Copied::Child => {
             drop((ours, pipe, own));
             // The copy never returns to the caller, however its function ends.
-            let lived = catch_unwind(AssertUnwindSafe(|| child::live_copied(theirs, known)));
+            let lived = catch_unwind(AssertUnwindSafe(|| {
+                child::live_copied(theirs, known, &alone)
+            }));
             exit::now(lived.unwrap_or(child::FAILED))
         }
     }
