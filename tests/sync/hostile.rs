@@ -32,15 +32,9 @@ impl<'de, T, U: Deserialize<'de>> Deserialize<'de> for Disguise<T, U> {
     }
 }
 
-/// What a handle to a `u64` in shared memory says of it.
-#[derive(Serialize)]
-pub(crate) struct Label {
-    handle: &'static str,
-    version: u16,
-    library: &'static str,
-    size: u64,
-    align: u64,
-}
+/// What a handle to a `u64` in shared memory says of it: its name, the version of the layout, the C
+/// library, the size and the alignment.
+pub(crate) type Label = (&'static str, u16, &'static str, u64, u64);
 
 pub(crate) fn label(handle: &'static str, version: u16) -> Label {
     let library = if cfg!(target_env = "musl") {
@@ -48,13 +42,7 @@ pub(crate) fn label(handle: &'static str, version: u16) -> Label {
     } else {
         "gnu"
     };
-    Label {
-        handle,
-        version,
-        library,
-        size: 8,
-        align: 8,
-    }
+    (handle, version, library, 8, 8)
 }
 
 pub(crate) fn memory(bytes: u64, seals: SealFlag) -> Fd<File> {
