@@ -1,5 +1,5 @@
-//! A message and its blobs as plain bytes, for a place that carries nothing else: a memory file or a
-//! network stream. They are the same frames that a line carries.
+//! A message and its blobs as plain bytes, for a place that carries nothing else: a memory file or
+//! a network stream. They are the same frames that a line carries.
 
 #[cfg(feature = "net")]
 use super::frame::HEADER;
@@ -35,8 +35,8 @@ pub(crate) fn flat_length(message: &Outgoing<'_>) -> usize {
         .sum()
 }
 
-/// Reads back what [`flatten`] has written. The bytes may come from an attacker: only bytes that are
-/// there take memory.
+/// Reads back what [`flatten`] has written. The bytes may come from an attacker: only bytes that
+/// are there take memory.
 pub(crate) fn unflatten(source: Source<'_>, fds: Vec<OwnedFd>) -> io::Result<Incoming> {
     let mut inbox = Inbox::default();
     loop {

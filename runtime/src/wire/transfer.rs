@@ -39,9 +39,9 @@ use std::{
 ///
 /// Above 64 KiB, such a value is received directly into the vector that it becomes. As a parameter,
 /// or behind the reference of a parameter, it is sent without a copy. So is a part of another type
-/// that has 1 MiB or more, in arguments and outputs: it is sent while the rest of the value is still
-/// being encoded, so the child of such an argument is started before the value is wholly encoded.
-/// Smaller parts are copied once before they are sent.
+/// that has 1 MiB or more, in arguments and outputs: it is sent while the rest of the value is
+/// still being encoded. The child of such an argument is started before the value is wholly
+/// encoded. Smaller parts are copied once before they are sent.
 ///
 /// These are sent element by element, because serde writes them so: `Vec<bool>`, `Vec<char>`,
 /// vectors of tuples, arrays and structs, [`VecDeque`](std::collections::VecDeque), sets and maps.

@@ -1,6 +1,6 @@
-//! The large answers of a child, and everything after them. What the parent receives while the child
-//! is there goes through the socket. The rest is left in memory, for a parent that joins later or
-//! never.
+//! The large answers of a child, and everything after them. What the parent receives while the
+//! child is there goes through the socket. The rest is left in memory, for a parent that joins
+//! later or never.
 //!
 //! A child that gets no such memory says so. Then the parent has what it receives at once, and the
 //! rest is lost: a child never stays for its answers.
@@ -60,7 +60,12 @@ impl Spill {
         });
         let bytes = created.err().map(i32::to_le_bytes);
         let bytes = bytes.as_ref().map_or(&[][..], |errno| errno);
-        let way = match line.send(kind::MEMORY, bytes, &fds) {
+        // There is room for this in the socket, unless the system has made it very small.
+        let bounded = Line {
+            stall: Some(LAST_PATIENCE),
+            ..*line
+        };
+        let way = match bounded.send(kind::MEMORY, bytes, &fds) {
             Ok(()) => Way::Line,
             Err(_) => Way::Nowhere,
         };

@@ -12,8 +12,8 @@ use std::{
     sync::{Mutex, MutexGuard, TryLockError},
 };
 
-/// How many bytes of answers a socket takes while the other side receives nothing, unless the system
-/// has made it smaller than usual.
+/// How many bytes of answers a socket takes while the other side receives nothing, unless the
+/// system has made it smaller than usual.
 const INLINE: usize = 64 << 10;
 
 /// How many bytes any socket takes.

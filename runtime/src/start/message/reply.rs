@@ -24,8 +24,8 @@ pub(crate) enum Reply {
     Failed(Failure),
     /// Its function has returned.
     Returned(Incoming),
-    /// Its function has returned a value that cannot be sent, or was sent in part only: the child had
-    /// no memory to leave the rest in.
+    /// Its function has returned a value that cannot be sent, or was sent in part only: the child
+    /// had no memory to leave the rest in.
     Unsendable(Failure),
     /// Its function has panicked.
     Panicked(Panic),

@@ -18,8 +18,8 @@ use std::{
     os::fd::{AsFd, OwnedFd},
 };
 
-/// Receives the replies of one child. What has arrived of a reply stays here, so receiving it can go
-/// on after an error.
+/// Receives the replies of one child. What has arrived of a reply stays here, so receiving it can
+/// go on after an error.
 #[derive(Debug, Default)]
 pub(crate) struct Replies {
     inbox: Inbox,

@@ -86,9 +86,8 @@ pub(crate) fn start(mut order: Order<'_>) -> Result<Started> {
         }
         // This is why the arguments could not be encoded.
         State::Over(error) => {
-            return Err(error.unwrap_or_else(|| {
-                Error::new(ErrorKind::Encode, "its arguments were encoded twice")
-            }));
+            let unknown = || Error::new(ErrorKind::Encode, "its arguments could not be sent");
+            return Err(error.unwrap_or_else(unknown));
         }
     };
     told.complete(&message)
