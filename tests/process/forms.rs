@@ -71,21 +71,28 @@ fn references<'a>(
     shown + texts + named.len() + again.len() + cow.len()
 }
 
+/// The process with all of its references.
+macro_rules! references {
+    ($path:expr, $map:expr) => {
+        references {
+            text: "t",
+            slice: &[1],
+            path: Path::new($path),
+            c: c"c",
+            whole: $map,
+            array: &[0; 40],
+            forever: "f",
+            named: "n",
+            again: $path,
+            cow: Cow::Borrowed("b"),
+        }
+    };
+}
+
 #[test]
 fn reference_parameters() {
     let (map, path) = (BTreeMap::from([("k".to_owned(), 1)]), String::from("p"));
-    let process = references {
-        text: "t",
-        slice: &[1],
-        path: Path::new(&path),
-        c: c"c",
-        whole: &map,
-        array: &[0; 40],
-        forever: "f",
-        named: "n",
-        again: &path,
-        cow: Cow::Borrowed("b"),
-    };
+    let process = references!(&path, &map);
     assert_eq!(process.run(), 49);
 }
 
@@ -332,18 +339,7 @@ fn types_that_only_mention_references() {
 fn every_form_is_spawned() -> Result<(), Box<dyn std::error::Error>> {
     let path = String::from("p");
     let map = BTreeMap::from([("k".to_owned(), 1)]);
-    let process = references {
-        text: "t",
-        slice: &[1],
-        path: Path::new(&path),
-        c: c"c",
-        whole: &map,
-        array: &[0; 40],
-        forever: "f",
-        named: "n",
-        again: &path,
-        cow: Cow::Borrowed("b"),
-    };
+    let process = references!(&path, &map);
     assert_eq!(process.spawn()?.join()?, 49);
     assert_eq!(task::spawn("pl", 2)?.join()?, 4);
     nothing {}.spawn()?.join()?;

@@ -59,8 +59,8 @@ impl Definition<'_> {
     //         Shape::<usize>::NEW.codec().own(__from)
     //     }
     // }
-    /// Returns the impls of `Process` and `Call`. `call` is the expression that runs in the child. It uses
-    /// [`Self::received`].
+    /// Returns the impls of `Process` and `Call`. `call` is the expression that runs in the child.
+    /// It uses [`Self::received`].
     pub(crate) fn expand(&self, call: &TokenStream) -> TokenStream {
         let krate = self.args.krate();
         let private = quote!(#krate::__private);
