@@ -51,7 +51,7 @@ struct Argument(&'static str, Kind, &'static str, &'static str);
 
 /// All arguments. Those of settings have the order, the words and the examples of the table in
 /// `runtime/src/start/settings.rs`, of which the list in the documentation is made.
-/// `tests/process/settings.rs` compares both.
+/// `tests/repository/settings.rs` compares both.
 const ARGUMENTS: &[Argument] = &[
     Argument("name", Kind::Text, "a string", r#"name = "worker""#),
     Argument("daemon", Kind::Flag, "a `bool`", "daemon = true"),

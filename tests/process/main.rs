@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, reason = "tests")]
 
+mod attribute;
 mod bounds;
 mod ends;
 mod exit;

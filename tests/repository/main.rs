@@ -3,4 +3,5 @@
 #![allow(missing_docs, reason = "tests")]
 
 mod examples;
+mod settings;
 mod tidy;

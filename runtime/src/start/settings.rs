@@ -25,7 +25,7 @@ use std::{env, io, path::PathBuf, time::Duration};
 /// - a refusal after `spawn` in `process/misuse.rs`;
 /// - an argument in `macros/src/args.rs`.
 ///
-/// `tests/process/settings.rs` compares these parts with the table.
+/// `tests/repository/settings.rs` compares these parts with the table.
 macro_rules! settings {
     (
         parent {$(
