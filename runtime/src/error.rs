@@ -1,5 +1,6 @@
 //! The error type of this crate, and the kinds of its errors.
 
+use crate::sys::errno;
 use std::{borrow::Cow, error, fmt, io};
 
 /// A [`Result`](std::result::Result) whose error is an [`Error`], unless another type is given.
@@ -122,7 +123,7 @@ impl Error {
     pub(crate) fn making(what: impl Into<Cow<'static, str>>, source: impl Into<io::Error>) -> Self {
         let source = source.into();
         let kind = match source.raw_os_error() {
-            Some(libc::EAGAIN) => ErrorKind::TooManyProcesses,
+            Some(errno::EAGAIN) => ErrorKind::TooManyProcesses,
             _ => kind_of(&source),
         };
         Self::new(kind, what).because(source)
@@ -181,8 +182,8 @@ impl Error {
 
 fn kind_of(source: &io::Error) -> ErrorKind {
     match source.raw_os_error() {
-        Some(libc::EMFILE | libc::ENFILE | libc::ETOOMANYREFS) => ErrorKind::TooManyFiles,
-        Some(libc::ENOMEM) => ErrorKind::OutOfMemory,
+        Some(errno::EMFILE | errno::ENFILE | errno::ETOOMANYREFS) => ErrorKind::TooManyFiles,
+        Some(errno::ENOMEM) => ErrorKind::OutOfMemory,
         _ => ErrorKind::Os,
     }
 }

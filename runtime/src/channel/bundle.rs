@@ -6,7 +6,10 @@
 //! the other ends of these sockets go in the packet. The kernel keeps what is in such a socket
 //! until a receiver takes it out, or until no process can reach the socket any more.
 
-use crate::sys::socket::{self, MAX_FDS};
+use crate::sys::{
+    errno,
+    socket::{self, MAX_FDS},
+};
 use std::{
     io::{self, IoSlice, IoSliceMut},
     os::fd::{AsFd, OwnedFd},
@@ -38,7 +41,7 @@ fn tie_by(count: usize, fds: &[OwnedFd]) -> io::Result<Vec<OwnedFd>> {
         let (end, bundle) = socket::packet_pair()?;
         send(&end, packet).map_err(|error| match error.kind() {
             // Even an empty socket has no room: a new bundle would not help.
-            io::ErrorKind::WouldBlock => io::Error::from_raw_os_error(libc::ENOBUFS),
+            io::ErrorKind::WouldBlock => io::Error::from_raw_os_error(errno::ENOBUFS),
             _ => error,
         })?;
         bundles.push(bundle);
@@ -50,7 +53,7 @@ fn tie_by(count: usize, fds: &[OwnedFd]) -> io::Result<Vec<OwnedFd>> {
         socket::end_sending(end.as_fd())?;
     }
     if bundles.len() > MOST {
-        return Err(io::Error::from_raw_os_error(libc::E2BIG));
+        return Err(io::Error::from_raw_os_error(errno::E2BIG));
     }
     Ok(bundles)
 }
@@ -70,11 +73,11 @@ pub(super) fn untie(bundles: Vec<OwnedFd>) -> io::Result<Vec<OwnedFd>> {
             let received = socket::try_receive(bundle.as_fd(), &mut buffer, &mut fds);
             let received = received.map_err(|error| match error.raw_os_error() {
                 // The sender still holds the other end, or the descriptor is not a bundle.
-                Some(libc::EAGAIN | libc::ENOTSOCK) => io::ErrorKind::InvalidData.into(),
+                Some(errno::EAGAIN | errno::ENOTSOCK) => io::ErrorKind::InvalidData.into(),
                 _ => error,
             })?;
             if received.is_short {
-                return Err(io::Error::from_raw_os_error(libc::EMFILE));
+                return Err(io::Error::from_raw_os_error(errno::EMFILE));
             }
             if received.bytes == 0 {
                 break;

@@ -6,7 +6,7 @@
 //! its process was killed. A handle that is still inside a message counts as held.
 
 use crate::sys::{
-    socket,
+    errno, socket,
     wait::{self, For},
 };
 use std::{
@@ -56,7 +56,7 @@ impl Carrier {
             let mut buffer = [IoSliceMut::new(&mut number)];
             let received = socket::try_receive(self.as_fd(), &mut buffer, &mut fds)?;
             if found == packet && received.is_short {
-                return Err(io::Error::from_raw_os_error(libc::EMFILE));
+                return Err(io::Error::from_raw_os_error(errno::EMFILE));
             }
             if found == packet {
                 return Ok(Some(fds));

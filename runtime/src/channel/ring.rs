@@ -65,6 +65,7 @@
 
 use crate::sys::{
     bell::Bell,
+    errno,
     mapping::Mapping,
     robust::{self, Refused, Robust},
     step::step,
@@ -181,7 +182,7 @@ impl Ring {
         let size = usual_size(capacity) / 4 * 5;
         let (capacity, size) = (capacity as u64, size as u64);
         let whole =
-            length(capacity, size).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
+            length(capacity, size).ok_or_else(|| io::Error::from_raw_os_error(errno::ENOMEM))?;
         let mapping = Arc::new(Mapping::create(whole)?);
         let ring = Self {
             senders: Robust::create(&mapping, word::SENDERS)?,
@@ -547,7 +548,7 @@ impl Receiving<'_> {
         let mut bytes = Vec::new();
         bytes
             .try_reserve_exact(length)
-            .map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
+            .map_err(|_| io::Error::from_raw_os_error(errno::ENOMEM))?;
         let (at, straight) = self.ring.byte_at(entry.start);
         let first = straight.min(length);
         self.ring.mapping.append_to(at, first, &mut bytes);
@@ -596,7 +597,7 @@ fn lock(lock: &Robust, deadline: Option<Instant>) -> io::Result<Option<robust::G
         Err(Refused::Busy) => Ok(None),
         // This thread holds the lock already: this is a signal handler that interrupted a queue
         // operation.
-        Err(Refused::Held) => Err(io::Error::from_raw_os_error(libc::EDEADLK)),
+        Err(Refused::Held) => Err(io::Error::from_raw_os_error(errno::EDEADLK)),
         Err(Refused::Invalid(error)) => Err(error),
     }
 }

@@ -2,6 +2,7 @@
 //! length is four bytes of ones, and then eight bytes, big-endian.
 
 use super::error::{Error, ErrorKind};
+use crate::sys::errno;
 use std::io;
 
 /// The length of a header: four bytes, or these and eight more.
@@ -61,7 +62,7 @@ impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Self {
         match error.raw_os_error() {
             Some(errno) => Self::Os(errno),
-            None => Self::Os(libc::EIO),
+            None => Self::Os(errno::EIO),
         }
     }
 }
@@ -149,7 +150,7 @@ impl Decoder {
                     let more = CHUNK.max(filled).min(length - filled);
                     self.body
                         .try_reserve_exact(more)
-                        .map_err(|_| Fault::Os(libc::ENOMEM))?;
+                        .map_err(|_| Fault::Os(errno::ENOMEM))?;
                     self.body.resize(filled + more, 0);
                 }
                 Ok(&mut self.body[filled..])

@@ -6,7 +6,7 @@ use super::{
     socket::Socket,
 };
 use crate::sys::{
-    endpoint,
+    endpoint, errno,
     socket::{self, MAX_FDS},
     wait::{self, For},
 };
@@ -110,7 +110,7 @@ impl Framed {
             let received = if self.takes_fds {
                 match socket::try_receive(socket, &mut [IoSliceMut::new(space)], &mut self.fds) {
                     Ok(received) if received.is_short => {
-                        Err(io::Error::from_raw_os_error(libc::EMFILE))
+                        Err(io::Error::from_raw_os_error(errno::EMFILE))
                     }
                     received => received.map(|received| received.bytes),
                 }

@@ -8,6 +8,7 @@ use super::{
     Error, Options, Result, Stream, handshake::Side, listening::Listening, opening::Opening,
 };
 use crate::sys::{
+    errno,
     per_process::{Owned, PerProcess},
     wait::{self, For},
     watch::Watch,
@@ -208,14 +209,14 @@ impl Drop for Turn<'_> {
 /// [accept(2)](https://man7.org/linux/man-pages/man2/accept.2.html).
 fn is_of_the_client(error: &io::Error) -> bool {
     const CLIENT: [i32; 8] = [
-        libc::ECONNABORTED,
-        libc::EHOSTDOWN,
-        libc::EHOSTUNREACH,
-        libc::ENETDOWN,
-        libc::ENETUNREACH,
-        libc::ENONET,
-        libc::ENOPROTOOPT,
-        libc::EPROTO,
+        errno::ECONNABORTED,
+        errno::EHOSTDOWN,
+        errno::EHOSTUNREACH,
+        errno::ENETDOWN,
+        errno::ENETUNREACH,
+        errno::ENONET,
+        errno::ENOPROTOOPT,
+        errno::EPROTO,
     ];
     error
         .raw_os_error()
@@ -223,5 +224,5 @@ fn is_of_the_client(error: &io::Error) -> bool {
 }
 
 fn is_full(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+    matches!(error.raw_os_error(), Some(errno::EMFILE | errno::ENFILE))
 }

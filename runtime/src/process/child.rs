@@ -4,7 +4,7 @@ use super::{Handle, JoinError, join_error::Cause, life::End, reaper};
 use crate::{
     error::{Error, Result},
     start::{LAST_BREATH, Panic, Replies, Reply, StartMethod, Streams, replenish},
-    sys::wait,
+    sys::{errno, signal, wait},
     wire::{Incoming, Line},
 };
 use std::{
@@ -230,7 +230,7 @@ impl<T> Child<T> {
     pub fn value(&mut self) -> Result<T, JoinError> {
         self.stdin = None;
         if !self.handle.life.is_own() {
-            let source = io::Error::from_raw_os_error(libc::ECHILD);
+            let source = io::Error::from_raw_os_error(errno::ECHILD);
             return Err(self.ended(None, Cause::Os(source)));
         }
         let Some(mut awaited) = self.awaited.take() else {
@@ -462,7 +462,7 @@ impl<T> Child<T> {
                     break;
                 }
                 Err(source)
-                    if matches!(source.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) =>
+                    if matches!(source.raw_os_error(), Some(errno::EMFILE | errno::ENFILE)) =>
                 {
                     return Words::Unread(source);
                 }
@@ -479,7 +479,7 @@ impl<T> Child<T> {
         let signal = end.and_then(|status| status.signal());
         match (&life.timeout, life.bounds.cpu_time, signal) {
             (Some(timeout), _, _)
-                if (end.is_none() || signal == Some(libc::SIGKILL)) && timeout.was_used_up() =>
+                if (end.is_none() || signal == Some(signal::SIGKILL)) && timeout.was_used_up() =>
             {
                 Cause::TimedOut(timeout.after)
             }
@@ -501,8 +501,8 @@ impl<T> Child<T> {
         // limit was not the cause.
         let has_used = |time: Duration| used.is_some_and(|used| used >= time / 2);
         match signal {
-            libc::SIGXCPU => has_used(limit),
-            libc::SIGKILL => has_used(limit.saturating_add(Duration::from_secs(1))),
+            signal::SIGXCPU => has_used(limit),
+            signal::SIGKILL => has_used(limit.saturating_add(Duration::from_secs(1))),
             _ => false,
         }
     }
@@ -520,7 +520,7 @@ impl<T> Drop for Child<T> {
         if self.kill_on_drop && self.handle.is_alive() {
             // A process that has changed its user cannot be killed from here. It is left to end by
             // itself.
-            let killed = self.handle.life.signal(libc::SIGKILL).is_ok();
+            let killed = self.handle.life.signal(signal::SIGKILL).is_ok();
             let patience = wait::deadline(if killed { LAST_BREATH } else { Duration::ZERO });
             let _ = self.handle.life.wait(patience);
         }

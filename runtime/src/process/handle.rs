@@ -5,8 +5,9 @@ use crate::{
     error::{Error, Result},
     start::StartMethod,
     sys::{
+        errno,
         family::{self, Family},
-        wait,
+        signal, wait,
     },
 };
 use std::{
@@ -98,7 +99,7 @@ impl Handle {
     /// Fails with `EPERM` if the process has changed its user, so that this process may not signal
     /// it.
     pub fn terminate(&self) -> Result<()> {
-        self.signal(libc::SIGTERM)
+        self.signal(signal::SIGTERM)
     }
 
     /// Sends SIGKILL, which ends the process at once. Does nothing if the process has ended.
@@ -111,7 +112,7 @@ impl Handle {
     /// Fails with `EPERM` if the process has changed its user, so that this process may not signal
     /// it.
     pub fn kill(&self) -> Result<()> {
-        self.signal(libc::SIGKILL)
+        self.signal(signal::SIGKILL)
     }
 
     /// Kills the process and all of its descendants with SIGKILL, and returns how the process
@@ -173,7 +174,7 @@ impl Handle {
         // A stopped process starts nothing more. It is killed last, because orphans become its
         // children under `Builder::subreaper`.
         self.life
-            .signal(libc::SIGSTOP)
+            .signal(signal::SIGSTOP)
             .map_err(|source| self.refused("cannot be stopped", source))?;
         let mut family = Family::default();
         if let Err(source) = self.kill_descendants(&mut family, deadline) {
@@ -181,7 +182,7 @@ impl Handle {
             if !was_stopped {
                 // The earlier signal was allowed, so this one can fail only if the process has
                 // ended.
-                let _ = self.life.signal(libc::SIGCONT);
+                let _ = self.life.signal(signal::SIGCONT);
             }
             return Err(cannot(source));
         }
@@ -203,13 +204,13 @@ impl Handle {
                     break;
                 }
                 for id in new {
-                    family.signal(id, libc::SIGSTOP)?;
+                    family.signal(id, signal::SIGSTOP)?;
                 }
             }
             if family.is_empty() && !family::has_living_child(self.id()) {
                 break;
             }
-            family.signal_all(libc::SIGKILL)?;
+            family.signal_all(signal::SIGKILL)?;
             for pidfd in family.pidfds() {
                 if !wait::readable(pidfd, deadline)? {
                     return Err(io::ErrorKind::TimedOut.into());
@@ -282,7 +283,7 @@ impl Handle {
             Ok(Some(Some(status))) => Ok(Some(status)),
             Ok(Some(None)) => Err(self.refused(
                 "was reaped by somebody else",
-                io::Error::from_raw_os_error(libc::ECHILD),
+                io::Error::from_raw_os_error(errno::ECHILD),
             )),
             Err(source) => Err(self.refused("cannot be waited for", source)),
         }

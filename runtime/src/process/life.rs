@@ -5,6 +5,7 @@ use crate::{
     start::{Bond, MARGIN, StartMethod},
     sys::{
         deadline::Deadline,
+        errno,
         sentinel::{Reaped, Sentinel, Usage},
         signal, wait,
     },
@@ -216,7 +217,7 @@ impl Life {
     pub(super) fn wait(&self, deadline: Option<Instant>) -> io::Result<Option<End>> {
         if !self.is_own() {
             // This process is a forked copy of the parent.
-            return Err(io::Error::from_raw_os_error(libc::ECHILD));
+            return Err(io::Error::from_raw_os_error(errno::ECHILD));
         }
         let mut overdue = self.overdue();
         loop {
@@ -238,7 +239,7 @@ impl Life {
             let now = Instant::now();
             if overdue.is_some_and(|overdue| overdue <= now) {
                 // A child that has changed its user cannot be killed from here. It is waited for.
-                let _ = self.send(libc::SIGKILL);
+                let _ = self.send(signal::SIGKILL);
                 overdue = None;
             }
             if deadline.is_some_and(|deadline| deadline <= now) {

@@ -8,6 +8,7 @@ use crate::{
         exit,
         notice::say,
         per_process::{Owned, PerProcess},
+        signal,
     },
 };
 use std::{
@@ -181,11 +182,11 @@ impl Step {
         // the child has changed its user, the last step gives the child up.
         match self {
             Self::Ask(moment) if moment <= now => {
-                let _ = child.signal(libc::SIGTERM);
+                let _ = child.signal(signal::SIGTERM);
                 Self::Kill(now + LAST_GRACE)
             }
             Self::Kill(moment) if moment <= now => {
-                let _ = child.signal(libc::SIGKILL);
+                let _ = child.signal(signal::SIGKILL);
                 Self::Killed(now + LAST_BREATH)
             }
             Self::Killed(moment) if moment <= now => Self::GivenUp,
@@ -311,7 +312,7 @@ fn explain(lives: &[Arc<Life>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::{LAST_BREATH, LAST_GRACE, Settled, Settlement};
-    use crate::start::AtExit;
+    use crate::{start::AtExit, sys::signal};
     use std::{
         cell::RefCell,
         collections::BTreeMap,
@@ -408,7 +409,7 @@ mod tests {
             let got: &[i32] = if is_foreign {
                 &[]
             } else {
-                &[libc::SIGTERM, libc::SIGKILL]
+                &[signal::SIGTERM, signal::SIGKILL]
             };
             assert_eq!(*daemon.got.borrow(), got);
         }
@@ -431,7 +432,7 @@ mod tests {
         assert_eq!(at(now), (vec![1], Some(5 * SECOND)));
         assert!(child.got.borrow().is_empty());
         assert_eq!(at(now + 5 * SECOND), (vec![1], Some(LAST_GRACE)));
-        assert_eq!(*child.got.borrow(), [libc::SIGTERM]);
+        assert_eq!(*child.got.borrow(), [signal::SIGTERM]);
     }
 
     #[test]
@@ -444,9 +445,9 @@ mod tests {
         // The grace is that of the process, not of each child.
         let (left, due) = advance(&mut settlement, &all, now + SECOND);
         assert_eq!((left, due), (vec![1, 2, 3], Some(SECOND.min(LAST_GRACE))));
-        assert_eq!(*late_daemon.got.borrow(), [libc::SIGTERM]);
+        assert_eq!(*late_daemon.got.borrow(), [signal::SIGTERM]);
         advance(&mut settlement, &all, now + 2 * SECOND);
-        assert_eq!(*late.got.borrow(), [libc::SIGTERM]);
+        assert_eq!(*late.got.borrow(), [signal::SIGTERM]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{Plain, SharedSlice, slice::bytes};
 use crate::{
     error::{Error, Result},
-    sys::mapping::Mapping,
+    sys::{errno, mapping::Mapping},
     wire::{self, Fd, Label},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -71,7 +71,7 @@ impl<T: Plain + Immutable> SharedSlice<T> {
     {
         let mapping = match Arc::try_unwrap(self.mapping) {
             Ok(mapping) => mapping.freeze(),
-            Err(_) => Err(io::Error::from_raw_os_error(libc::EBUSY)),
+            Err(_) => Err(io::Error::from_raw_os_error(errno::EBUSY)),
         };
         let mapping =
             mapping.map_err(|error| Error::os("shared memory cannot be frozen", error))?;

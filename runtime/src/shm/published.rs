@@ -3,6 +3,7 @@
 use crate::{
     error::{Error, ErrorKind, Result},
     sys::{
+        errno,
         mapping::Mapping,
         name::{self, Lost, Name},
     },
@@ -68,8 +69,8 @@ impl Published {
     pub(super) fn new(name: &str, mapping: &Mapping) -> Result<Self> {
         let bound = Name::bind(name, mapping.as_fd()).map_err(|error| {
             let what = match error.raw_os_error() {
-                Some(libc::EEXIST) => format!("the name `{name}` is taken"),
-                Some(libc::EINVAL) => format!("`{name}` is no name for shared memory"),
+                Some(errno::EEXIST) => format!("the name `{name}` is taken"),
+                Some(errno::EINVAL) => format!("`{name}` is no name for shared memory"),
                 _ => format!("shared memory cannot be given the name `{name}`"),
             };
             Error::os(what, error)
@@ -97,18 +98,18 @@ pub(super) fn open(
         match lost {
             Lost::Nobody => Error::os(
                 format!("no shared memory has the name `{name}`"),
-                errno(libc::ENOENT),
+                errno(errno::ENOENT),
             ),
             Lost::Invalid => Error::os(
                 format!("`{name}` is no name for shared memory"),
-                errno(libc::EINVAL),
+                errno(errno::EINVAL),
             ),
             Lost::Denied => {
                 let what = format!(
                     "the shared memory `{name}` may not be opened: the process that has named it is of another user or pid \
                      namespace, or is not dumpable"
                 );
-                Error::os(what, errno(libc::EACCES))
+                Error::os(what, errno(errno::EACCES))
             }
             Lost::Unlisted(error) => Error::new(
                 ErrorKind::Os,

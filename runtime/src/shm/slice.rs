@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    sys::mapping::{Mapping, PAGE},
+    sys::{
+        errno,
+        mapping::{Mapping, PAGE},
+    },
     wire::{self, Fd, Label},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -57,7 +60,7 @@ pub(super) fn bytes<T>(length: usize) -> io::Result<usize> {
     const { assert!(size_of::<T>() > 0, "the value has no bytes") };
     let bytes = length.checked_mul(size_of::<T>());
     let bytes = bytes.filter(|bytes| isize::try_from(*bytes).is_ok());
-    bytes.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
+    bytes.ok_or_else(|| io::Error::from_raw_os_error(errno::ENOMEM))
 }
 
 impl<T: Plain> SharedSlice<T> {

@@ -1,6 +1,9 @@
 //! The standard streams of a child.
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    sys::errno,
+};
 use std::{
     fmt, io,
     os::fd::{AsFd, OwnedFd},
@@ -115,7 +118,7 @@ impl Stream {
         };
         match copy {
             Ok(fd) => Ok(Some(fd)),
-            Err(error) if error.raw_os_error() == Some(libc::EBADF) => Ok(None),
+            Err(error) if error.raw_os_error() == Some(errno::EBADF) => Ok(None),
             Err(error) => Err(Error::os(format!("no copy of our {self} to be had"), error)),
         }
     }

@@ -9,7 +9,10 @@ use super::{
     monitor::Monitor,
     state::{POSTING, WATCHED},
 };
-use crate::sys::step::{self, Signal};
+use crate::sys::{
+    signal,
+    step::{self, Signal},
+};
 use procession::{Builder, Child, Process, StartMethod, process};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -182,7 +185,7 @@ fn join(mut child: Child<Outcome>) -> Option<Outcome> {
         Ok(outcome) => outcome,
         Err(error) => {
             let status = error.status().expect("it ran");
-            assert_eq!(status.signal(), Some(libc::SIGKILL), "{error:?}");
+            assert_eq!(status.signal(), Some(signal::SIGKILL), "{error:?}");
             None
         }
     }

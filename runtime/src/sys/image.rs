@@ -168,6 +168,17 @@ pub(crate) fn executable() -> &'static Path {
     )
 }
 
+/// Returns why there may be no file at the path of the executable, if that can be seen.
+pub(crate) fn why_not_found() -> Option<&'static str> {
+    if fs::symlink_metadata("/proc/thread-self").is_err() {
+        Some("the executable cannot be found, since /proc is not mounted")
+    } else if fs::metadata("/proc/thread-self/").is_err() {
+        Some("the executable cannot be found, since /proc is that of another PID namespace")
+    } else {
+        None
+    }
+}
+
 /// Returns whether a function is part of the main executable, rather than of a library.
 pub(crate) fn contains(function: fn()) -> io::Result<bool> {
     Ok(Image::main()?.has_code_at(function as usize))

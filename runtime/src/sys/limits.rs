@@ -19,6 +19,14 @@ pub(crate) type Limit = (u64, u64);
 /// supports.
 pub(crate) const COUNT: u8 = 16;
 
+/// The number of the limit of the stack.
+pub(crate) const STACK: u8 = {
+    #[allow(clippy::cast_possible_truncation, reason = "it is below the count")]
+    let number = libc::RLIMIT_STACK as u8;
+    assert!(number < COUNT);
+    number
+};
+
 /// Returns one limit of this process, by its number.
 pub(crate) fn get(number: u8) -> io::Result<Limit> {
     let mut limit = libc::rlimit {

@@ -20,7 +20,6 @@ pub(crate) mod deadline;
 #[cfg(feature = "net")]
 pub(crate) mod endpoint;
 pub(crate) mod environment;
-#[cfg(feature = "sync")]
 pub(crate) mod errno;
 pub(crate) mod exit;
 pub(crate) mod family;

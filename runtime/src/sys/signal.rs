@@ -1,5 +1,6 @@
 //! Signals of this process and thread.
 
+pub(crate) use libc::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGXCPU};
 use nix::{
     errno::Errno,
     sys::{
@@ -88,7 +89,7 @@ pub(crate) fn change_ignored(before: Mask, ignored: Mask) -> io::Result<()> {
 
 /// Returns the mask without the signals that ask a process to end: SIGTERM and SIGINT.
 pub(crate) fn without_requests_to_end(mask: Mask) -> Mask {
-    mask & !(1 << (libc::SIGTERM - 1) | 1 << (libc::SIGINT - 1))
+    mask & !(1 << (SIGTERM - 1) | 1 << (libc::SIGINT - 1))
 }
 
 /// Returns what this process does when the signal arrives.

@@ -1,5 +1,6 @@
 //! Descriptors inside values. The bytes have an index, and the descriptor itself goes beside them.
 
+use crate::sys::errno;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::{
     cell::RefCell,
@@ -135,7 +136,7 @@ enum Table {
 pub(crate) fn unopened<E: de::Error>(error: io::Error) -> E {
     let what = E::custom(&error);
     // Any other error is a fault of the message.
-    if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) {
+    if matches!(error.raw_os_error(), Some(errno::EMFILE | errno::ENFILE)) {
         Passage::with(|table| {
             if let Table::Inward { refused, .. } = table {
                 *refused = Some(error);

@@ -5,6 +5,7 @@ use super::{
     frame::{Fields, Frame, HEADER, fields, invalid},
 };
 use crate::sys::{
+    errno,
     segment::Segment,
     socket::{self, MAX_FDS},
 };
@@ -263,7 +264,7 @@ impl Inbox {
             panic!("what is handed over is whole");
         };
         if whole.is_short {
-            return Err(io::Error::from_raw_os_error(libc::EMFILE));
+            return Err(io::Error::from_raw_os_error(errno::EMFILE));
         }
         Ok(Frame {
             kind: body.kind,
@@ -415,7 +416,7 @@ impl Body {
             let more = CHUNK.max(self.filled).min(self.length - self.filled);
             self.bytes
                 .try_reserve_exact(more)
-                .map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
+                .map_err(|_| io::Error::from_raw_os_error(errno::ENOMEM))?;
             self.bytes.resize(self.filled + more, 0);
         }
         let end = if until == Until::LastByte && self.descriptors == 0 {

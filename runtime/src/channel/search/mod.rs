@@ -7,7 +7,7 @@
 mod scene;
 
 use super::{RecvTimeoutError, SendTimeoutError, Tasks, TryRecvError, TrySendError};
-use crate::sys::{step::Signal, wait};
+use crate::sys::{signal, step::Signal, wait};
 use procession::Child;
 use scene::{Act, KINDS, Kind, Message, NAP, Outcome, SOON, Scene, Who, until};
 use std::{
@@ -39,7 +39,7 @@ fn killed(victim: Child<Outcome>) -> Option<Outcome> {
         }
         Err(error) => {
             let status = error.status().expect("it ran");
-            assert_eq!(status.signal(), Some(libc::SIGKILL), "{error:?}");
+            assert_eq!(status.signal(), Some(signal::SIGKILL), "{error:?}");
             None
         }
     }
@@ -157,7 +157,7 @@ fn stop_at_each_point(act: Act, waiting: &[Kind], watched: bool, least: u64) {
             }
             let _ = scene.receiver.as_fd();
             assert!(begun.elapsed() < SOON, "they waited for a stopped process");
-            victim.signal(libc::SIGCONT).unwrap();
+            victim.signal(signal::SIGCONT).unwrap();
         }
         let outcome = victim.join().unwrap();
         received.extend(scene.receiver.try_iter().map(Result::unwrap));
@@ -278,7 +278,7 @@ fn stop_asleep(scene: &Scene, act: Act, is_asleep: impl Fn() -> bool) -> Child<O
     until(is_asleep);
     // It has set `WANTED`, and sleeps: so it has released the lock.
     until(|| state(&child) == Some('S'));
-    child.signal(libc::SIGSTOP).unwrap();
+    child.signal(signal::SIGSTOP).unwrap();
     assert!(is_stopped_in_time(&child));
     child
 }
@@ -293,7 +293,7 @@ fn sleeper_that_was_woken_in_vain_is_not_forgotten() {
             scene.send(Kind::Short);
             scene.take_next();
             let outcome = killed(scene.start(act, point, Signal::SIGKILL));
-            asleep.signal(libc::SIGCONT).unwrap();
+            asleep.signal(signal::SIGCONT).unwrap();
             scene.send(Kind::Short);
             let woken = asleep.join_timeout(SOON).unwrap();
             let received = woken.expect("it is woken").received;
@@ -309,7 +309,7 @@ fn sleeper_that_was_woken_in_vain_is_not_forgotten() {
         scene.take_next();
         scene.fill();
         let outcome = killed(scene.start(Act::SleepForRoom, point, Signal::SIGKILL));
-        asleep.signal(libc::SIGCONT).unwrap();
+        asleep.signal(signal::SIGCONT).unwrap();
         scene.take_next();
         let woken = asleep.join_timeout(SOON).unwrap();
         assert!(woken.expect("it is woken").sent);

@@ -157,7 +157,7 @@ pub(super) fn take_up(birth: Birth) -> Result<Option<Entry>> {
     birth.settings.apply()?;
     signal::set_mask(birth.signal_mask).map_err(setting("its signal mask cannot be set"))?;
     // If SIGTERM were ignored, the parent could not ask the process to end.
-    signal::heed(libc::SIGTERM).map_err(setting("SIGTERM cannot be heeded"))?;
+    signal::heed(signal::SIGTERM).map_err(setting("SIGTERM cannot be heeded"))?;
     let entry = birth.entry.map_or(Ok(None), |entry| entry.resolve());
     entry.map_err(|source| Error::os("its executable cannot be read", source))
 }

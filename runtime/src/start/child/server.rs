@@ -13,7 +13,7 @@ use crate::{
         alone::{Alone, Threads},
         board::Board,
         clone::{Cloner, Side},
-        environment, exit, lifeline, limits, sentinel, signal, socket,
+        environment, errno, exit, lifeline, limits, sentinel, signal, socket,
         wait::{self, For},
     },
 };
@@ -138,7 +138,7 @@ impl Server {
             (Ok(cloner), Some(alone)) => cloner.fork(number, &alone).map(|side| (side, alone)),
             (Ok(_), None) => Err(io::Error::from_raw_os_error(MORE_THREADS)),
             (Err(error), _) => Err(io::Error::from_raw_os_error(
-                error.raw_os_error().unwrap_or(libc::ENOSYS),
+                error.raw_os_error().unwrap_or(errno::ENOSYS),
             )),
         };
         match forked {

@@ -8,7 +8,7 @@
 use crate::{
     start::message::reply::kind,
     sys::{
-        abort,
+        abort, errno,
         memfd::{self, Memory},
         segment::Width,
         socket::{self, MAX_FDS},
@@ -150,7 +150,7 @@ impl Spill {
             socket::try_send(to.as_fd(), &[IoSlice::new(&[0])], group).map_err(|error| {
                 match error.kind() {
                     // The socket is full.
-                    io::ErrorKind::WouldBlock => io::Error::from_raw_os_error(libc::E2BIG),
+                    io::ErrorKind::WouldBlock => io::Error::from_raw_os_error(errno::E2BIG),
                     _ => error,
                 }
             })?;
@@ -160,5 +160,5 @@ impl Spill {
 }
 
 fn errno(error: &io::Error) -> i32 {
-    error.raw_os_error().unwrap_or(libc::EIO)
+    error.raw_os_error().unwrap_or(errno::EIO)
 }

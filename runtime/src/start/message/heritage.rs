@@ -110,8 +110,9 @@ impl Changes {
 
     /// Whether the limit of the stack changes.
     pub(in crate::start) fn limits_stack(&self) -> bool {
-        let is_stack = |(number, _): &(u8, _)| i64::from(*number) == i64::from(libc::RLIMIT_STACK);
-        self.limits.iter().any(is_stack)
+        self.limits
+            .iter()
+            .any(|(number, _)| *number == limits::STACK)
     }
 
     /// Applies the changes to this process, which has one thread.

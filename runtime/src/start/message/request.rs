@@ -1,5 +1,7 @@
 //! The request to the helper: to fork a child.
 
+use crate::sys::errno;
+
 /// A request: the index of the number on the board where the id of the child goes, and how long the
 /// child waits. Each has four bytes. The socket of the child is sent with it.
 pub(in crate::start) type Request = [u8; 2 * size_of::<u32>()];
@@ -15,7 +17,7 @@ pub(in crate::start) enum Wait {
 
 /// The errno that the helper answers with if it has more than one thread, because a library has
 /// started one. A copy of such a process might wait for ever for a lock that another thread held.
-pub(in crate::start) const MORE_THREADS: i32 = libc::EDEADLK;
+pub(in crate::start) const MORE_THREADS: i32 = errno::EDEADLK;
 
 /// Encodes a request.
 pub(in crate::start) fn request(number: u32, wait: Wait) -> Request {

@@ -15,7 +15,7 @@ use crate::{
             request::MORE_THREADS,
         },
     },
-    sys::{stdio, wait},
+    sys::{errno, stdio, wait},
     wire::{Outgoing, is_end},
 };
 use std::time::{Duration, Instant};
@@ -62,7 +62,7 @@ pub(super) fn make(
             Err(Unborn::Gone) => {}
             // A filter refuses the fork, or the C library is of an unknown kind.
             Err(Unborn::Refused(error))
-                if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) =>
+                if matches!(error.raw_os_error(), Some(errno::ENOSYS | errno::EPERM)) =>
             {
                 spares::give_up();
                 return Ok(None);

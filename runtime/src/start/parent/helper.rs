@@ -10,7 +10,7 @@ use crate::{
     },
     sys::{
         board::{Board, Number},
-        socket,
+        signal, socket,
         standing::{self, Standing},
     },
     wire::{Line, is_end},
@@ -106,7 +106,7 @@ impl Helper {
     /// Kills the helper. The requests that it has not begun are never done.
     pub(super) fn kill(&self) {
         // The helper is our child and has not been reaped, so this cannot fail.
-        let _ = self.process.sentinel().signal(libc::SIGKILL);
+        let _ = self.process.sentinel().signal(signal::SIGKILL);
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     start::{mark, message::heritage},
     sys::{
-        image, launch,
+        errno, image, launch,
         privilege::{self, Gain},
         socket, standing, stdio,
     },
@@ -12,7 +12,7 @@ use crate::{
 use std::{
     env,
     ffi::{CString, OsString},
-    fs, io,
+    io,
     os::{
         fd::{AsFd, OwnedFd},
         unix::ffi::{OsStrExt, OsStringExt},
@@ -92,22 +92,13 @@ fn refuse_privileges() -> Result<()> {
 /// Returns the error that the executable cannot be run anew.
 pub(super) fn refused(source: io::Error) -> Error {
     match source.kind() {
-        io::ErrorKind::NotFound if fs::symlink_metadata("/proc/thread-self").is_err() => {
-            Error::new(
-                ErrorKind::Executable,
-                "the executable cannot be found, since /proc is not mounted",
-            )
-            .because(source)
-        }
-        io::ErrorKind::NotFound if fs::metadata("/proc/thread-self/").is_err() => Error::new(
-            ErrorKind::Executable,
-            "the executable cannot be found, since /proc is that of another PID namespace",
-        )
-        .because(source),
         io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
-            Error::new(ErrorKind::Executable, "the executable cannot be run anew").because(source)
+            let is_lost = source.kind() == io::ErrorKind::NotFound;
+            let why = is_lost.then(image::why_not_found).flatten();
+            let what = why.unwrap_or("the executable cannot be run anew");
+            Error::new(ErrorKind::Executable, what).because(source)
         }
-        _ if source.raw_os_error() == Some(libc::ENOMEM) && standing::has_children_elsewhere() => {
+        _ if source.raw_os_error() == Some(errno::ENOMEM) && standing::has_children_elsewhere() => {
             let what = "the PID namespace that its children are born into has ended with its first process";
             Error::new(ErrorKind::Os, what).because(source)
         }

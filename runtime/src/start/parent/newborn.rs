@@ -164,7 +164,7 @@ impl Newborn {
         match (self.ward(), &self.request) {
             // The child is ours and has not been reaped. If it has gained rights, so that this
             // fails, dropping it closes its socket too.
-            (Ok(ward), _) => drop(ward.sentinel().signal(libc::SIGKILL)),
+            (Ok(ward), _) => drop(ward.sentinel().signal(signal::SIGKILL)),
             (Err(_), Some(request)) => request.helper().kill(),
             (Err(_), None) => {}
         }

@@ -6,7 +6,7 @@ use crate::{
         reply::{Reply, kind},
     },
     sys::{
-        memfd,
+        errno, memfd,
         socket::{self, MAX_FDS},
         table,
     },
@@ -92,7 +92,7 @@ impl Replies {
                 && let Err(error) = line.has_room_for_next()
             {
                 return match error.raw_os_error() {
-                    Some(libc::EMFILE) => Ok(Err(Nothing::NoRoom(error))),
+                    Some(errno::EMFILE) => Ok(Err(Nothing::NoRoom(error))),
                     _ => Err(error),
                 };
             }
@@ -169,7 +169,7 @@ impl Left {
             let buffer = IoSliceMut::new(&mut byte);
             let received = socket::try_receive(from.as_fd(), &mut [buffer], &mut fds)?;
             if received.is_short {
-                return Err(io::Error::from_raw_os_error(libc::EMFILE));
+                return Err(io::Error::from_raw_os_error(errno::EMFILE));
             }
             if fds.len() - before != expected {
                 return Err(io::ErrorKind::InvalidData.into());

@@ -16,6 +16,7 @@ use crate::{
     },
     sys::{
         board::Board,
+        errno,
         per_process::{Owned, PerProcess},
         sentinel, socket, standing,
     },
@@ -54,7 +55,7 @@ impl Source for Helper {
                 Err(error)
                     if matches!(
                         error.raw_os_error(),
-                        Some(libc::EFBIG | libc::EMFILE | libc::ENFILE)
+                        Some(errno::EFBIG | errno::EMFILE | errno::ENFILE)
                     ) =>
                 {
                     return Ok(None);

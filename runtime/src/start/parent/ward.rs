@@ -5,7 +5,7 @@ use crate::{
     start::patience::LAST_BREATH,
     sys::{
         sentinel::{self, Reaped, Sentinel},
-        wait,
+        signal, wait,
     },
 };
 use std::{
@@ -70,7 +70,7 @@ impl Drop for Ward {
         {
             // This fails if the child has rights that this process has given up. But its socket was
             // closed before, which tells it to end.
-            let _ = sentinel.signal(libc::SIGKILL);
+            let _ = sentinel.signal(signal::SIGKILL);
             let ended = wait::readable(sentinel.as_fd(), wait::deadline(LAST_BREATH));
             // A child that the kernel holds, for example in a read from a broken disk, is not
             // waited for any longer. It stays a zombie when it ends.
