@@ -21,29 +21,3 @@ pub const fn is_root(module_path: &str) -> bool {
     }
     true
 }
-
-/// The code that `#[procession::main]` puts at the beginning of `main`: the call that enters a
-/// child, and a constructor that announces this call beforehand. The constructor runs before the
-/// one of this crate, because sections with a number come first.
-///
-/// Under `cargo test` there is no constructor: the test harness is started, not this `main`.
-#[macro_export]
-#[doc(hidden)]
-macro_rules! __deferred {
-    () => {
-        #[cfg(not(test))]
-        const _: () = {
-            #[used]
-            #[unsafe(link_section = ".init_array.00101")]
-            static DEFER: extern "C" fn() = {
-                extern "C" fn defer() {
-                    if const { $crate::__private::is_root(::core::module_path!()) } {
-                        $crate::__private::defer();
-                    }
-                }
-                defer
-            };
-        };
-        $crate::__private::run_deferred();
-    };
-}

@@ -1,6 +1,6 @@
 //! The error type of this crate, and the kinds of its errors.
 
-use crate::sys::errno;
+use crate::sys::{self, errno};
 use std::{borrow::Cow, error, fmt, io};
 
 /// A [`Result`](std::result::Result) whose error is an [`Error`], unless another type is given.
@@ -98,6 +98,8 @@ pub enum ErrorKind {
     /// A connection could not be made or used: [`Error::get_ref`] returns the error of the module
     /// `net`.
     Connection,
+    /// This crate does not support the operating system: see the [limits](crate#limits).
+    Unsupported,
     /// The operating system refused anything else: the source is an [`io::Error`].
     Os,
 }
@@ -184,6 +186,9 @@ fn kind_of(source: &io::Error) -> ErrorKind {
     match source.raw_os_error() {
         Some(errno::EMFILE | errno::ENFILE | errno::ETOOMANYREFS) => ErrorKind::TooManyFiles,
         Some(errno::ENOMEM) => ErrorKind::OutOfMemory,
+        _ if !sys::IS_SUPPORTED && source.kind() == io::ErrorKind::Unsupported => {
+            ErrorKind::Unsupported
+        }
         _ => ErrorKind::Os,
     }
 }
@@ -241,7 +246,7 @@ impl From<Error> for io::Error {
             ErrorKind::Decode => io::ErrorKind::InvalidData,
             ErrorKind::Encode | ErrorKind::BufferTooShort => io::ErrorKind::InvalidInput,
             ErrorKind::Privileged | ErrorKind::DaemonicChildren => io::ErrorKind::PermissionDenied,
-            ErrorKind::NotInExecutable => io::ErrorKind::Unsupported,
+            ErrorKind::NotInExecutable | ErrorKind::Unsupported => io::ErrorKind::Unsupported,
             _ => below.unwrap_or(io::ErrorKind::Other),
         };
         io::Error::new(kind, error)

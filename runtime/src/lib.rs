@@ -132,16 +132,6 @@
 )]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(not(all(
-    target_os = "linux",
-    target_pointer_width = "64",
-    any(target_arch = "x86_64", target_arch = "aarch64"),
-    any(target_env = "gnu", target_env = "musl")
-)))]
-compile_error!(
-    "procession supports Linux on x86-64 and aarch64, with glibc or musl, and nothing else yet"
-);
-
 #[cfg(test)]
 extern crate self as procession;
 
@@ -164,6 +154,18 @@ mod start;
 #[cfg(feature = "sync")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sync")))]
 pub mod sync;
+#[cfg_attr(
+    any(
+        procession_elsewhere,
+        not(all(
+            target_os = "linux",
+            target_pointer_width = "64",
+            any(target_arch = "x86_64", target_arch = "aarch64"),
+            any(target_env = "gnu", target_env = "musl")
+        ))
+    ),
+    path = "sys/elsewhere/mod.rs"
+)]
 mod sys;
 mod wire;
 

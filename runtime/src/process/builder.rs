@@ -347,6 +347,7 @@ fn start<P: Process>(
     timeout: io::Result<Option<Timeout>>,
     process: &P,
 ) -> Result<Child<P::Output>> {
+    start::check_support()?;
     let timeout = timeout.map_err(|source| Error::os("no timer for its timeout", source))?;
     if !start::current().bond.may_have_children {
         return Err(Error::new(

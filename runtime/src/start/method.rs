@@ -1,5 +1,9 @@
 //! The start methods.
 
+use crate::{
+    error::{Error, ErrorKind, Result},
+    sys,
+};
 use std::{
     fmt,
     sync::atomic::{AtomicU8, Ordering},
@@ -98,6 +102,15 @@ pub enum StartMethod {
     /// that this process has registered with `atexit` are not called in the child, unless it calls
     /// [`exit`](std::process::exit).
     Fork,
+}
+
+/// Fails if processes cannot be started on this system.
+pub(crate) fn check_support() -> Result<()> {
+    if sys::IS_SUPPORTED {
+        return Ok(());
+    }
+    let what = "processes can be started on Linux on x86-64 and aarch64 only";
+    Err(Error::new(ErrorKind::Unsupported, what))
 }
 
 crate::wire::as_name!(StartMethod {

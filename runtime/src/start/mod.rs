@@ -56,6 +56,7 @@ pub(crate) use message::reply::Reply;
 pub(crate) use message::reply::kind::MEMORY;
 #[cfg(test)]
 pub(crate) use message::reply::kind::RETURNED;
+pub(crate) use method::check_support;
 pub use method::{StartMethod, set_start_method};
 pub(crate) use parent::{Order, Replies, Streams, replenish, start};
 pub use parent::{prewarm, stop_helper};

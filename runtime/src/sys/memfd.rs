@@ -13,7 +13,7 @@ use std::{
     fs::File,
     io::{self, Write},
     mem::MaybeUninit,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     ptr,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -95,6 +95,18 @@ fn create_with(flags: MFdFlags) -> io::Result<File> {
 }
 
 const NAME: &std::ffi::CStr = c"procession";
+
+/// Reads some bytes. Returns how many; zero is the end.
+pub(crate) fn read_into(file: &File, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    loop {
+        // SAFETY: the room is ours to write to, and has the length that is passed.
+        let read = unsafe { libc::read(file.as_raw_fd(), room.as_mut_ptr().cast(), room.len()) };
+        match Errno::result(read) {
+            Err(Errno::EINTR) => {}
+            result => return Ok(result?.cast_unsigned()),
+        }
+    }
+}
 
 /// Runs `act`, which may make a file longer than the limit allows. The kernel then not only fails
 /// the call, but also sends SIGXFSZ to this thread. The signal is blocked meanwhile and then

@@ -42,6 +42,7 @@ pub(crate) mod name;
 pub(crate) mod notice;
 pub(crate) mod overflow;
 pub(crate) mod own;
+pub(crate) mod pages;
 #[cfg(feature = "sync")]
 pub(crate) mod peer;
 pub(crate) mod per_process;
@@ -69,3 +70,6 @@ pub(crate) mod table;
 pub(crate) mod wait;
 pub(crate) mod watch;
 mod weak;
+
+/// Whether processes can be started on this system.
+pub(crate) const IS_SUPPORTED: bool = true;

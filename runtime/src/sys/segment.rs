@@ -2,24 +2,12 @@
 //! vector that it was made for.
 //!
 //! It is allocated as bytes arrive, so a length that was only announced takes no memory. Large
-//! amounts are allocated in huge pages
-//! ([madvise(2)](https://man7.org/linux/man-pages/man2/madvise.2.html)): the kernel's work to
-//! provide the pages is most of the cost.
+//! amounts are allocated in large pages, where there are any: the kernel's work to provide the
+//! pages is most of the cost.
 
-use super::socket;
+use super::{errno::ENOMEM, memfd, pages, socket};
 use bytemuck::Pod;
-use nix::{
-    errno::Errno,
-    sys::mman::{MmapAdvise, madvise},
-    unistd::{SysconfVar, sysconf},
-};
-use std::{
-    fs::File,
-    io,
-    mem::MaybeUninit,
-    os::fd::{AsRawFd, BorrowedFd},
-    ptr::NonNull,
-};
+use std::{fs::File, io, mem::MaybeUninit, os::fd::BorrowedFd};
 
 /// The size of a number in bytes, which is also its alignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,17 +135,7 @@ impl Segment {
 
     /// Reads some more bytes. Returns how many; zero is the end.
     pub(crate) fn read(&mut self, from: &File) -> io::Result<usize> {
-        self.fill(|room| {
-            loop {
-                // SAFETY: the room is ours to write to, and has the length that is passed.
-                let read =
-                    unsafe { libc::read(from.as_raw_fd(), room.as_mut_ptr().cast(), room.len()) };
-                match Errno::result(read) {
-                    Err(Errno::EINTR) => {}
-                    result => break Ok(result?.cast_unsigned()),
-                }
-            }
-        })
+        self.fill(|room| memfd::read_into(from, room))
     }
 
     /// Makes room and calls `fill` to write to it. `fill` returns how many bytes it has written,
@@ -212,8 +190,8 @@ fn fill_some<N: Pod>(
         let more = more.div_ceil(size_of::<N>());
         numbers
             .try_reserve_exact(more)
-            .map_err(|_| io::Error::from(Errno::ENOMEM))?;
-        use_huge_pages(numbers);
+            .map_err(|_| io::Error::from_raw_os_error(ENOMEM))?;
+        pages::ask_for_large(numbers);
     }
     let begun = filled - numbers.len() * size_of::<N>();
     let room = &mut bytes_of(numbers.spare_capacity_mut())[begun..];
@@ -242,32 +220,6 @@ fn bytes_of<N: Pod>(numbers: &mut [MaybeUninit<N>]) -> &mut [MaybeUninit<u8>] {
     // SAFETY: it is the same memory, borrowed for the same time. Nothing is claimed of its bytes
     // but that they exist.
     unsafe { std::slice::from_raw_parts_mut(start, length) }
-}
-
-/// Asks for huge pages if the numbers are large enough for them.
-///
-/// It asks for whole pages, including the first and the last one. If the kernel treated a part of
-/// the memory in another way, it could not move the memory when more is needed, and the allocator
-/// would copy it.
-fn use_huge_pages<N>(numbers: &mut Vec<N>) {
-    const WORTH_IT: usize = 4 << 20;
-    let length = numbers.capacity() * size_of::<N>();
-    if length < WORTH_IT {
-        return;
-    }
-    let Ok(Some(Ok(page))) = sysconf(SysconfVar::PAGE_SIZE).map(|size| size.map(usize::try_from))
-    else {
-        return;
-    };
-    let start = numbers.as_mut_ptr().cast::<libc::c_void>();
-    let before = start.addr() % page;
-    let length = (before + length).next_multiple_of(page);
-    if let Some(start) = NonNull::new(start.wrapping_byte_sub(before)) {
-        // SAFETY: the pages exist, since each holds some of the numbers, and the advice does not
-        // change what is in them. A kernel without huge pages refuses the advice, which changes
-        // nothing.
-        let _ = unsafe { madvise(start, length, MmapAdvise::MADV_HUGEPAGE) };
-    }
 }
 
 /// Copies bytes into memory of their own.

@@ -1,0 +1,27 @@
+//! Sockets that listen at an address, and sockets that connect to one: none here.
+
+use super::unsupported;
+use std::{
+    io,
+    os::{
+        fd::BorrowedFd,
+        unix::net::{SocketAddr, UnixStream},
+    },
+    time::Instant,
+};
+
+pub(crate) fn set_backlog(_: BorrowedFd<'_>, _: u32) -> io::Result<()> {
+    unsupported()
+}
+
+pub(crate) fn is_stream(_: BorrowedFd<'_>) -> bool {
+    false
+}
+
+pub(crate) fn connect_unix(_: &SocketAddr, _: Option<Instant>) -> io::Result<UnixStream> {
+    unsupported()
+}
+
+pub(crate) fn try_receive_bytes(_: BorrowedFd<'_>, _: &mut [u8]) -> io::Result<usize> {
+    unsupported()
+}

@@ -1,0 +1,11 @@
+//! Randomness from the kernel: the device that every Unix has.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+};
+
+/// Fills `bytes` with random bytes that are fit for keys.
+pub(crate) fn fill(bytes: &mut [u8]) -> io::Result<()> {
+    File::open("/dev/urandom")?.read_exact(bytes)
+}
