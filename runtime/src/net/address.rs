@@ -1,14 +1,12 @@
 //! Addresses of listeners.
 
+use crate::sys::endpoint;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{
     ffi::OsString,
     fmt, io,
     net::{IpAddr, SocketAddr},
-    os::{
-        linux::net::SocketAddrExt,
-        unix::{ffi::OsStringExt, net},
-    },
+    os::unix::{ffi::OsStringExt, net},
     path::{Path, PathBuf},
 };
 
@@ -64,7 +62,7 @@ impl Address {
     /// Returns the address of a Unix socket, or `None` if it has no name.
     pub(super) fn from_unix(address: &net::SocketAddr) -> Option<Self> {
         let path = address.as_pathname().map(Self::from);
-        path.or_else(|| address.as_abstract_name().map(Self::from_abstract_name))
+        path.or_else(|| endpoint::abstract_name(address).map(Self::from_abstract_name))
     }
 }
 
@@ -83,7 +81,7 @@ impl Unix<'_> {
                 Err(io::ErrorKind::InvalidInput.into())
             }
             Self::Path(path) => net::SocketAddr::from_pathname(path),
-            Self::Abstract(name) => net::SocketAddr::from_abstract_name(name),
+            Self::Abstract(name) => endpoint::from_abstract_name(name),
         }
     }
 }

@@ -89,6 +89,7 @@ impl Options {
     ///
     /// See [`Options`].
     pub fn connect(&self, address: impl Into<Address>) -> Result<Stream> {
+        Error::check_support()?;
         let address = address.into();
         let connected = match &address {
             Address::Tcp(address) => self.connect_tcp(address).map(Socket::Tcp),

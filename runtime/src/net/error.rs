@@ -1,7 +1,7 @@
 //! Errors of listeners and connections.
 
 use super::Address;
-use crate::error;
+use crate::{error, sys};
 use std::{borrow::Cow, error::Error as StdError, fmt, io};
 
 /// The result of operations on listeners and connections.
@@ -79,6 +79,8 @@ pub enum ErrorKind {
     Decode,
     /// The text is not an address, or no socket can have this address.
     Address,
+    /// This crate does not support the operating system: see the [limits](crate#limits).
+    Unsupported,
     /// The operating system refused. The source is an [`io::Error`].
     Io,
 }
@@ -103,6 +105,15 @@ impl Error {
             _ => ErrorKind::Io,
         };
         Self::new(kind, what).because(source)
+    }
+
+    /// Fails if there are no connections on this system.
+    pub(super) fn check_support() -> Result<()> {
+        if sys::IS_SUPPORTED {
+            return Ok(());
+        }
+        let what = "connections can be made on Linux on x86-64 and aarch64 only";
+        Err(Self::new(ErrorKind::Unsupported, what))
     }
 
     pub(super) fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -183,7 +194,11 @@ impl StdError for Error {
 
 impl From<Error> for error::Error {
     fn from(error: Error) -> Self {
-        Self::whole(error::ErrorKind::Connection, error)
+        let kind = match error.kind() {
+            ErrorKind::Unsupported => error::ErrorKind::Unsupported,
+            _ => error::ErrorKind::Connection,
+        };
+        Self::whole(kind, error)
     }
 }
 
@@ -208,6 +223,7 @@ impl From<Error> for io::Error {
             ErrorKind::BufferTooShort | ErrorKind::Encode | ErrorKind::Address => {
                 io::ErrorKind::InvalidInput
             }
+            ErrorKind::Unsupported => io::ErrorKind::Unsupported,
             ErrorKind::Io => below.map_or(io::ErrorKind::Other, io::Error::kind),
         };
         Self::new(kind, error)

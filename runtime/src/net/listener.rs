@@ -102,6 +102,7 @@ impl Listener {
     }
 
     pub(super) fn new(address: &Address, options: Options, backlog: Option<u32>) -> Result<Self> {
+        Error::check_support()?;
         let cannot = |source| Error::io(format!("cannot listen at {address}"), source);
         let (socket, file) = Listening::bind(address).map_err(cannot)?;
         // From here on, an error drops the listener, which removes the file.

@@ -21,6 +21,7 @@ pub(super) enum Socket {
 impl Socket {
     /// Takes a connected stream socket that somebody else has made.
     pub(super) fn connected(fd: OwnedFd) -> Result<Self> {
+        Error::check_support()?;
         let socket = if endpoint::is_stream(fd.as_fd()) {
             Self::try_from(fd)
         } else {

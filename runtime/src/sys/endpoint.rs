@@ -67,6 +67,16 @@ pub(crate) fn connect_unix(
     Ok(socket.into())
 }
 
+/// Returns the address of an abstract name.
+pub(crate) fn from_abstract_name(name: &[u8]) -> io::Result<SocketAddr> {
+    SocketAddr::from_abstract_name(name)
+}
+
+/// Returns the abstract name, if it is the address of one.
+pub(crate) fn abstract_name(address: &SocketAddr) -> Option<&[u8]> {
+    address.as_abstract_name()
+}
+
 fn unix_socket() -> io::Result<OwnedFd> {
     Ok(socket(
         AddressFamily::Unix,

@@ -22,6 +22,14 @@ pub(crate) fn connect_unix(_: &SocketAddr, _: Option<Instant>) -> io::Result<Uni
     unsupported()
 }
 
+pub(crate) fn from_abstract_name(_: &[u8]) -> io::Result<SocketAddr> {
+    unsupported()
+}
+
+pub(crate) fn abstract_name(_: &SocketAddr) -> Option<&[u8]> {
+    None
+}
+
 pub(crate) fn try_receive_bytes(_: BorrowedFd<'_>, _: &mut [u8]) -> io::Result<usize> {
     unsupported()
 }

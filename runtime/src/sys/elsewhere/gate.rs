@@ -1,7 +1,8 @@
 //! A gate, which cannot be made here.
 
 use super::unsupported;
-use std::{convert::Infallible, 
+use std::{
+    convert::Infallible,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };

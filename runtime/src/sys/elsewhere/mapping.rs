@@ -4,7 +4,8 @@ use super::{
     plain::{Atomic, Plain},
     unsupported,
 };
-use std::{convert::Infallible, 
+use std::{
+    convert::Infallible,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     ptr::NonNull,

@@ -1,7 +1,8 @@
 //! Names for shared memory, which there is none of here.
 
 use super::unsupported;
-use std::{convert::Infallible, 
+use std::{
+    convert::Infallible,
     io,
     os::fd::{BorrowedFd, OwnedFd},
 };

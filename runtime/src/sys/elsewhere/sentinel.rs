@@ -1,7 +1,8 @@
 //! A descriptor that tells of the end of a process, which there is none of here.
 
 use super::unsupported;
-use std::{convert::Infallible, 
+use std::{
+    convert::Infallible,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     process::ExitStatus,

@@ -59,11 +59,7 @@ pub(crate) fn creator(_: BorrowedFd<'_>) -> io::Result<Option<Creator>> {
     unsupported()
 }
 
-pub(crate) fn try_send(
-    _: BorrowedFd<'_>,
-    _: &[IoSlice<'_>],
-    _: &[OwnedFd],
-) -> io::Result<usize> {
+pub(crate) fn try_send(_: BorrowedFd<'_>, _: &[IoSlice<'_>], _: &[OwnedFd]) -> io::Result<usize> {
     unsupported()
 }
 
@@ -81,10 +77,7 @@ pub(crate) fn try_receive(
     unsupported()
 }
 
-pub(crate) fn try_receive_into(
-    _: BorrowedFd<'_>,
-    _: &mut [MaybeUninit<u8>],
-) -> io::Result<usize> {
+pub(crate) fn try_receive_into(_: BorrowedFd<'_>, _: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
     unsupported()
 }
 

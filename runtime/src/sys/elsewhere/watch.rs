@@ -1,7 +1,8 @@
 //! Many descriptors of which the ready ones are found, which is not possible here.
 
 use super::unsupported;
-use std::{convert::Infallible, 
+use std::{
+    convert::Infallible,
     io,
     os::fd::{AsFd, BorrowedFd},
 };
