@@ -11,8 +11,12 @@ use std::{
 /// Compiling takes its time, on a machine that does other things as well.
 const DEADLINE: Duration = Duration::from_secs(600);
 
-/// Builds the helper programs with these options and flags, and returns where they are.
+/// Builds two helper programs with these options and flags, and returns where they are.
 fn build(name: &str, options: &[&str], flags: &str) -> PathBuf {
+    build_programs(name, &["plain", "deferred"], options, flags)
+}
+
+fn build_programs(name: &str, programs: &[&str], options: &[&str], flags: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let mut command = Command::new(env!("CARGO"));
     command
@@ -22,11 +26,8 @@ fn build(name: &str, options: &[&str], flags: &str) -> PathBuf {
             "--offline",
             "--package",
             "procession-tests",
-            "--bin",
-            "plain",
-            "--bin",
-            "deferred",
         ])
+        .args(programs.iter().flat_map(|program| ["--bin", program]))
         .args(options)
         .arg("--target-dir")
         .arg(&target)
@@ -143,6 +144,16 @@ fn static_programs_find_their_functions() {
             }
         }
     }
+}
+
+/// The flag makes this system count as one that the crate does not support.
+#[test]
+fn elsewhere_functions_run_and_processes_are_refused() {
+    let flag = "--cfg procession_elsewhere";
+    let programs = build_programs("elsewhere", &["elsewhere"], &[], flag);
+    let expected = "6\n0\nyou is greeted by main\n\
+                    cannot start process `all`: processes can be started on Linux on x86-64 and aarch64 only\n";
+    assert_eq!(said(&programs.join("elsewhere"), "", &[]), expected);
 }
 
 /// Copies a folder and what is in it, but for what was built there.

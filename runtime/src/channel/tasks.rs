@@ -3,14 +3,13 @@
 use crate::{
     error::{Error, Result},
     sys::{
-        stdio,
+        pipe, stdio,
         wait::{self, For},
     },
     wire::{Fd, Label},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
-    io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
     time::{Duration, Instant},
@@ -79,9 +78,9 @@ impl Tasks {
     /// descriptor left.
     pub fn new() -> Result<Self> {
         // The write end is closed at once: each task opens one of its own.
-        let (reader, _) = io::pipe().map_err(|source| Error::os("no pipe for tasks", source))?;
+        let (reader, _) = pipe::make().map_err(|source| Error::os("no pipe for tasks", source))?;
         Ok(Self {
-            pipe: Arc::new(reader.into()),
+            pipe: Arc::new(reader),
         })
     }
 

@@ -1,7 +1,7 @@
 //! Names of shared memory.
 
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
     sys::{
         errno,
         mapping::Mapping,
@@ -111,12 +111,11 @@ pub(super) fn open(
                 );
                 Error::os(what, errno(errno::EACCES))
             }
-            Lost::Unlisted(error) => Error::new(
-                ErrorKind::Os,
-                format!("the name `{name}` cannot be looked up in `/proc`"),
-            )
-            // Without its errno, because `ENOENT` means that no memory has the name.
-            .because(io::Error::new(error.kind(), error)),
+            Lost::Unlisted(error) => Error::os(
+                format!("the name `{name}` cannot be looked up{}", name::WHERE),
+                // Without its errno, because `ENOENT` means that no memory has the name.
+                io::Error::new(error.kind(), error),
+            ),
         }
     })?;
     map(memory).map_err(|error| {

@@ -7,7 +7,7 @@
 
 use crate::{
     error::{Error, Result},
-    sys::{exit, lifeline, wait},
+    sys::{exit, lifeline, pipe, wait},
 };
 use std::{
     io,
@@ -18,8 +18,8 @@ use std::{
 /// Makes a lifeline. Returns the daemon's end and the parent's end.
 pub(super) fn make() -> Result<(OwnedFd, OwnedFd)> {
     let (reader, writer) =
-        io::pipe().map_err(|source| Error::os("no pipe for its lifeline", source))?;
-    Ok((reader.into(), writer.into()))
+        pipe::make().map_err(|source| Error::os("no pipe for its lifeline", source))?;
+    Ok((reader, writer))
 }
 
 /// Ties this process to its parent. Ends this process if the parent is gone already.

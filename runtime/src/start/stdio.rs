@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Result},
-    sys::errno,
+    sys::{errno, pipe},
 };
 use std::{
     fmt, io,
@@ -73,9 +73,8 @@ impl Stdio {
                 ours: None,
             },
             Kind::Piped => {
-                let (reader, writer) = io::pipe()
+                let (reader, writer) = pipe::make()
                     .map_err(|source| Error::os(format!("no pipe for its {stream}"), source))?;
-                let (reader, writer) = (OwnedFd::from(reader), OwnedFd::from(writer));
                 match stream {
                     Stream::Input => Opened {
                         theirs: Some(reader),

@@ -46,6 +46,7 @@ pub(crate) mod pages;
 #[cfg(feature = "sync")]
 pub(crate) mod peer;
 pub(crate) mod per_process;
+pub(crate) mod pipe;
 #[cfg(feature = "__shared")]
 pub(crate) mod plain;
 pub(crate) mod pod;

@@ -62,6 +62,9 @@ pub(crate) enum Lost {
 /// a socket.
 pub(crate) const LONGEST: usize = 50;
 
+/// Where names are looked up, as an error says it.
+pub(crate) const WHERE: &str = " in `/proc`";
+
 /// The list of all Unix sockets of this network namespace.
 const LIST: &str = "/proc/thread-self/net/unix";
 

@@ -6,9 +6,9 @@ use crate::{
         message::birth::Role,
         stdio::{Opened, Stdio, Stream},
     },
-    sys::sentinel,
+    sys::{pipe, sentinel},
 };
-use std::{io, os::fd::OwnedFd};
+use std::os::fd::OwnedFd;
 
 /// The descriptors that a child is given, each with its role.
 #[derive(Debug, Default)]
@@ -36,9 +36,9 @@ impl Gifts {
             return Ok(None);
         }
         let (reader, writer) =
-            io::pipe().map_err(|source| Error::os("no pipe for its sentinel", source))?;
-        self.give(Role::Sentinel, writer.into());
-        Ok(Some(reader.into()))
+            pipe::make().map_err(|source| Error::os("no pipe for its sentinel", source))?;
+        self.give(Role::Sentinel, writer);
+        Ok(Some(reader))
     }
 
     /// Opens a standard stream, and gives the child its end. Returns our end if the stream is a

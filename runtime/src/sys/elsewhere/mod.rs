@@ -57,6 +57,7 @@ pub(crate) mod pages;
 pub(crate) mod peer;
 #[path = "../per_process.rs"]
 pub(crate) mod per_process;
+pub(crate) mod pipe;
 #[cfg(feature = "__shared")]
 #[path = "../plain.rs"]
 pub(crate) mod plain;

@@ -7,6 +7,9 @@ use std::{
     os::fd::{BorrowedFd, OwnedFd},
 };
 
+/// Where names are looked up, as an error says it.
+pub(crate) const WHERE: &str = "";
+
 #[derive(Debug)]
 pub(crate) struct Name(Infallible);
 
