@@ -24,7 +24,6 @@ macro_rules! each_atomic {
         );
     };
 }
-use each_atomic;
 
 /// Plain old data: the types whose values can lie in shared memory.
 ///
@@ -105,7 +104,7 @@ mod bits {
 mod bits {
     use super::{
         AtomicI8, AtomicI16, AtomicI32, AtomicI64, AtomicIsize, AtomicU8, AtomicU16, AtomicU32,
-        AtomicU64, AtomicUsize, each_atomic,
+        AtomicU64, AtomicUsize,
     };
 
     /// # Safety
