@@ -167,6 +167,8 @@ pub mod sync;
     path = "sys/elsewhere/mod.rs"
 )]
 mod sys;
+#[cfg(feature = "tracing")]
+mod trace;
 mod wire;
 
 #[doc(hidden)]
@@ -260,6 +262,15 @@ pub use start::{
     AuthKey, Panic, Setting, StartMethod, Stdio, authkey, prewarm, set_start_method, stop_helper,
 };
 pub use wire::{Bulk, Fd, Transfer};
+
+sys::ctor::at_load!(begin);
+
+/// Runs when the program is loaded. A process that is a child does not come back from it.
+fn begin() {
+    #[cfg(feature = "tracing")]
+    trace::listen();
+    start::at_load();
+}
 
 #[cfg(all(doctest, feature = "net"))]
 #[doc = include_str!("../../README.md")]

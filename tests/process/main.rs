@@ -5,6 +5,7 @@
 mod attribute;
 mod bounds;
 mod ends;
+mod events;
 mod exit;
 mod forms;
 mod generics;

@@ -95,7 +95,7 @@ const FLOORS: [&[&str]; 8] = [
     &["start"],
     &["process"],
     &["shm"],
-    &["channel", "sync", "net"],
+    &["channel", "sync", "net", "trace"],
 ];
 
 /// The files that are no part of a floor: the face of the crate, and what tests and fuzzers enter

@@ -8,10 +8,18 @@ use super::{
 use crate::{
     call,
     error::{Error, ErrorKind, Result},
-    start::{self, AuthKey, Bond, Environment, Order, Setting, Settings, StartMethod, Stdio},
+    start::{
+        self, AuthKey, Bond, Environment, Event, Order, Setting, Settings, StartMethod, Stdio,
+    },
     sys::limits,
 };
-use std::{ffi::OsString, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    ffi::OsString,
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// The settings with which a process is started, as [`std::thread::Builder`] has them for a thread.
 ///
@@ -337,7 +345,9 @@ impl Builder {
             .name
             .take()
             .unwrap_or_else(|| P::__meta().next_name());
-        start(&name, settings, timeout.transpose(), &process).map_err(|error| error.starting(&name))
+        start(&name, settings, timeout.transpose(), &process)
+            .map_err(|error| error.starting(&name))
+            .inspect_err(|error| start::tell(|| Event::Refused { name: &name, error }))
     }
 }
 
@@ -348,6 +358,7 @@ fn start<P: Process>(
     process: &P,
 ) -> Result<Child<P::Output>> {
     start::check_support()?;
+    let began = Instant::now();
     let timeout = timeout.map_err(|source| Error::os("no timer for its timeout", source))?;
     if !start::current().bond.may_have_children {
         return Err(Error::new(
@@ -384,6 +395,11 @@ fn start<P: Process>(
         registry::remove,
     ));
     registry::add(Arc::clone(&life));
+    start::tell(|| Event::Spawned {
+        child: life.about(),
+        is_spare: started.is_spare,
+        took: began.elapsed(),
+    });
     Ok(Child::new(
         started.streams,
         started.socket,

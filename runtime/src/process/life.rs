@@ -2,7 +2,7 @@
 //! [`Handle`](super::Handle)s and the registry share it.
 
 use crate::{
-    start::{Bond, MARGIN, StartMethod},
+    start::{self, About, Bond, Event, MARGIN, StartMethod},
     sys::{
         deadline::Deadline,
         errno,
@@ -153,6 +153,15 @@ impl Life {
         self.sentinel.id()
     }
 
+    /// Returns what events say about the child.
+    pub(super) fn about(&self) -> About<'_> {
+        About {
+            id: self.id(),
+            name: &self.name,
+            start_method: self.start_method,
+        }
+    }
+
     /// Returns what the process used, or `None` while it runs or if somebody else has reaped it.
     pub(super) fn usage(&self) -> Option<Usage> {
         self.sentinel.usage()
@@ -262,6 +271,10 @@ impl Life {
         };
         *state = State::Ended(end);
         drop(state);
+        start::tell(|| Event::Ended {
+            child: self.about(),
+            status: end,
+        });
         (self.ended)(self);
         Ok(Some(end))
     }

@@ -1,6 +1,6 @@
 //! Shared values that no process can change.
 
-use super::{Plain, SharedSlice, slice::bytes};
+use super::{Immutable, Plain, SharedSlice, slice::bytes};
 use crate::{
     error::{Error, Result},
     sys::{errno, mapping::Mapping},
@@ -14,7 +14,6 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     sync::Arc,
 };
-use zerocopy::Immutable;
 
 /// Values in shared memory that no process can write to.
 /// [`SharedSlice::freeze`](super::SharedSlice::freeze) returns it.

@@ -38,7 +38,7 @@ mod published;
 mod shared;
 mod slice;
 
-pub use crate::sys::plain::{Atomic, Plain};
+pub use crate::sys::plain::{Atomic, Immutable, Plain};
 pub use frozen::FrozenSlice;
 pub use published::Published;
 pub use shared::Shared;

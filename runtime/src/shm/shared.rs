@@ -1,7 +1,7 @@
 //! One value in shared memory.
 
 use super::{
-    Atomic, Plain,
+    Atomic, Immutable, Plain,
     published::{self, Published},
 };
 use crate::{
@@ -17,7 +17,6 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     sync::Arc,
 };
-use zerocopy::Immutable;
 
 /// A value in memory that processes share.
 ///

@@ -1,7 +1,7 @@
 //! Many values of one type in shared memory.
 
 use super::{
-    Atomic, Plain,
+    Atomic, Immutable, Plain,
     published::{self, Published},
 };
 use crate::{
@@ -20,7 +20,6 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     sync::Arc,
 };
-use zerocopy::Immutable;
 
 /// A fixed number of values in memory that processes share.
 ///

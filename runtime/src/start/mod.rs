@@ -34,6 +34,7 @@
 mod bond;
 mod child;
 mod environment;
+mod event;
 mod identity;
 mod lifeline;
 mod mark;
@@ -45,9 +46,12 @@ mod settings;
 mod stdio;
 
 pub(crate) use bond::{AtExit, Bond};
-pub(crate) use child::Copying;
+pub(crate) use child::{Copying, at_load};
 pub use child::{defer, run_deferred};
 pub(crate) use environment::Environment;
+#[cfg(feature = "tracing")]
+pub(crate) use event::listen;
+pub(crate) use event::{About, Event, tell};
 pub use identity::{AuthKey, authkey};
 pub(crate) use identity::{Identity, Parent, current};
 pub use message::panic::Panic;
@@ -64,5 +68,3 @@ pub(crate) use patience::{LAST_BREATH, MARGIN};
 pub(crate) use settings::arguments_in_docs;
 pub use settings::{Setting, Settings};
 pub use stdio::Stdio;
-
-crate::sys::ctor::at_load!(child::at_load);

@@ -8,7 +8,7 @@
 
 use super::{
     memfd,
-    plain::{Atomic, Plain},
+    plain::{Atomic, Immutable, Plain},
 };
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
 use std::{
@@ -20,7 +20,6 @@ use std::{
     ptr::NonNull,
     sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
 };
-use zerocopy::Immutable;
 
 /// Memory that is shared with other processes, and the descriptor through which they share it.
 #[derive(Debug)]
@@ -214,9 +213,10 @@ impl Mapping {
 
     /// Copies one value from the memory.
     pub(crate) fn load_one<T: Plain>(&self, offset: usize) -> T {
-        let mut value = T::new_zeroed();
-        self.load(offset, std::slice::from_mut(&mut value));
-        value
+        let mut value = MaybeUninit::uninit();
+        self.load_uninit(offset, std::slice::from_mut(&mut value));
+        // SAFETY: it has just been written.
+        unsafe { value.assume_init() }
     }
 
     /// Appends copies of `count` values to a vector.

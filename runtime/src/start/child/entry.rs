@@ -40,8 +40,8 @@ static DEFERRED: AtomicBool = AtomicBool::new(false);
 /// Whether this process is a child that `main` has not entered yet.
 static WAITING: AtomicBool = AtomicBool::new(false);
 
-/// Enters the child before `main`, if this process is one. The loader calls this function.
-pub(in crate::start) fn at_load() {
+/// Enters the child before `main`, if this process is one. It is called when the program is loaded.
+pub(crate) fn at_load() {
     let Some(value) = environment::get_at_load(VARIABLE) else {
         return;
     };

@@ -14,6 +14,6 @@ mod tell;
 
 pub(crate) use copied::Copying;
 pub(super) use copied::{Known, live_copied};
-pub(super) use entry::at_load;
+pub(crate) use entry::at_load;
 pub use entry::{defer, run_deferred};
 pub(super) use line::FAILED;

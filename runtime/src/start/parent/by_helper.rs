@@ -46,6 +46,9 @@ pub(super) fn make(
             gifts.give(Role::Directory, directory);
             birth.environment = Some(environment.block());
         }
+        if made.is_spare {
+            made.newborn.was_spare();
+        }
         made.newborn.reach_by(deadline);
         birth.timeout = left(deadline);
         match tell_all(&made, birth, gifts, arguments) {

@@ -18,7 +18,10 @@ use crate::{
 use std::{
     env, io,
     os::fd::{AsFd, OwnedFd},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// A helper of this process. The requests on their way share it. When the last owner drops it, its
@@ -37,6 +40,8 @@ pub(super) struct Helper {
     pub(super) heritage: Heritage,
     /// Whether the owner could look at the helper when it had started it.
     pub(super) was_visible: bool,
+    /// Whether its start was told as an event.
+    was_told: AtomicBool,
     /// When this process ends, the kernel closes this, and kills the processes that are tied to it:
     /// the helper and its spares, even if they are stopped.
     _lifeline: OwnedFd,
@@ -90,8 +95,14 @@ impl Helper {
             standing,
             heritage,
             was_visible,
+            was_told: AtomicBool::new(false),
             _lifeline: lifeline,
         })
+    }
+
+    /// Whether this is the first call.
+    pub(super) fn is_told_first(&self) -> bool {
+        !self.was_told.swap(true, Ordering::Relaxed)
     }
 
     fn free(&self) -> MutexGuard<'_, Vec<u32>> {

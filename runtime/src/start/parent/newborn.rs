@@ -27,6 +27,8 @@ pub(super) struct Newborn {
     request: Option<Request>,
     /// When its time is over. `None` means never.
     deadline: Option<Instant>,
+    /// Whether it was forked before it was needed.
+    is_spare: bool,
 }
 
 impl Watch for Newborn {
@@ -100,6 +102,7 @@ impl Newborn {
             ward: OnceLock::from(ward),
             request: None,
             deadline: None,
+            is_spare: false,
         }
     }
 
@@ -110,6 +113,7 @@ impl Newborn {
             ward: OnceLock::new(),
             request: Some(request),
             deadline: None,
+            is_spare: false,
         }
     }
 
@@ -146,6 +150,16 @@ impl Newborn {
                 .and_then(|deadline| deadline.checked_add(MARGIN)),
             watch: Some(self),
         }
+    }
+
+    /// Notes that the process was forked before it was needed.
+    pub(super) fn was_spare(&mut self) {
+        self.is_spare = true;
+    }
+
+    /// Whether the process was forked before it was needed.
+    pub(super) fn is_spare(&self) -> bool {
+        self.is_spare
     }
 
     /// Sets when the time of the process is over.

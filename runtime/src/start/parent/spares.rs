@@ -8,6 +8,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     start::{
+        event::{self, Event},
         message::{
             heritage::{Changes, Heritage},
             request::{self, Wait},
@@ -98,7 +99,16 @@ pub(super) fn make() -> Result<Option<Made>> {
     if !sentinel::has_pidfds() {
         return Ok(None);
     }
-    stock::make(stock)
+    let made = stock::make(stock)?;
+    // The lock of the stock is released: a listener may do what it likes.
+    if let Some(helper) = made.as_ref().map(|made| &made.helper)
+        && helper.is_told_first()
+    {
+        event::tell(|| Event::HelperStarted {
+            id: helper.process.sentinel().id(),
+        });
+    }
+    Ok(made)
 }
 
 /// Returns what a child of this helper must change, so that it becomes like a child of this thread.

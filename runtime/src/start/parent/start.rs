@@ -53,6 +53,8 @@ pub(crate) struct Started {
     pub(crate) streams: Streams,
     /// Whether the process has reached its function.
     pub(crate) reached: bool,
+    /// Whether it was forked before it was needed.
+    pub(crate) is_spare: bool,
 }
 
 /// Our ends of the standard streams that are pipes.
@@ -327,6 +329,7 @@ impl Own {
         start_method: StartMethod,
         reached: bool,
     ) -> Result<Started> {
+        let is_spare = newborn.is_spare();
         let (sentinel, socket) = newborn.grow_up().map_err(Unborn::into_error)?;
         Ok(Started {
             start_method,
@@ -335,6 +338,7 @@ impl Own {
             lifeline: self.lifeline,
             streams: self.streams,
             reached,
+            is_spare,
         })
     }
 }

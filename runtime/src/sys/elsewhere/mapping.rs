@@ -1,7 +1,7 @@
 //! Memory that processes share, which cannot be made here.
 
 use super::{
-    plain::{Atomic, Plain},
+    plain::{Atomic, Immutable, Plain},
     unsupported,
 };
 use std::{
@@ -10,7 +10,6 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     ptr::NonNull,
 };
-use zerocopy::Immutable;
 
 #[derive(Debug)]
 pub(crate) struct Mapping(Infallible);
