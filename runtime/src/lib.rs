@@ -118,6 +118,7 @@
 // The floors below serve all features, and each feature alone leaves some of them unused.
 #![cfg_attr(
     not(all(
+        unix,
         feature = "channel",
         feature = "net",
         feature = "shm",
@@ -143,7 +144,7 @@ mod error;
 #[cfg(all(any(test, fuzzing), feature = "channel"))]
 #[doc(hidden)]
 pub mod fuzz;
-#[cfg(feature = "net")]
+#[cfg(all(feature = "net", unix))]
 #[cfg_attr(docsrs, doc(cfg(feature = "net")))]
 pub mod net;
 mod process;

@@ -8,12 +8,10 @@
 
 use crate::sys::{
     errno,
+    fd::{AsFd, OwnedFd},
     socket::{self, MAX_FDS},
 };
-use std::{
-    io::{self, IoSlice, IoSliceMut},
-    os::fd::{AsFd, OwnedFd},
-};
+use std::io::{self, IoSlice, IoSliceMut};
 
 /// The most descriptors that a packet carries without bundles.
 pub(super) const MOST: usize = MAX_FDS;

@@ -6,12 +6,13 @@
 //! its process was killed. A handle that is still inside a message counts as held.
 
 use crate::sys::{
-    errno, socket,
+    errno,
+    fd::{AsFd, BorrowedFd, OwnedFd},
+    socket,
     wait::{self, For},
 };
 use std::{
     io::{self, IoSlice, IoSliceMut},
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::Instant,
 };
 

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     sys::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
         socket,
         wait::{self, Patience},
     },
@@ -17,7 +18,6 @@ use std::{
     convert::Infallible,
     fmt, io,
     marker::PhantomData,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };

@@ -4,6 +4,7 @@ use super::{carrier::Carrier, parcel::Parcel, ring::Ring};
 use crate::{
     error::{Error, ErrorKind},
     sys::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
         readiness::Readiness,
         step::step,
         wait::{self, For, Patience},
@@ -12,7 +13,6 @@ use crate::{
 };
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},

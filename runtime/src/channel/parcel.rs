@@ -4,6 +4,7 @@ use super::{bundle, ring::Form};
 use crate::{
     error::{Error, ErrorKind, Result},
     sys::{
+        fd::OwnedFd,
         memfd::{self, Memory},
         segment::Width,
     },
@@ -13,7 +14,6 @@ use std::{
     cell::RefCell,
     fs::File,
     io::{self, Seek},
-    os::fd::OwnedFd,
 };
 
 /// An encoded message: its bytes and its descriptors. It owns all its data, so it can wait until

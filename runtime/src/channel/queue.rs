@@ -8,14 +8,16 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    sys::wait,
+    sys::{
+        fd::{AsFd, BorrowedFd},
+        wait,
+    },
     wire::{self, Label, Transfer},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
     fmt,
     marker::PhantomData,
-    os::fd::{AsFd, BorrowedFd},
     sync::Arc,
     time::{Duration, Instant},
 };

@@ -3,10 +3,10 @@
 use super::RecvError;
 use crate::{
     error::{Error, ErrorKind},
-    sys::socket,
+    sys::{fd::BorrowedFd, socket},
     wire::{Frame, Inbox, Incoming, Progress, Transfer, Until},
 };
-use std::{io, os::fd::BorrowedFd};
+use std::io;
 
 /// The part of the next message that has arrived.
 #[derive(Debug)]

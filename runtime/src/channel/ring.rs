@@ -66,13 +66,13 @@
 use crate::sys::{
     bell::Bell,
     errno,
+    fd::{AsFd, BorrowedFd, OwnedFd},
     mapping::Mapping,
     robust::{self, Refused, Robust},
     step::step,
 };
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},

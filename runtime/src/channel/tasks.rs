@@ -3,6 +3,7 @@
 use crate::{
     error::{Error, Result},
     sys::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
         pipe, stdio,
         wait::{self, For},
     },
@@ -10,7 +11,6 @@ use crate::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
     time::{Duration, Instant},
 };

@@ -2,9 +2,12 @@
 
 use crate::{
     error::{Error, Result},
-    sys::wait::{self, For},
+    sys::{
+        fd::AsFd,
+        wait::{self, For},
+    },
 };
-use std::{os::fd::AsFd, time::Duration};
+use std::time::Duration;
 
 /// Waits until at least one of the handles is ready, and returns the indices of all handles that
 /// are ready.

@@ -4,11 +4,11 @@ use super::{
     Address, Error, Options, Result, Stream, address::Unix, handshake::Side, opening::Opening,
     socket::Socket,
 };
-use crate::sys::{endpoint, wait};
+use crate::sys::{endpoint, fd::OwnedFd, wait};
 use std::{
     io,
     net::{SocketAddr, TcpStream},
-    os::{fd::OwnedFd, unix::net::UnixStream},
+    os::unix::net::UnixStream,
     time::Duration,
 };
 

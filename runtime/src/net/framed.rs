@@ -7,12 +7,12 @@ use super::{
 };
 use crate::sys::{
     endpoint, errno,
+    fd::{AsFd, OwnedFd},
     socket::{self, MAX_FDS},
     wait::{self, For},
 };
 use std::{
     io::{self, IoSlice, IoSliceMut},
-    os::fd::{AsFd, OwnedFd},
     time::Instant,
 };
 

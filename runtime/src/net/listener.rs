@@ -9,13 +9,16 @@ use super::{
     socket::Socket,
 };
 use crate::{
-    sys::{endpoint, wait},
+    sys::{
+        endpoint,
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        wait,
+    },
     wire::Fd,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{
     iter::FusedIterator,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::{Duration, Instant},
 };
 

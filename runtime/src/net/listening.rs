@@ -1,13 +1,11 @@
 //! A listening socket, and its file.
 
 use super::{Address, address::Unix, socket::Socket};
+use crate::sys::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::{
     fs, io,
     net::TcpListener,
-    os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::{fs::MetadataExt, net::UnixListener},
-    },
+    os::unix::{fs::MetadataExt, net::UnixListener},
     path::{self, Path, PathBuf},
     process,
 };

@@ -7,11 +7,11 @@ use super::{
     handshake::{self, Handshake, Side},
     socket::Socket,
 };
-use crate::sys::wait;
-use std::{
-    os::fd::{AsFd, BorrowedFd},
-    time::Instant,
+use crate::sys::{
+    fd::{AsFd, BorrowedFd},
+    wait,
 };
+use std::time::Instant;
 
 /// A socket and the state of its handshake. It keeps the part of the next message that has arrived,
 /// so the handshake can pause and continue at any time.

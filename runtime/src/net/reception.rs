@@ -9,14 +9,13 @@ use super::{
 };
 use crate::sys::{
     errno,
+    fd::{AsFd, BorrowedFd},
     per_process::{Owned, PerProcess},
     wait::{self, For},
     watch::Watch,
 };
 use std::{
-    fmt, io,
-    os::fd::{AsFd, BorrowedFd},
-    process,
+    fmt, io, process,
     sync::{Condvar, MutexGuard, OnceLock, PoisonError},
     time::Instant,
 };

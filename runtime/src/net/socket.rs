@@ -1,15 +1,11 @@
 //! A connected TCP or Unix socket.
 
 use super::{Address, Error, ErrorKind, Result};
-use crate::sys::endpoint;
-use std::{
-    io,
-    net::TcpStream,
-    os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::net::UnixStream,
-    },
+use crate::sys::{
+    endpoint,
+    fd::{AsFd, BorrowedFd, OwnedFd},
 };
+use std::{io, net::TcpStream, os::unix::net::UnixStream};
 
 /// A socket that is connected to a peer.
 #[derive(Debug)]

@@ -2,14 +2,17 @@
 
 use super::{Address, Error, ErrorKind, Result, framed::Framed, socket::Socket};
 use crate::{
-    sys::{socket::MAX_FDS, wait},
+    sys::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        socket::MAX_FDS,
+        wait,
+    },
     wire::{Fd, Lend, Outgoing, Source, Transfer, flat_length, flatten, unflatten},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::{
     cell::Cell,
     fmt,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::{Duration, Instant},
 };
 

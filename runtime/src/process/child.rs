@@ -4,16 +4,16 @@ use super::{Handle, JoinError, join_error::Cause, life::End, reaper};
 use crate::{
     error::{Error, Result},
     start::{LAST_BREATH, Panic, Replies, Reply, StartMethod, Streams, replenish},
-    sys::{errno, signal, wait},
+    sys::{
+        errno,
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        signal, wait,
+    },
     wire::{Incoming, Line},
 };
 use std::{
     fmt,
     io::{self, ErrorKind},
-    os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::process::ExitStatusExt,
-    },
     process::{ChildStderr, ChildStdin, ChildStdout, ExitStatus},
     sync::Arc,
     time::{Duration, Instant},
@@ -476,7 +476,7 @@ impl<T> Child<T> {
 
     fn cause_of(&self, end: End) -> Cause {
         let life = &self.handle.life;
-        let signal = end.and_then(|status| status.signal());
+        let signal = end.and_then(signal::that_ended);
         match (&life.timeout, life.bounds.cpu_time, signal) {
             (Some(timeout), _, _)
                 if (end.is_none() || signal == Some(signal::SIGKILL)) && timeout.was_used_up() =>

@@ -3,12 +3,10 @@
 use crate::{
     error::{Error, Result},
     start::{self, StartMethod},
-    sys::wait,
+    sys::{fd::BorrowedFd, own, wait},
 };
 use std::{
-    io,
-    os::{fd::BorrowedFd, unix::process::parent_id},
-    process,
+    io, process,
     time::{Duration, Instant},
 };
 
@@ -117,7 +115,7 @@ impl Parent {
     pub fn is_alive(&self) -> bool {
         match self.pidfd() {
             Some(pidfd) => !wait::readable(pidfd, Some(Instant::now()))
-                .unwrap_or_else(|_| parent_id() != self.0.id),
+                .unwrap_or_else(|_| own::parent_id() != self.0.id),
             None => false,
         }
     }

@@ -7,12 +7,12 @@ use crate::{
     sys::{
         errno,
         family::{self, Family},
+        fd::{AsFd, BorrowedFd},
         signal, wait,
     },
 };
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd},
     process::ExitStatus,
     sync::Arc,
     time::{Duration, Instant},

@@ -6,7 +6,7 @@ use crate::{
     start::Panic,
     sys::{sentinel::Usage, signal},
 };
-use std::{error, fmt, io, os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
+use std::{error, fmt, io, process::ExitStatus, time::Duration};
 
 /// Why joining a process returned no value.
 ///
@@ -191,7 +191,7 @@ impl JoinError {
     /// Returns the signal that killed the process, or `None` if no signal did.
     #[must_use]
     pub fn signal(&self) -> Option<i32> {
-        self.0.status?.signal()
+        signal::that_ended(self.0.status?)
     }
 
     /// Returns whether the function of the process has run and may have had effects.
@@ -237,7 +237,7 @@ impl JoinError {
     /// Returns whether the process left a core dump.
     #[must_use]
     pub fn core_dumped(&self) -> bool {
-        self.0.status.is_some_and(|status| status.core_dumped())
+        self.0.status.is_some_and(signal::has_dumped_core)
     }
 }
 

@@ -6,13 +6,13 @@ use crate::{
     sys::{
         deadline::Deadline,
         errno,
+        fd::{AsFd, BorrowedFd, OwnedFd},
         sentinel::{Reaped, Sentinel, Usage},
         signal, wait,
     },
 };
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
     process::{self, ExitStatus},
     sync::{
         Mutex, MutexGuard, PoisonError,

@@ -3,9 +3,12 @@
 use super::{Child, Handle, JoinError};
 use crate::{
     error::{Error, Result},
-    sys::wait::{self, For},
+    sys::{
+        fd::AsFd,
+        wait::{self, For},
+    },
 };
-use std::{os::fd::AsFd, time::Duration};
+use std::time::Duration;
 
 /// Joins every child. Returns the value or the error of each child, in the order of the children.
 ///

@@ -9,6 +9,7 @@
 
 use super::life::Life;
 use crate::sys::{
+    fd::AsFd,
     per_process::{Owned, PerProcess},
     signal,
     watch::Watch,
@@ -16,7 +17,6 @@ use crate::sys::{
 use std::{
     collections::BTreeMap,
     io,
-    os::fd::AsFd,
     sync::{Arc, MutexGuard},
     thread,
 };

@@ -3,17 +3,15 @@
 use super::{Immutable, Plain, SharedSlice, slice::bytes};
 use crate::{
     error::{Error, Result},
-    sys::{errno, mapping::Mapping},
+    sys::{
+        errno,
+        fd::{AsFd, OwnedFd},
+        mapping::Mapping,
+    },
     wire::{self, Fd, Label},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::{
-    fmt, io,
-    marker::PhantomData,
-    ops::Deref,
-    os::fd::{AsFd, OwnedFd},
-    sync::Arc,
-};
+use std::{fmt, io, marker::PhantomData, ops::Deref, sync::Arc};
 
 /// Values in shared memory that no process can write to.
 /// [`SharedSlice::freeze`](super::SharedSlice::freeze) returns it.

@@ -4,14 +4,12 @@ use crate::{
     error::{Error, Result},
     sys::{
         errno,
+        fd::{AsFd, OwnedFd},
         mapping::Mapping,
         name::{self, Lost, Name},
     },
 };
-use std::{
-    io,
-    os::fd::{AsFd, OwnedFd},
-};
+use std::io;
 
 /// A published name of shared memory. [`Shared::publish`](super::Shared::publish) returns it.
 ///

@@ -6,17 +6,14 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    sys::mapping::{Mapping, PAGE},
+    sys::{
+        fd::{AsFd, OwnedFd},
+        mapping::{Mapping, PAGE},
+    },
     wire::{self, Fd, Label},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::{
-    fmt,
-    marker::PhantomData,
-    ops::Deref,
-    os::fd::{AsFd, OwnedFd},
-    sync::Arc,
-};
+use std::{fmt, marker::PhantomData, ops::Deref, sync::Arc};
 
 /// A value in memory that processes share.
 ///

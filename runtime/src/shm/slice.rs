@@ -8,18 +8,13 @@ use crate::{
     error::{Error, Result},
     sys::{
         errno,
+        fd::{AsFd, OwnedFd},
         mapping::{Mapping, PAGE},
     },
     wire::{self, Fd, Label},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::{
-    fmt, io,
-    marker::PhantomData,
-    ops::Deref,
-    os::fd::{AsFd, OwnedFd},
-    sync::Arc,
-};
+use std::{fmt, io, marker::PhantomData, ops::Deref, sync::Arc};
 
 /// A fixed number of values in memory that processes share.
 ///

@@ -1,12 +1,14 @@
 //! The changes that a setting makes to the environment of a child.
 
 use super::message::heritage::{self, Variable};
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    sys::text,
+};
 use std::{
     collections::HashMap,
     env,
     ffi::{OsStr, OsString},
-    os::unix::ffi::OsStrExt,
 };
 
 /// Changes to the environment that a child has from its parent.
@@ -43,7 +45,7 @@ impl Environment {
     pub(super) fn check(&self) -> Result<()> {
         let refuse = |what: String| Err(Error::new(ErrorKind::Setting, what));
         for (name, value) in &self.changes {
-            let bytes = name.as_bytes();
+            let bytes = text::bytes(name);
             if bytes.is_empty() || bytes.contains(&b'=') || bytes.contains(&0) {
                 return refuse(format!(
                     "its environment cannot have a variable named {}",
@@ -52,7 +54,7 @@ impl Environment {
             }
             if value
                 .as_ref()
-                .is_some_and(|value| value.as_bytes().contains(&0))
+                .is_some_and(|value| text::bytes(value).contains(&0))
             {
                 return refuse(format!(
                     "its environment cannot have a NUL in the value of {}",

@@ -4,15 +4,14 @@
 use super::{StartMethod, bond::Bond};
 use crate::{
     error::{Error, Result},
-    sys::{random, sentinel},
+    sys::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        own, random, sentinel,
+    },
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
     fmt, hint,
-    os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::process::parent_id,
-    },
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
@@ -40,7 +39,7 @@ pub(crate) struct Parent {
 impl Parent {
     pub(super) fn new(name: String) -> Self {
         Self {
-            id: parent_id(),
+            id: own::parent_id(),
             name,
             pidfd: OnceLock::new(),
         }
@@ -52,7 +51,7 @@ impl Parent {
             // If the parent is gone, its id may be that of another process. The parent of this
             // process has changed then.
             let pidfd = sentinel::open_pidfd(self.id).ok();
-            pidfd.filter(|_| parent_id() == self.id)
+            pidfd.filter(|_| own::parent_id() == self.id)
         };
         self.pidfd.get_or_init(open).as_ref().map(AsFd::as_fd)
     }

@@ -7,13 +7,13 @@
 
 use crate::{
     error::{Error, Result},
-    sys::{exit, lifeline, pipe, wait},
+    sys::{
+        exit,
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        lifeline, pipe, wait,
+    },
 };
-use std::{
-    io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
-    time::Instant,
-};
+use std::{io, time::Instant};
 
 /// Makes a lifeline. Returns the daemon's end and the parent's end.
 pub(super) fn make() -> Result<(OwnedFd, OwnedFd)> {

@@ -2,12 +2,13 @@
 
 use crate::{
     error::{Error, Result},
-    sys::{errno, pipe},
+    sys::{
+        errno,
+        fd::{AsFd, OwnedFd},
+        pipe,
+    },
 };
-use std::{
-    fmt, io,
-    os::fd::{AsFd, OwnedFd},
-};
+use std::{fmt, io};
 
 /// Where a standard stream of a child leads. It is like [`std::process::Stdio`], but works with
 /// every start method.

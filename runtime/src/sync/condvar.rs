@@ -7,12 +7,16 @@ use super::{
 use crate::{
     error::{Error, Result},
     shm::Plain,
-    sys::{futex, mapping::Mapping, wait},
+    sys::{
+        fd::{AsFd, OwnedFd},
+        futex,
+        mapping::Mapping,
+        wait,
+    },
     wire::{self, Fd, Label},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
-    os::fd::{AsFd, OwnedFd},
     sync::{
         Arc, LockResult, PoisonError,
         atomic::{AtomicU32, Ordering},

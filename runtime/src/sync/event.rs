@@ -2,12 +2,16 @@
 
 use crate::{
     error::{Error, Result},
-    sys::{bell::Bell, errno, wait},
+    sys::{
+        bell::Bell,
+        errno,
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        wait,
+    },
     wire::{self, Fd, Label},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
     time::{Duration, Instant},
 };

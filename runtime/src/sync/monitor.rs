@@ -91,6 +91,7 @@
 use super::state::{Board, FUTEX, GATE, LENGTH, LOGGED, OWN, POSTING, Post, Settle, State, WORDS};
 use crate::{
     sys::{
+        fd::{AsFd, OwnedFd},
         futex,
         gate::{Gate, GateWatch},
         mapping::Mapping,
@@ -104,7 +105,6 @@ use crate::{
 use serde::{Serialize, Serializer};
 use std::{
     io,
-    os::fd::{AsFd, OwnedFd},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };

@@ -5,6 +5,7 @@ use crate::{
     error::{Error, Result},
     shm::Plain,
     sys::{
+        fd::{AsFd, OwnedFd},
         guarded::{Guarded, Writing},
         mapping::{Mapping, PAGE},
         robust::{self, Refused, Robust},
@@ -16,7 +17,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
     fmt, io,
     ops::{Deref, DerefMut},
-    os::fd::{AsFd, OwnedFd},
     sync::{
         Arc, LockResult, PoisonError, TryLockError, TryLockResult,
         atomic::{AtomicU32, Ordering},

@@ -8,6 +8,7 @@ use crate::{
     error::{Error, Result},
     shm::Plain,
     sys::{
+        fd::{AsFd, OwnedFd},
         guarded::{Guarded, Reading},
         mapping::{Mapping, PAGE},
         own,
@@ -21,7 +22,6 @@ use std::{
     fmt, io,
     marker::PhantomData,
     ops::Deref,
-    os::fd::{AsFd, OwnedFd},
     sync::{
         Arc, LockResult, PoisonError, TryLockError, TryLockResult,
         atomic::{AtomicU32, Ordering},

@@ -5,10 +5,9 @@
 use super::memfd;
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
 use std::{
-    fs::File,
     io,
     num::NonZero,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     ptr::NonNull,
     sync::atomic::{AtomicI32, Ordering},
 };
@@ -65,7 +64,7 @@ impl Board {
     pub(crate) const LENGTH: usize = PAGE.get() / size_of::<Number>();
 
     /// Creates a board, and the file by which another process shares it.
-    pub(crate) fn create() -> io::Result<(Self, File)> {
+    pub(crate) fn create() -> io::Result<(Self, OwnedFd)> {
         let file = memfd::create()?;
         file.set_len(PAGE.get() as u64)?;
         Ok((Self::open(file.as_fd())?, file.into()))

@@ -23,6 +23,7 @@ pub(crate) mod environment;
 pub(crate) mod errno;
 pub(crate) mod exit;
 pub(crate) mod family;
+pub(crate) mod fd;
 pub(crate) mod fork;
 #[cfg(feature = "__shared")]
 pub(crate) mod futex;
@@ -68,6 +69,7 @@ pub(crate) mod stdio;
 #[cfg(any(feature = "channel", feature = "sync"))]
 pub(crate) mod step;
 pub(crate) mod table;
+pub(crate) mod text;
 pub(crate) mod wait;
 pub(crate) mod watch;
 mod weak;

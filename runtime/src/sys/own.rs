@@ -24,6 +24,8 @@ use std::{
     },
 };
 
+pub(crate) use std::os::unix::process::parent_id;
+
 /// The words of the page. A word of zero has not been found out yet.
 #[derive(Debug)]
 #[repr(C)]

@@ -5,9 +5,9 @@
 //! amounts are allocated in large pages, where there are any: the kernel's work to provide the
 //! pages is most of the cost.
 
-use super::{errno::ENOMEM, memfd, pages, socket};
+use super::{errno::ENOMEM, fd::BorrowedFd, memfd, pages, socket};
 use bytemuck::Pod;
-use std::{fs::File, io, mem::MaybeUninit, os::fd::BorrowedFd};
+use std::{fs::File, io, mem::MaybeUninit};
 
 /// The size of a number in bytes, which is also its alignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use nix::{
     },
     time::ClockId,
 };
-use std::{io, time::Duration};
+use std::{io, os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 
 /// The signals a thread blocks, one bit each: bit 0 is signal 1.
 pub(crate) type Mask = u64;
@@ -155,6 +155,16 @@ fn kill_timer(duration: Duration) -> io::Result<Timer> {
         TimerSetTimeFlags::empty(),
     )?;
     Ok(timer)
+}
+
+/// Returns the signal that ended a process.
+pub(crate) fn that_ended(status: ExitStatus) -> Option<i32> {
+    status.signal()
+}
+
+/// Whether a process left an image of its memory when a signal ended it.
+pub(crate) fn has_dumped_core(status: ExitStatus) -> bool {
+    status.core_dumped()
 }
 
 /// Returns whether a signal has this number.

@@ -1,13 +1,15 @@
 //! Descriptors inside values. The bytes have an index, and the descriptor itself goes beside them.
 
-use crate::sys::errno;
+use crate::sys::{
+    errno,
+    fd::{AsFd, BorrowedFd, OwnedFd},
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::{
     cell::RefCell,
     fmt, io,
     mem::ManuallyDrop,
     ops::{Deref, DerefMut},
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 /// Wraps a file, a socket or any other owner of a descriptor, so that it can be sent inside another

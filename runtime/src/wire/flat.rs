@@ -8,10 +8,8 @@ use super::{
     message::{Incoming, Outgoing},
     outbox::Outbox,
 };
-use std::{
-    io::{self, Write},
-    os::fd::OwnedFd,
-};
+use crate::sys::fd::OwnedFd;
+use std::io::{self, Write};
 
 /// The kind of the frame that ends the message.
 const MESSAGE: u8 = 0;

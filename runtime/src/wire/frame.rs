@@ -1,7 +1,8 @@
 //! Frames: a kind, bytes of any length, and any number of descriptors, over a stream socket.
 
 use super::blob::Arrived;
-use std::{io, os::fd::OwnedFd};
+use crate::sys::fd::OwnedFd;
+use std::io;
 
 /// One message on the socket between a parent and its child.
 #[derive(Debug)]

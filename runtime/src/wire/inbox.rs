@@ -6,6 +6,7 @@ use super::{
 };
 use crate::sys::{
     errno,
+    fd::{BorrowedFd, OwnedFd},
     segment::Segment,
     socket::{self, MAX_FDS},
 };
@@ -14,7 +15,6 @@ use std::cell::Cell;
 use std::{
     fs::File,
     io::{self, IoSliceMut, Read, Seek},
-    os::fd::{BorrowedFd, OwnedFd},
 };
 
 /// What an inbox receives from.

@@ -7,13 +7,13 @@ use super::{
     outbox::Outbox,
 };
 use crate::sys::{
+    fd::{BorrowedFd, OwnedFd},
     socket, table,
     wait::{self, For},
 };
 use std::{
     fmt,
     io::{self, IoSlice},
-    os::fd::{BorrowedFd, OwnedFd},
     time::{Duration, Instant},
 };
 

@@ -5,9 +5,12 @@ use super::{
     codec::{self, Number},
     frame::Frame,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    sys::fd::OwnedFd,
+};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{error, io, os::fd::OwnedFd};
+use std::{error, io};
 
 /// A message to be sent: values in order, and beside them descriptors and blobs.
 ///

@@ -5,13 +5,11 @@ use super::{
     frame::{self, HEADER},
 };
 use crate::sys::{
+    fd::{BorrowedFd, OwnedFd},
     segment::Width,
     socket::{self, MAX_FDS},
 };
-use std::{
-    io::{self, IoSlice, Write},
-    os::fd::{BorrowedFd, OwnedFd},
-};
+use std::io::{self, IoSlice, Write};
 
 /// A frame, and how much of it has been sent.
 ///

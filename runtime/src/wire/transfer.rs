@@ -1,15 +1,17 @@
 //! The types that can be sent to another process.
 
 use super::message::{Incoming, Outgoing};
-use crate::error::Result;
+use crate::{
+    error::Result,
+    sys::{
+        fd::{AsFd, OwnedFd},
+        text,
+    },
+};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     convert,
     ffi::{CStr, CString, OsStr, OsString},
-    os::{
-        fd::OwnedFd,
-        unix::ffi::{OsStrExt, OsStringExt},
-    },
     path::{Path, PathBuf},
 };
 
@@ -109,7 +111,7 @@ impl<T: Serialize + DeserializeOwned> Transfer for T {}
 
 /// The owners of a descriptor in std. A blanket impl over `AsFd` would include types such as
 /// `Rc<File>`.
-pub trait Descriptor: std::os::fd::AsFd + From<OwnedFd> {}
+pub trait Descriptor: AsFd + From<OwnedFd> {}
 
 macro_rules! descriptors {
     ($($(#[$attribute:meta])* $ty:ty,)*) => { $($(#[$attribute])* impl Descriptor for $ty {})* };
@@ -123,8 +125,11 @@ descriptors! {
     std::net::TcpListener,
     std::net::TcpStream,
     std::net::UdpSocket,
+    #[cfg(unix)]
     std::os::unix::net::UnixDatagram,
+    #[cfg(unix)]
     std::os::unix::net::UnixListener,
+    #[cfg(unix)]
     std::os::unix::net::UnixStream,
     std::process::ChildStderr,
     std::process::ChildStdin,
@@ -184,7 +189,7 @@ impl<T: Transfer> Lend for [T] {
 }
 
 fn path_bytes(path: &Path) -> &[u8] {
-    path.as_os_str().as_bytes()
+    text::bytes(path.as_os_str())
 }
 
 /// Each unsized type with its owner and the type that is sent. Paths and OS strings are sent as
@@ -213,6 +218,6 @@ macro_rules! lend {
 lend! {
     str, String, String, convert::identity::<&str>, convert::identity;
     CStr, CString, CString, convert::identity::<&CStr>, convert::identity;
-    OsStr, OsString, Vec<u8>, OsStr::as_bytes, OsString::from_vec;
-    Path, PathBuf, Vec<u8>, path_bytes, |bytes| OsString::from_vec(bytes).into();
+    OsStr, OsString, Vec<u8>, text::bytes, text::from_bytes;
+    Path, PathBuf, Vec<u8>, path_bytes, |bytes| text::from_bytes(bytes).into();
 }

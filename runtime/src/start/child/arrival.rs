@@ -14,14 +14,15 @@ use crate::{
         },
         settings::setting,
     },
-    sys::{alone::Alone, environment, limits, overflow, signal, stdio, wait},
+    sys::{
+        alone::Alone,
+        environment,
+        fd::{AsFd, OwnedFd},
+        limits, overflow, signal, stdio, wait,
+    },
     wire::{self, Frame, Incoming, Line},
 };
-use std::{
-    mem,
-    os::fd::{AsFd, OwnedFd},
-    time::Duration,
-};
+use std::{mem, time::Duration};
 
 pub(super) const NO_NULL: &str = "/dev/null cannot be opened for its standard streams";
 

@@ -13,13 +13,10 @@ use crate::{
         message::birth::{Birth, Role},
         settings::setting,
     },
-    sys::{abort, alone::Alone, fork, overflow, stdio},
+    sys::{abort, alone::Alone, fd::OwnedFd, fork, overflow, stdio},
     wire::{Incoming, Line, Outgoing},
 };
-use std::{
-    io::{self, Write},
-    os::fd::OwnedFd,
-};
+use std::io::{self, Write};
 
 /// What the copy does with what it has from its parent, first and last. The caller knows these
 /// steps; this module does not.

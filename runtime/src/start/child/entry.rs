@@ -18,18 +18,16 @@ use crate::{
         settings::setting,
     },
     sys::{
-        abort, alone::Alone, environment, exit, overflow, privilege, profile, signal, socket,
-        stdio, wait,
+        abort,
+        alone::Alone,
+        environment, exit,
+        fd::{AsFd, OwnedFd},
+        overflow, own, privilege, profile, signal, socket, stdio, wait,
     },
     wire::Frame,
 };
 use std::{
-    io,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::process::parent_id,
-    },
-    process,
+    io, process,
     sync::atomic::{AtomicBool, Ordering},
     time::Instant,
 };
@@ -94,7 +92,7 @@ fn is_child() -> bool {
     if peer.uid != privilege::user() {
         return false;
     }
-    if peer.pid == parent_id() {
+    if peer.pid == own::parent_id() {
         return true;
     }
     // The process that made the socket is not our parent now. There are two cases:

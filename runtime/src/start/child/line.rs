@@ -3,11 +3,13 @@
 use super::tell;
 use crate::{
     error::{Error, Result},
-    sys::{abort, exit},
+    sys::{
+        abort, exit,
+        fd::{AsFd, OwnedFd},
+    },
     wire::{Frame, Line},
 };
 use std::{
-    os::fd::{AsFd, OwnedFd},
     process,
     sync::{
         Mutex, PoisonError,

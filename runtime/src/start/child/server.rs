@@ -13,17 +13,15 @@ use crate::{
         alone::{Alone, Threads},
         board::Board,
         clone::{Cloner, Side},
-        environment, errno, exit, lifeline, limits, sentinel, signal, socket,
+        environment, errno, exit,
+        fd::{AsFd, OwnedFd},
+        lifeline, limits, own, sentinel, signal, socket,
         wait::{self, For},
     },
 };
 use std::{
     env,
     io::{self, IoSliceMut},
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::process::parent_id,
-    },
     time::Duration,
 };
 
@@ -94,7 +92,7 @@ impl Server {
         signal::set_mask(signal::Mask::MAX)?;
         Ok(Self {
             requests,
-            owner: sentinel::open_pidfd(parent_id())?,
+            owner: sentinel::open_pidfd(own::parent_id())?,
             board: Board::open(board.as_fd())?,
             cloner: Cloner::new(),
             threads: Threads::of_this_process()?,

@@ -9,6 +9,7 @@ use crate::{
     start::message::reply::kind,
     sys::{
         abort, errno,
+        fd::{AsFd, OwnedFd},
         memfd::{self, Memory},
         segment::Width,
         socket::{self, MAX_FDS},
@@ -17,7 +18,6 @@ use crate::{
 };
 use std::{
     io::{self, IoSlice},
-    os::fd::{AsFd, OwnedFd},
     time::Duration,
 };
 

@@ -9,10 +9,11 @@ use crate::{
         limits,
         signal::{self, Mask},
         standing::Dispositions,
+        text,
     },
     wire,
 };
-use std::{ffi::OsString, os::unix::ffi::OsStrExt};
+use std::ffi::OsString;
 
 /// A variable of the environment: its name and its value.
 pub(in crate::start) type Variable = (OsString, OsString);
@@ -92,9 +93,9 @@ impl Heritage {
 pub(in crate::start) fn block(variables: impl IntoIterator<Item = Variable>) -> Vec<u8> {
     let mut block = Vec::with_capacity(USUAL_LENGTH);
     for (name, value) in variables {
-        block.extend_from_slice(name.as_bytes());
+        block.extend_from_slice(text::bytes(&name));
         block.push(b'=');
-        block.extend_from_slice(value.as_bytes());
+        block.extend_from_slice(text::bytes(&value));
         block.push(0);
     }
     block

@@ -10,13 +10,13 @@ use crate::{
     sys::{
         alone::Alone,
         exit,
+        fd::OwnedFd,
         fork::{self, Copied},
         socket,
     },
 };
 use std::{
     io::{self, Write},
-    os::fd::OwnedFd,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 

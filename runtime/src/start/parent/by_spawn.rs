@@ -4,9 +4,8 @@ use super::{gifts::Gifts, launch, newborn::Newborn, ward::Ward};
 use crate::{
     error::{Error, Result},
     start::{environment::Environment, message::birth::Role},
-    sys::socket,
+    sys::{fd::OwnedFd, socket},
 };
-use std::os::fd::OwnedFd;
 
 /// Makes the process by running the executable anew.
 pub(super) fn make(

@@ -6,9 +6,8 @@ use crate::{
         message::birth::Role,
         stdio::{Opened, Stdio, Stream},
     },
-    sys::{pipe, sentinel},
+    sys::{fd::OwnedFd, pipe, sentinel},
 };
-use std::os::fd::OwnedFd;
 
 /// The descriptors that a child is given, each with its role.
 #[derive(Debug, Default)]

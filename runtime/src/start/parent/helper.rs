@@ -10,6 +10,7 @@ use crate::{
     },
     sys::{
         board::{Board, Number},
+        fd::{AsFd, OwnedFd},
         signal, socket,
         standing::{self, Standing},
     },
@@ -17,7 +18,6 @@ use crate::{
 };
 use std::{
     env, io,
-    os::fd::{AsFd, OwnedFd},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -72,7 +72,7 @@ impl Helper {
         drop(theirs);
         let process = Ward::new(id, None)?;
         let was_visible = standing::may_look_at(id);
-        let fds = [served, OwnedFd::from(file), tie];
+        let fds = [served, file, tie];
         let line = Line {
             peer: Some(process.sentinel().as_fd()),
             stall: Some(STALL),

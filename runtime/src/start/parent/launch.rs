@@ -4,19 +4,17 @@ use crate::{
     error::{Error, ErrorKind, Result},
     start::{mark, message::heritage},
     sys::{
-        errno, image, launch,
+        errno,
+        fd::{AsFd, OwnedFd},
+        image, launch,
         privilege::{self, Gain},
-        socket, standing, stdio,
+        socket, standing, stdio, text,
     },
 };
 use std::{
     env,
     ffi::{CString, OsString},
     io,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::ffi::{OsStrExt, OsStringExt},
-    },
 };
 
 /// Runs the executable with the arguments of this process and with these variables. Returns the id
@@ -46,7 +44,7 @@ pub(super) fn launch(
         arguments.push(program.to_owned());
     }
     let strings = |strings: Vec<OsString>| -> Result<Vec<CString>> {
-        let strings = strings.into_iter().map(OsString::into_vec);
+        let strings = strings.into_iter().map(text::into_bytes);
         let strings: Result<_, _> = strings.map(CString::new).collect();
         strings.map_err(|source| refused(source.into()))
     };
@@ -59,12 +57,12 @@ pub(super) fn launch(
 /// everything from there on.
 fn entries(variables: &[heritage::Variable]) -> Result<Vec<OsString>> {
     let own = mark::VARIABLE.to_bytes();
-    let entry = |name: &[u8], value: &[u8]| OsString::from_vec([name, b"=", value].concat());
+    let entry = |name: &[u8], value: &[u8]| text::from_bytes([name, b"=", value].concat());
     let mut entries = vec![entry(own, mark::mark()?.as_bytes())];
     let others = variables
         .iter()
-        .filter(|(name, _)| name.as_bytes() != own)
-        .map(|(name, value)| entry(name.as_bytes(), value.as_bytes()));
+        .filter(|(name, _)| text::bytes(name) != own)
+        .map(|(name, value)| entry(text::bytes(name), text::bytes(value)));
     entries.extend(others);
     Ok(entries)
 }

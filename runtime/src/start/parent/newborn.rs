@@ -4,18 +4,14 @@ use super::{helper::Request, ward::Ward};
 use crate::{
     error::{Error, ErrorKind, Result},
     start::patience::{LAST_BREATH, MARGIN, STALL},
-    sys::{sentinel::Sentinel, signal, socket, wait},
+    sys::{
+        fd::{AsFd, OwnedFd},
+        sentinel::Sentinel,
+        signal, socket, wait,
+    },
     wire::{Line, Look, Watch},
 };
-use std::{
-    io,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::process::ExitStatusExt,
-    },
-    sync::OnceLock,
-    time::Instant,
-};
+use std::{io, sync::OnceLock, time::Instant};
 
 /// A process that has not reached its function yet. Dropping it kills and reaps the process.
 #[derive(Debug)]
@@ -209,7 +205,7 @@ impl Newborn {
     pub(super) fn ended_early(&self) -> Result<Error, Unborn> {
         let how = match self.ward()?.await_end(LAST_BREATH) {
             None => String::new(),
-            Some(status) => match (status.code(), status.signal()) {
+            Some(status) => match (status.code(), signal::that_ended(status)) {
                 (Some(code), _) => format!(", with exit status {code}"),
                 (None, Some(number)) => format!(", killed by {}", signal::name(number)),
                 (None, None) => String::new(),

@@ -6,7 +6,9 @@ use crate::{
         reply::{Reply, kind},
     },
     sys::{
-        errno, memfd,
+        errno,
+        fd::{AsFd, OwnedFd},
+        memfd,
         socket::{self, MAX_FDS},
         table,
     },
@@ -15,7 +17,6 @@ use crate::{
 use std::{
     fs::File,
     io::{self, IoSliceMut, Seek},
-    os::fd::{AsFd, OwnedFd},
 };
 
 /// Receives the replies of one child. What has arrived of a reply stays here, so receiving it can

@@ -18,15 +18,13 @@ use crate::{
     sys::{
         board::Board,
         errno,
+        fd::AsFd,
         per_process::{Owned, PerProcess},
         sentinel, socket, standing,
     },
     wire::{Line, is_end},
 };
-use std::{
-    os::fd::AsFd,
-    sync::{Arc, MutexGuard},
-};
+use std::sync::{Arc, MutexGuard};
 
 pub(super) use stock::ATTEMPTS;
 

@@ -19,13 +19,12 @@ use crate::{
         settings::Settings,
         stdio::{Stdio, Stream},
     },
-    sys::{image::Place, segment::Width, sentinel::Sentinel, signal},
+    sys::{fd::OwnedFd, image::Place, segment::Width, sentinel::Sentinel, signal},
     wire::{Outgoing, Sink},
 };
 use std::{
     cell::RefCell,
     fmt, io, mem,
-    os::fd::OwnedFd,
     process::{ChildStderr, ChildStdin, ChildStdout},
     time::Instant,
 };

@@ -4,12 +4,12 @@ use crate::{
     error::{Error, Result},
     start::patience::LAST_BREATH,
     sys::{
+        fd::{AsFd, OwnedFd},
         sentinel::{self, Reaped, Sentinel},
         signal, wait,
     },
 };
 use std::{
-    os::fd::{AsFd, OwnedFd},
     process::ExitStatus,
     sync::atomic::{AtomicBool, Ordering},
 };

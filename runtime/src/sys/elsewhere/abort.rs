@@ -1,7 +1,7 @@
 //! Aborts for lack of memory, which no child tells of here.
 
-use super::unsupported;
-use std::{io, os::fd::BorrowedFd};
+use super::{fd::BorrowedFd, unsupported};
+use std::io;
 
 pub(crate) fn tell(_: BorrowedFd<'static>, _: &'static [u8]) {}
 

@@ -1,12 +1,10 @@
 //! A bell, which cannot be made here.
 
-use super::unsupported;
-use std::{
-    convert::Infallible,
-    io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
-    time::Instant,
+use super::{
+    fd::{AsFd, BorrowedFd, OwnedFd},
+    unsupported,
 };
+use std::{convert::Infallible, io, time::Instant};
 
 #[derive(Debug)]
 pub(crate) struct Bell(Infallible);

@@ -1,7 +1,10 @@
 //! Numbers that two processes share, which cannot be made here.
 
-use super::unsupported;
-use std::{convert::Infallible, fs::File, io, os::fd::BorrowedFd};
+use super::{
+    fd::{BorrowedFd, OwnedFd},
+    unsupported,
+};
+use std::{convert::Infallible, io};
 
 #[derive(Debug)]
 pub(crate) struct Number(Infallible);
@@ -26,7 +29,7 @@ pub(crate) struct Board(Infallible);
 impl Board {
     pub(crate) const LENGTH: usize = 1024;
 
-    pub(crate) fn create() -> io::Result<(Self, File)> {
+    pub(crate) fn create() -> io::Result<(Self, OwnedFd)> {
         unsupported()
     }
 

@@ -1,7 +1,7 @@
 //! Which came first, a moment or the end of a process: that cannot be watched here.
 
-use super::unsupported;
-use std::{convert::Infallible, io, os::fd::BorrowedFd, time::Instant};
+use super::{fd::BorrowedFd, unsupported};
+use std::{convert::Infallible, io, time::Instant};
 
 #[derive(Debug)]
 pub(crate) struct Deadline(Infallible);

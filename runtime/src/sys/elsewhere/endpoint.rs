@@ -1,12 +1,9 @@
 //! Sockets that listen at an address, and sockets that connect to one: none here.
 
-use super::unsupported;
+use super::{fd::BorrowedFd, unsupported};
 use std::{
     io,
-    os::{
-        fd::BorrowedFd,
-        unix::net::{SocketAddr, UnixStream},
-    },
+    os::unix::net::{SocketAddr, UnixStream},
     time::Instant,
 };
 

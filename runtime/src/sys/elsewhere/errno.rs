@@ -1,20 +1,29 @@
 //! The numbers of errors. Nothing here returns them but std, whose errors are known by the oldest
 //! ones: every Unix has these.
 
-pub(crate) const EPERM: i32 = 1;
-pub(crate) const ENOENT: i32 = 2;
-pub(crate) const EIO: i32 = 5;
-pub(crate) const E2BIG: i32 = 7;
-pub(crate) const ECHILD: i32 = 10;
-pub(crate) const ENOMEM: i32 = 12;
-pub(crate) const EACCES: i32 = 13;
-pub(crate) const EBUSY: i32 = 16;
-pub(crate) const EEXIST: i32 = 17;
-pub(crate) const EINVAL: i32 = 22;
-pub(crate) const ENFILE: i32 = 23;
-pub(crate) const EMFILE: i32 = 24;
-pub(crate) const EFBIG: i32 = 27;
-pub(crate) const EBADF: i32 = 9;
+const fn on_unix(number: i32) -> i32 {
+    // A number of another system has another meaning.
+    if cfg!(unix) {
+        number
+    } else {
+        i32::MIN + number
+    }
+}
+
+pub(crate) const EPERM: i32 = on_unix(1);
+pub(crate) const ENOENT: i32 = on_unix(2);
+pub(crate) const EIO: i32 = on_unix(5);
+pub(crate) const E2BIG: i32 = on_unix(7);
+pub(crate) const EBADF: i32 = on_unix(9);
+pub(crate) const ECHILD: i32 = on_unix(10);
+pub(crate) const ENOMEM: i32 = on_unix(12);
+pub(crate) const EACCES: i32 = on_unix(13);
+pub(crate) const EBUSY: i32 = on_unix(16);
+pub(crate) const EEXIST: i32 = on_unix(17);
+pub(crate) const EINVAL: i32 = on_unix(22);
+pub(crate) const ENFILE: i32 = on_unix(23);
+pub(crate) const EMFILE: i32 = on_unix(24);
+pub(crate) const EFBIG: i32 = on_unix(27);
 
 // These have other numbers on other systems, and none of theirs is negative.
 pub(crate) const EAGAIN: i32 = -1;

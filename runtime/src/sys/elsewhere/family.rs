@@ -1,7 +1,7 @@
 //! The descendants of a process, which cannot be seen here.
 
-use super::unsupported;
-use std::{io, iter, os::fd::BorrowedFd};
+use super::{fd::BorrowedFd, unsupported};
+use std::{io, iter};
 
 pub(crate) fn keep_orphans() -> io::Result<()> {
     unsupported()

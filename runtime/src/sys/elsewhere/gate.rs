@@ -1,11 +1,10 @@
 //! A gate, which cannot be made here.
 
-use super::unsupported;
-use std::{
-    convert::Infallible,
-    io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+use super::{
+    fd::{AsFd, BorrowedFd, OwnedFd},
+    unsupported,
 };
+use std::{convert::Infallible, io};
 
 #[derive(Debug)]
 pub(crate) struct Gate(Infallible);

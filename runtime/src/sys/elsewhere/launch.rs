@@ -1,10 +1,9 @@
 //! Running an executable in a new process, which is not possible here.
 
-use super::unsupported;
+use super::{fd::BorrowedFd, unsupported};
 use std::{
     ffi::{CStr, CString},
     io,
-    os::fd::BorrowedFd,
 };
 
 pub(crate) fn launch(

@@ -1,10 +1,10 @@
 //! Death by descriptor, which there is none of here.
 
-use super::unsupported;
-use std::{
-    io,
-    os::fd::{BorrowedFd, OwnedFd},
+use super::{
+    fd::{BorrowedFd, OwnedFd},
+    unsupported,
 };
+use std::io;
 
 pub(crate) fn arm(_: BorrowedFd<'_>) -> io::Result<()> {
     unsupported()

@@ -1,15 +1,11 @@
 //! Memory that processes share, which cannot be made here.
 
 use super::{
+    fd::{AsFd, BorrowedFd, OwnedFd},
     plain::{Atomic, Immutable, Plain},
     unsupported,
 };
-use std::{
-    convert::Infallible,
-    io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
-    ptr::NonNull,
-};
+use std::{convert::Infallible, io, ptr::NonNull};
 
 #[derive(Debug)]
 pub(crate) struct Mapping(Infallible);

@@ -1,15 +1,17 @@
 //! Memory that has a descriptor and no name, which cannot be made here.
 
-use super::unsupported;
+use super::{
+    fd::{AsFd, BorrowedFd, OwnedFd},
+    unsupported,
+};
 use std::{
     fs::File,
     io::{self, Write},
     mem::MaybeUninit,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 #[derive(Debug)]
-pub(crate) struct Memory(File);
+pub(crate) struct Memory(OwnedFd);
 
 impl Write for Memory {
     fn write(&mut self, _: &[u8]) -> io::Result<usize> {
@@ -29,19 +31,19 @@ impl AsFd for Memory {
 
 impl From<OwnedFd> for Memory {
     fn from(fd: OwnedFd) -> Self {
-        Self(fd.into())
+        Self(fd)
     }
 }
 
 impl From<Memory> for OwnedFd {
     fn from(memory: Memory) -> Self {
-        memory.0.into()
+        memory.0
     }
 }
 
 impl From<Memory> for File {
     fn from(memory: Memory) -> Self {
-        memory.0
+        memory.0.into()
     }
 }
 

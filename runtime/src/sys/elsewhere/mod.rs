@@ -26,12 +26,14 @@ pub(crate) mod board;
 pub(crate) mod clone;
 pub(crate) mod ctor;
 pub(crate) mod deadline;
-#[cfg(feature = "net")]
+#[cfg(all(feature = "net", unix))]
 pub(crate) mod endpoint;
 pub(crate) mod environment;
 pub(crate) mod errno;
 pub(crate) mod exit;
 pub(crate) mod family;
+#[cfg_attr(unix, path = "../fd.rs")]
+pub(crate) mod fd;
 pub(crate) mod fork;
 #[cfg(feature = "__shared")]
 pub(crate) mod futex;
@@ -82,6 +84,8 @@ pub(crate) mod stdio;
 #[path = "../step.rs"]
 pub(crate) mod step;
 pub(crate) mod table;
+#[cfg_attr(unix, path = "../text.rs")]
+pub(crate) mod text;
 pub(crate) mod wait;
 pub(crate) mod watch;
 

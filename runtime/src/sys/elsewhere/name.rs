@@ -1,11 +1,10 @@
 //! Names for shared memory, which there is none of here.
 
-use super::unsupported;
-use std::{
-    convert::Infallible,
-    io,
-    os::fd::{BorrowedFd, OwnedFd},
+use super::{
+    fd::{BorrowedFd, OwnedFd},
+    unsupported,
 };
+use std::{convert::Infallible, io};
 
 /// Where names are looked up, as an error says it.
 pub(crate) const WHERE: &str = "";

@@ -2,6 +2,11 @@
 
 use std::process;
 
+/// No process is known as the parent of this one.
+pub(crate) fn parent_id() -> u32 {
+    0
+}
+
 pub(crate) fn number() -> u64 {
     process::id().into()
 }

@@ -1,7 +1,7 @@
 //! Processes as shared memory names them. There is no such memory here.
 
-use super::unsupported;
-use std::{io, os::fd::OwnedFd, process};
+use super::{fd::OwnedFd, unsupported};
+use std::{io, process};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Peer([u64; 2]);

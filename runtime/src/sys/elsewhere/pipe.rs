@@ -1,7 +1,7 @@
 //! Pipes, which are not made here: nobody would be at the other end.
 
-use super::unsupported;
-use std::{io, os::fd::OwnedFd};
+use super::{fd::OwnedFd, unsupported};
+use std::io;
 
 pub(crate) fn make() -> io::Result<(OwnedFd, OwnedFd)> {
     unsupported()

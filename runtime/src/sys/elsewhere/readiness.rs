@@ -1,11 +1,10 @@
 //! One descriptor for two others, which cannot be made here.
 
-use super::unsupported;
-use std::{
-    convert::Infallible,
-    io,
-    os::fd::{AsFd, BorrowedFd},
+use super::{
+    fd::{AsFd, BorrowedFd},
+    unsupported,
 };
+use std::{convert::Infallible, io};
 
 #[derive(Debug)]
 pub(crate) struct Readiness(Infallible);

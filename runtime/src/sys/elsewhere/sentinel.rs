@@ -1,13 +1,10 @@
 //! A descriptor that tells of the end of a process, which there is none of here.
 
-use super::unsupported;
-use std::{
-    convert::Infallible,
-    io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
-    process::ExitStatus,
-    time::Duration,
+use super::{
+    fd::{AsFd, BorrowedFd, OwnedFd},
+    unsupported,
 };
+use std::{convert::Infallible, io, process::ExitStatus, time::Duration};
 
 #[derive(Debug)]
 pub(crate) struct Sentinel(Infallible);

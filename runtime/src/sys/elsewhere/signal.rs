@@ -1,7 +1,7 @@
 //! Signals of this process and thread, which are left alone here.
 
 use super::unsupported;
-use std::{convert::Infallible, io, time::Duration};
+use std::{convert::Infallible, io, process::ExitStatus, time::Duration};
 
 pub(crate) const SIGKILL: i32 = 9;
 pub(crate) const SIGTERM: i32 = 15;
@@ -51,6 +51,14 @@ impl Fuse {
 
 pub(crate) fn kill_after(_: Duration) -> io::Result<()> {
     unsupported()
+}
+
+pub(crate) fn that_ended(_: ExitStatus) -> Option<i32> {
+    None
+}
+
+pub(crate) fn has_dumped_core(_: ExitStatus) -> bool {
+    false
 }
 
 pub(crate) fn exists(signal: i32) -> bool {

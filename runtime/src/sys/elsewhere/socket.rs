@@ -1,10 +1,12 @@
 //! A pair of connected sockets, which cannot be made here.
 
-use super::unsupported;
+use super::{
+    fd::{BorrowedFd, OwnedFd},
+    unsupported,
+};
 use std::{
     io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
-    os::fd::{BorrowedFd, OwnedFd},
 };
 
 pub(crate) const MAX_FDS: usize = 253;

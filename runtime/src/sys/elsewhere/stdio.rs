@@ -1,12 +1,12 @@
 //! The three standard descriptors, which stay as they are here.
 
-use super::unsupported;
-use std::{
-    io,
-    os::fd::{BorrowedFd, OwnedFd, RawFd},
+use super::{
+    fd::{BorrowedFd, OwnedFd},
+    unsupported,
 };
+use std::io;
 
-pub(crate) fn replace(_: RawFd, _: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn replace(_: i32, _: BorrowedFd<'_>) -> io::Result<()> {
     unsupported()
 }
 

@@ -1,7 +1,7 @@
 //! The table of descriptors of this process.
 
-use super::unsupported;
-use std::{io, os::fd::BorrowedFd};
+use super::{fd::BorrowedFd, unsupported};
+use std::io;
 
 pub(crate) fn has_room(_: BorrowedFd<'_>, _: usize) -> io::Result<()> {
     unsupported()

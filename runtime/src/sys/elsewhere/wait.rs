@@ -1,9 +1,8 @@
 //! Waiting for descriptors, which is not possible here.
 
-use super::unsupported;
+use super::{fd::BorrowedFd, unsupported};
 use std::{
     io,
-    os::fd::BorrowedFd,
     time::{Duration, Instant},
 };
 

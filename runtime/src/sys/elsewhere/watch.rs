@@ -1,11 +1,10 @@
 //! Many descriptors of which the ready ones are found, which is not possible here.
 
-use super::unsupported;
-use std::{
-    convert::Infallible,
-    io,
-    os::fd::{AsFd, BorrowedFd},
+use super::{
+    fd::{AsFd, BorrowedFd},
+    unsupported,
 };
+use std::{convert::Infallible, io};
 
 #[derive(Debug)]
 pub(crate) struct Watch(Infallible);

@@ -23,11 +23,12 @@ use super::{
     blob::{Arrived, Blobs},
     fd::Passage,
 };
+use crate::sys::fd::OwnedFd;
 use error::Error;
 pub(super) use kind::Number;
 use reader::Reader;
 use serde::{Serialize, de::DeserializeOwned};
-use std::os::fd::OwnedFd;
+
 pub(super) use writer::INLINE;
 use writer::Writer;
 

@@ -2,11 +2,9 @@
 //! type is visible.
 
 use super::probe;
-use crate::sys::pod;
+use crate::sys::{pod, text};
 use serde::de::Visitor;
 use std::{
-    ffi::OsString,
-    os::unix::ffi::{OsStrExt, OsStringExt},
     path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
@@ -16,7 +14,9 @@ use std::{
 /// reference to either.
 pub(super) fn bytes_of<T: ?Sized>(value: &T) -> Option<&[u8]> {
     let path = of(value)?;
-    path.to_str().is_none().then(|| path.as_os_str().as_bytes())
+    path.to_str()
+        .is_none()
+        .then(|| text::bytes(path.as_os_str()))
 }
 
 fn of<T: ?Sized>(value: &T) -> Option<&Path> {
@@ -61,6 +61,6 @@ pub(super) fn visit<'de, V: Visitor<'de>>(
     if probe::visitor_of::<PathBuf>() != Some(typeid::of::<V>()) {
         return Err((bytes, visitor));
     }
-    let path = PathBuf::from(OsString::from_vec(bytes));
-    pod::same(path).map_err(|path| (path.into_os_string().into_vec(), visitor))
+    let path = PathBuf::from(text::from_bytes(bytes));
+    pod::same(path).map_err(|path| (text::into_bytes(path.into_os_string()), visitor))
 }
