@@ -83,7 +83,11 @@
 //!
 //! # Limits
 //!
-//! - Linux on x86-64 and aarch64, with glibc or musl. Elsewhere the crate does not compile.
+//! - Processes start on Linux 5.10 and later, on x86-64 and aarch64, with glibc or musl. A program
+//!   for another system compiles, and its functions run as ever. But `spawn` fails there with
+//!   [`ErrorKind::Unsupported`], and so does everything that makes a queue, a pipe, a lock, shared
+//!   memory or a connection. On a system that is no Unix there is no module `net`, and no [`Stdio`]
+//!   from an open file.
 //! - By any method but `Fork`, the function must be in the executable. A function in a shared
 //!   library cannot be started, and neither can one of a program that was started by naming the
 //!   dynamic loader.
@@ -115,7 +119,8 @@
 //! - Queues, locks and shared memory are for processes of one build, in one PID namespace, that
 //!   trust each other. Other programs can talk through `net`.
 
-// The floors below serve all features, and each feature alone leaves some of them unused.
+// The floors below serve all features, and each feature alone leaves some of them unused. So does a
+// system that is no Unix: `net` is not there.
 #![cfg_attr(
     not(all(
         unix,
@@ -155,6 +160,7 @@ mod start;
 #[cfg(feature = "sync")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sync")))]
 pub mod sync;
+// The flag `procession_elsewhere` makes Linux count as a system that is not supported.
 #[cfg_attr(
     any(
         procession_elsewhere,

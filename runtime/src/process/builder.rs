@@ -320,6 +320,7 @@ impl Builder {
     ///
     /// [`ErrorKind`] tells what failed:
     ///
+    /// - The system is not supported.
     /// - This process is a daemon.
     /// - An argument cannot be encoded.
     /// - The executable cannot, or must not, be executed again.

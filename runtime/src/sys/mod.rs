@@ -1,4 +1,5 @@
-//! The system layer: the only unsafe code, and everything that is specific to Linux.
+//! The system layer: the only unsafe code, and everything that is specific to Linux. On other
+//! systems, the folder `elsewhere` is in its place, with the names that the floors above use.
 //!
 //! Each file wraps one facility of the kernel or of the C library, and knows nothing of the layers
 //! above it. Descriptors are `OwnedFd` or `BorrowedFd` throughout: a bare number appears only where

@@ -192,8 +192,8 @@ pub fn stop_helper() {
 ///
 /// # Errors
 ///
-/// Fails if the helper cannot be started. If a helper cannot do its work on this machine, no spare
-/// is kept, and that is no error.
+/// Fails if the helper cannot be started. If a helper cannot do its work on this machine, or if the
+/// system is not supported, no spare is kept, and that is no error.
 ///
 /// # Examples
 ///

@@ -1,11 +1,12 @@
-//! The system layer of every system but those that this crate supports. The floors above find here
-//! the names of the [real one](https://docs.rs/procession), and compile unchanged.
+//! The system layer of every system that this crate does not support. The floors above find here the
+//! names of the real layer, so they are the same on all systems.
 //!
-//! Nothing that takes a process can be made: whatever makes something returns an error of the kind
-//! [`Unsupported`](io::ErrorKind::Unsupported), and the type of what it would make has no values.
-//! So a function that takes such a value need not say what it would do. (The reason why there is no
-//! value is private. Otherwise the compiler would find code of the floors above unreachable.) A new system begins as a
-//! copy of this folder.
+//! Nothing can be made here. Whatever makes something fails with
+//! [`Unsupported`](io::ErrorKind::Unsupported), and the type of what it would make has no values. So
+//! a function that takes such a value need not say what it does. (That there are no values is private
+//! to each type. Otherwise the compiler would find code of the floors above unreachable.)
+//!
+//! Support for another system begins with a copy of this folder.
 
 #![allow(
     unsafe_code,
