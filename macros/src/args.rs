@@ -74,6 +74,12 @@ const ARGUMENTS: &[Argument] = &[
         r#"env("NAME" = "value", ..)"#,
     ),
     Argument(
+        "envs",
+        Kind::Expr,
+        "pairs of names and values",
+        r#"envs = [("NAME", "value")]"#,
+    ),
+    Argument(
         "env_remove",
         Kind::Names,
         "names of variables",
@@ -103,6 +109,12 @@ const ARGUMENTS: &[Argument] = &[
         Kind::Flag,
         "a `bool`",
         "kill_on_drop = true",
+    ),
+    Argument(
+        "may_have_children",
+        Kind::Flag,
+        "a `bool`",
+        "may_have_children = true",
     ),
     Argument("backtrace", Kind::Flag, "a `bool`", "backtrace = true"),
     Argument("subreaper", Kind::Flag, "a `bool`", "subreaper = true"),
@@ -137,6 +149,15 @@ const ARGUMENTS: &[Argument] = &[
         "the numbers of CPUs",
         "affinity = [0, 1]",
     ),
+    Argument(
+        "process_group",
+        Kind::Number,
+        "an `i32`",
+        "process_group = 0",
+    ),
+    Argument("groups", Kind::Expr, "the ids of groups", "groups = [100]"),
+    Argument("gid", Kind::Number, "a `u32`", "gid = 1000"),
+    Argument("uid", Kind::Number, "a `u32`", "uid = 1000"),
     Argument(
         "crate",
         Kind::Path,

@@ -73,7 +73,10 @@
 //! A child holds only the descriptors that it was given. It has the environment, the working
 //! directory, the limits and the signal mask of the process and thread that spawned it, unless you
 //! set others. Its standard input is empty. Statics have the values that they have when the program
-//! starts. [`StartMethod::Fork`] is different: it copies the process as it is.
+//! starts. Nothing else of its parent is in its memory: no value that it was not sent, no variable
+//! that was removed for it, and no argument of the program but its name. So a crash of a child, or
+//! a flaw in a C library there, shows no secret of the parent. [`StartMethod::Fork`] is different:
+//! it copies the process as it is, with everything in it.
 //!
 //! # What processes share
 //!
@@ -127,7 +130,8 @@
         feature = "channel",
         feature = "net",
         feature = "shm",
-        feature = "sync"
+        feature = "sync",
+        feature = "tracing"
     )),
     allow(
         dead_code,

@@ -31,14 +31,14 @@ fn fail() {
 }
 
 #[process]
-fn look_around() -> (String, Vec<String>, bool) {
+fn look_around() -> (String, usize, bool) {
     // A broken pipe must be an error and not the end.
     let (reader, mut writer) = io::pipe().expect("there are pipes");
     drop(reader);
     let survived = writer.write_all(b"x").is_err();
     (
         thread::current().name().unwrap_or("unnamed").to_owned(),
-        env::args().skip(1).collect(),
+        env::args().count(),
         survived,
     )
 }

@@ -1,6 +1,10 @@
 //! What becomes of children when their parent ends.
 
-use procession::{Builder, ErrorKind, StartMethod, process};
+use procession::{
+    Builder, ErrorKind, StartMethod,
+    channel::{RecvError, Sender, queue},
+    process,
+};
 use procession_tests::{by, spawn, under_each_method, with_each_method, with_method};
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -93,6 +97,63 @@ fn daemons_die_with_their_parent_however_it_dies() {
             assert_eq!(child.wait().unwrap().signal(), signal, "{how}");
         });
     }
+}
+
+/// Tells its id, and stays.
+#[process]
+fn leaf(told: &Sender<u32>) {
+    told.send(std::process::id()).unwrap();
+    procession_tests::forever()
+}
+
+/// Has a child that stays, and a grandchild through another one.
+#[process(daemon, may_have_children = true)]
+fn parental(told: &Sender<u32>, method: StartMethod, depth: u32) {
+    let _leaf = spawn(method, leaf::new(told));
+    let _between = (depth > 0).then(|| {
+        // Not a daemon, but the child of one.
+        let between = by(method).daemon(false);
+        between
+            .spawn(parental::new(told, method, depth - 1))
+            .unwrap()
+    });
+    told.send(std::process::id()).unwrap();
+    procession_tests::forever()
+}
+
+#[test]
+fn children_of_a_daemon_die_with_it() {
+    under_each_method(|method| {
+        let (told, ids) = queue::<u32>(8).unwrap();
+        let daemon = spawn(method, parental::new(&told, method, 1));
+        drop(told);
+        // The first and its child, the second and its child.
+        for _ in 0..4 {
+            ids.recv().unwrap();
+        }
+        daemon.kill().unwrap();
+        daemon.join().unwrap_err();
+        // The queue ends with the last of them, which stay for ever by themselves.
+        assert!(matches!(ids.recv(), Err(RecvError::Disconnected)));
+    });
+}
+
+#[test]
+fn process_that_may_not_have_children_says_so() {
+    #[process]
+    fn childless() -> String {
+        nothing::spawn().unwrap_err().to_string()
+    }
+    #[process]
+    fn nothing() {}
+    under_each_method(|method| {
+        let builder = by(method).may_have_children(false);
+        let error = builder.spawn(childless::new()).unwrap().join().unwrap();
+        assert!(
+            error.ends_with("this process is not allowed to have children"),
+            "{error}"
+        );
+    });
 }
 
 #[test]

@@ -4,10 +4,11 @@ use nix::{
     sched::{CpuSet, sched_getaffinity},
     sys::resource::{Resource, getrlimit},
     sys::signal::{SigSet, Signal},
-    unistd::Pid,
+    unistd::{Pid, getpgid, getpgrp},
 };
 use procession::{
-    AuthKey, Builder, JoinErrorKind, StartMethod, Stdio, authkey, current, parent, process,
+    AuthKey, Builder, Child, ErrorKind, JoinErrorKind, StartMethod, Stdio, authkey, current,
+    parent, process,
 };
 use procession_tests::{read_to_end, under_each_method};
 use std::{
@@ -80,7 +81,7 @@ fn current_dir_is_set() {
             .start_method(method)
             .current_dir(&odd)
             .spawn(place::new());
-        let seen = child.map(procession::Child::join);
+        let seen = child.map(Child::join);
         fs::remove_dir(&odd).unwrap();
         assert_eq!(seen.unwrap().unwrap(), odd);
     });
@@ -171,7 +172,7 @@ fn names_count_per_function() {
     fn generic<T: procession::Transfer>(value: T) {
         drop(value);
     }
-    let name = |child: procession::Child<()>| {
+    let name = |child: Child<()>| {
         let name = child.name().to_owned();
         child.join().unwrap();
         name
@@ -414,4 +415,112 @@ fn child_knows_its_parent() {
         let id = child.id();
         assert_eq!(child.join().unwrap(), (id, "the middle".into(), true, id));
     });
+}
+
+#[test]
+fn clone_of_a_builder_has_its_settings() {
+    #[process]
+    fn speak() -> Option<String> {
+        println!("hello");
+        env::var("PROCESSION_A").ok()
+    }
+    under_each_method(|method| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let builder = Builder::new()
+            .name("speaker")
+            .envs([("PROCESSION_A", "1"), ("PROCESSION_B", "2")])
+            .start_method(method)
+            .stdout(writer);
+        let children = [builder.clone(), builder].map(|builder| {
+            let child = builder.spawn(speak::new()).unwrap();
+            assert_eq!(child.name(), "speaker");
+            child
+        });
+        for child in children {
+            assert_eq!(child.join().unwrap().as_deref(), Some("1"));
+        }
+        // Both write to the one pipe, which nobody holds any more.
+        assert_eq!(read_to_end(reader), "hello\nhello\n");
+    });
+}
+
+#[test]
+fn process_group_is_a_new_one_or_that_of_another_process() {
+    under_each_method(|method| {
+        let builder = || Builder::new().start_method(method).kill_on_drop(true);
+        let start = |builder: Builder| builder.spawn(sleeper::new()).unwrap();
+        let pid = |id: u32| Pid::from_raw(id.try_into().unwrap());
+        let leader = start(builder().process_group(0));
+        let own = pid(leader.id());
+        let member = start(builder().process_group(own.as_raw()));
+        let other = start(builder());
+        let group = |child: &Child<()>| getpgid(Some(pid(child.id()))).unwrap();
+        assert_eq!((group(&leader), group(&member)), (own, own));
+        assert_eq!(group(&other), getpgrp());
+        let error = builder()
+            .process_group(-1)
+            .spawn(sleeper::new())
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Setting);
+        assert!(
+            error.to_string().contains("the process group -1"),
+            "{error}"
+        );
+    });
+}
+
+type Ids = ([u32; 3], [u32; 3], Vec<u32>);
+
+/// The real, effective and saved ids of users and groups, and the other groups.
+#[process]
+fn ids() -> Ids {
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap();
+    let row = |name: &str| -> Vec<u32> {
+        let row = status.lines().find_map(|line| line.strip_prefix(name));
+        let numbers = row.unwrap().split_whitespace();
+        numbers.map(|number| number.parse().unwrap()).collect()
+    };
+    let three = |name: &str| <[u32; 3]>::try_from(&row(name)[..3]).unwrap();
+    (three("Uid:"), three("Gid:"), row("Groups:"))
+}
+
+#[test]
+fn user_and_groups_are_given_up_for_good() {
+    #[process]
+    fn regain() -> (Ids, bool) {
+        let root = nix::unistd::Uid::from_raw(0);
+        (ids(), nix::unistd::setuid(root).is_ok())
+    }
+    under_each_method(|method| {
+        let builder = || Builder::new().start_method(method);
+        if !nix::unistd::geteuid().is_root() {
+            let error = builder().uid(0).spawn(ids::new()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Setting);
+            assert!(
+                error.to_string().contains("its user cannot be set to 0"),
+                "{error}"
+            );
+            return;
+        }
+        let child = builder().uid(65534).gid(65533).groups([7, 8]);
+        let child = child.spawn(regain::new()).unwrap();
+        let expected = ([65534; 3], [65533; 3], vec![7, 8]);
+        assert_eq!(child.join().unwrap(), (expected, false));
+        // The groups of root would give more than the user is to have.
+        let child = builder().uid(65534).spawn(ids::new()).unwrap();
+        assert_eq!(child.join().unwrap(), ([65534; 3], [0; 3], vec![]));
+        // A process of another user is still ours to end.
+        let child = builder()
+            .uid(65534)
+            .daemon(true)
+            .spawn(sleeper::new())
+            .unwrap();
+        child.kill().unwrap();
+        assert_eq!(child.join().unwrap_err().kind(), JoinErrorKind::Killed);
+    });
+}
+
+#[process]
+fn sleeper() {
+    std::thread::sleep(Duration::from_secs(1000));
 }

@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, reason = "tests")]
 
+mod canary;
 mod copies;
 mod entry;
 mod environments;

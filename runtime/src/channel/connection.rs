@@ -493,6 +493,8 @@ impl<S, R> AsFd for Connection<S, R> {
     }
 }
 
+crate::sys::raw::as_raw_fd!([S, R] Connection<S, R>);
+
 impl<S, R> fmt::Debug for Connection<S, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")

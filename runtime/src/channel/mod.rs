@@ -30,6 +30,6 @@ pub use error::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
 pub use iter::Iter;
-pub use queue::{IntoIter, Receiver, Sender, queue};
+pub use queue::{IntoIter, Receiver, ReceiverIter, Sender, queue};
 pub use tasks::{Task, Tasks};
 pub use wait::wait;

@@ -290,11 +290,12 @@ impl<T> Receiver<T> {
     ///
     /// Any other error is an item. The iterator continues after it, for example with the message
     /// after one that cannot be decoded.
-    pub fn iter(&self) -> impl Iterator<Item = Result<T, RecvError>>
+    #[must_use]
+    pub fn iter(&self) -> ReceiverIter<'_, T>
     where
         T: Transfer,
     {
-        std::iter::from_fn(|| item(self.recv()))
+        ReceiverIter(self)
     }
 
     /// Returns an iterator over the messages that are in the queue now. It does not block. Errors
@@ -328,6 +329,33 @@ impl<T> AsFd for Receiver<T> {
     /// The descriptor exists from the beginning, so this cannot fail.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.readiness()
+    }
+}
+
+crate::sys::raw::as_raw_fd!([T] Receiver<T>);
+
+/// An iterator over the messages of a [`Receiver`], which stays usable. [`Receiver::iter`] returns
+/// it.
+///
+/// It blocks until the next message, and ends when the queue is empty and no sender is left. Any
+/// other error is an item.
+#[derive(Debug)]
+pub struct ReceiverIter<'a, T>(&'a Receiver<T>);
+
+impl<T: Transfer> Iterator for ReceiverIter<'_, T> {
+    type Item = Result<T, RecvError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        item(self.0.recv())
+    }
+}
+
+impl<'a, T: Transfer> IntoIterator for &'a Receiver<T> {
+    type Item = Result<T, RecvError>;
+    type IntoIter = ReceiverIter<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }
 

@@ -265,6 +265,8 @@ impl AsFd for Listener {
     }
 }
 
+crate::sys::raw::as_raw_fd!([] Listener);
+
 /// An iterator over the connections to the clients of a [`Listener`]. [`Listener::incoming`]
 /// returns it.
 #[derive(Debug)]

@@ -439,6 +439,8 @@ impl AsFd for Stream {
     }
 }
 
+crate::sys::raw::as_raw_fd!([] Stream);
+
 impl Serialize for Stream {
     /// Fails if a part of a message has been received, because that part would be lost.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -42,7 +42,7 @@ use std::{
 /// assert_eq!(child.join()?, "hello");
 /// # Ok::<(), procession::Error>(())
 /// ```
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 #[must_use = "a builder starts nothing until its `spawn` is called"]
 pub struct Builder {
     settings: Settings,
@@ -67,7 +67,8 @@ impl Builder {
     ///
     /// A daemon does not outlive this process. When this process ends normally, it sends SIGTERM to
     /// each daemon, and SIGKILL a second later. When this process ends in any other way, even by
-    /// SIGKILL, the kernel kills the daemons. A daemon may not start processes of its own.
+    /// SIGKILL, the kernel kills the daemons. A daemon may not start processes of its own, unless
+    /// [`may_have_children`](Self::may_have_children) allows it.
     ///
     /// There is one exception. The kernel does not kill a daemon that has changed its user inside a
     /// user namespace, if neither its real nor its saved user ID is what it was. Such a daemon
@@ -75,6 +76,37 @@ impl Builder {
     /// change its user.
     pub fn daemon(mut self, daemon: bool) -> Self {
         self.settings.daemon = Some(daemon);
+        self
+    }
+
+    /// Sets whether the process may start processes of its own. By default it may, unless it is a
+    /// [daemon](Self::daemon).
+    ///
+    /// A daemon that may have children cannot wait for them when it is killed. So they do not
+    /// outlive it, however it ends, and their own children do not outlive them. When the daemon
+    /// ends normally, it waits for them, as every process does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::{Builder, process};
+    ///
+    /// #[process]
+    /// fn leaf() -> u32 {
+    ///     1
+    /// }
+    ///
+    /// #[process]
+    /// fn service() -> u32 {
+    ///     leaf::spawn().unwrap().join().unwrap() + 1
+    /// }
+    ///
+    /// let child = Builder::new().daemon(true).may_have_children(true).spawn(service::new())?;
+    /// assert_eq!(child.join()?, 2);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn may_have_children(mut self, may: bool) -> Self {
+        self.settings.may_have_children = Some(may);
         self
     }
 
@@ -90,6 +122,33 @@ impl Builder {
     /// builder.
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.environment().change(name.into(), Some(value.into()));
+        self
+    }
+
+    /// Sets several variables, as [`env`](Self::env) does. By default, none is set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::{Builder, process};
+    ///
+    /// #[process]
+    /// fn zone() -> Option<String> {
+    ///     std::env::var("TZ").ok()
+    /// }
+    ///
+    /// let child = Builder::new().envs([("LANG", "C"), ("TZ", "UTC")]).spawn(zone::new())?;
+    /// assert_eq!(child.join()?.as_deref(), Some("UTC"));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn envs<N, V>(mut self, variables: impl IntoIterator<Item = (N, V)>) -> Self
+    where
+        N: Into<OsString>,
+        V: Into<OsString>,
+    {
+        for (name, value) in variables {
+            self.environment().change(name.into(), Some(value.into()));
+        }
         self
     }
 
@@ -271,6 +330,48 @@ impl Builder {
         self
     }
 
+    /// Puts the process into a process group
+    /// ([setpgid(2)](https://man7.org/linux/man-pages/man2/setpgid.2.html)): zero means a new group
+    /// of its own, any other number the group with this id, in the same session. By default it is
+    /// in the group of this process.
+    ///
+    /// The terminal sends SIGINT to the foreground group when Ctrl-C is pressed. A process in
+    /// another group does not get it.
+    pub fn process_group(mut self, group: i32) -> Self {
+        self.settings.child.process_group = Some(group);
+        self
+    }
+
+    /// Sets the supplementary groups of the process
+    /// ([setgroups(2)](https://man7.org/linux/man-pages/man2/setgroups.2.html)). By default they
+    /// are those of this process, or none if [`uid`](Self::uid) is set by a privileged process.
+    ///
+    /// This needs the capability `CAP_SETGID`.
+    pub fn groups(mut self, groups: impl IntoIterator<Item = u32>) -> Self {
+        self.settings.child.groups = Some(groups.into_iter().collect());
+        self
+    }
+
+    /// Sets the group of the process
+    /// ([setgid(2)](https://man7.org/linux/man-pages/man2/setgid.2.html)). By default it is that of
+    /// this process. A group that this process does not have needs the capability `CAP_SETGID`.
+    pub fn gid(mut self, gid: u32) -> Self {
+        self.settings.child.gid = Some(gid);
+        self
+    }
+
+    /// Sets the user of the process
+    /// ([setuid(2)](https://man7.org/linux/man-pages/man2/setuid.2.html)). By default it is that of
+    /// this process. Another user needs the capability `CAP_SETUID`.
+    ///
+    /// The user changes when all other settings were applied, and before the arguments are decoded:
+    /// files that are opened by their name must be open to the new user. To start processes of its
+    /// own, the process must be able to execute this program.
+    pub fn uid(mut self, uid: u32) -> Self {
+        self.settings.child.uid = Some(uid);
+        self
+    }
+
     /// Takes a setting back: the process has the default of that setting.
     ///
     /// This holds whether the attribute of the process sets it or an earlier call on this builder.
@@ -361,17 +462,17 @@ fn start<P: Process>(
     start::check_support()?;
     let began = Instant::now();
     let timeout = timeout.map_err(|source| Error::os("no timer for its timeout", source))?;
-    if !start::current().bond.may_have_children {
-        return Err(Error::new(
-            ErrorKind::DaemonicChildren,
-            "daemonic processes are not allowed to have children",
-        ));
+    let own = start::current().bond;
+    if !own.may_have_children {
+        let what = if own.is_daemon() {
+            "daemonic processes are not allowed to have children"
+        } else {
+            "this process is not allowed to have children"
+        };
+        return Err(Error::new(ErrorKind::DaemonicChildren, what));
     }
     registry::prepare()?;
-    let bond = match settings.daemon {
-        Some(true) => Bond::DAEMON,
-        Some(false) | None => Bond::ORDINARY,
-    };
+    let bond = Bond::of_child(own, settings.daemon, settings.may_have_children);
     let kill_on_drop = settings.kill_on_drop.unwrap_or(false);
     let bounds = Bounds {
         memory: settings.child.memory_limit,

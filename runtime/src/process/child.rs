@@ -538,6 +538,8 @@ impl<T> AsFd for Child<T> {
     }
 }
 
+crate::sys::raw::as_raw_fd!([T] Child<T>);
+
 impl<T> AsRef<Handle> for Child<T> {
     fn as_ref(&self) -> &Handle {
         &self.handle

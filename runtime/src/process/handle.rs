@@ -303,6 +303,8 @@ impl AsFd for Handle {
     }
 }
 
+crate::sys::raw::as_raw_fd!([] Handle);
+
 impl AsRef<Self> for Handle {
     fn as_ref(&self) -> &Self {
         self

@@ -99,6 +99,10 @@ refused_after_spawn! {
         "`daemon` must be set before `spawn`, and this process is running already",
         "`daemon` must come before `spawn`",
         "give a process its settings with a builder: `Builder::new().daemon(..).spawn(process)`";
+    may_have_children(A) NeedsMayHaveChildren:
+        "`may_have_children` must be set before `spawn`, and this process is running already",
+        "`may_have_children` must come before `spawn`",
+        "give a process its settings with a builder: `Builder::new().may_have_children(..).spawn(process)`";
     kill_on_drop(A) NeedsKillOnDrop:
         "`kill_on_drop` must be set before `spawn`, and this process is running already",
         "`kill_on_drop` must come before `spawn`",
@@ -111,6 +115,10 @@ refused_after_spawn! {
         "`env` must be set before `spawn`, and this process is running already",
         "`env` must come before `spawn`",
         "give a process its settings with a builder: `Builder::new().env(..).spawn(process)`";
+    envs(A) NeedsEnvs:
+        "`envs` must be set before `spawn`, and this process is running already",
+        "`envs` must come before `spawn`",
+        "give a process its settings with a builder: `Builder::new().envs(..).spawn(process)`";
     env_remove(A) NeedsEnvRemove:
         "`env_remove` must be set before `spawn`, and this process is running already",
         "`env_remove` must come before `spawn`",
@@ -155,6 +163,22 @@ refused_after_spawn! {
         "`open_files_limit` must be set before `spawn`, and this process is running already",
         "`open_files_limit` must come before `spawn`",
         "give a process its settings with a builder: `Builder::new().open_files_limit(..).spawn(process)`";
+    process_group(A) NeedsProcessGroup:
+        "`process_group` must be set before `spawn`, and this process is running already",
+        "`process_group` must come before `spawn`",
+        "give a process its settings with a builder: `Builder::new().process_group(..).spawn(process)`";
+    groups(A) NeedsGroups:
+        "`groups` must be set before `spawn`, and this process is running already",
+        "`groups` must come before `spawn`",
+        "give a process its settings with a builder: `Builder::new().groups(..).spawn(process)`";
+    gid(A) NeedsGid:
+        "`gid` must be set before `spawn`, and this process is running already",
+        "`gid` must come before `spawn`",
+        "give a process its settings with a builder: `Builder::new().gid(..).spawn(process)`";
+    uid(A) NeedsUid:
+        "`uid` must be set before `spawn`, and this process is running already",
+        "`uid` must come before `spawn`",
+        "give a process its settings with a builder: `Builder::new().uid(..).spawn(process)`";
     nice(A) NeedsNice:
         "`nice` must be set before `spawn`, and this process is running already",
         "`nice` must come before `spawn`",

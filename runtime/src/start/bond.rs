@@ -36,14 +36,33 @@ impl Bond {
     };
 
     /// The bond of a daemon.
-    pub(crate) const DAEMON: Self = Self {
+    const DAEMON: Self = Self {
         lifeline: true,
         may_have_children: false,
         at_exit: AtExit::Terminate,
     };
 
-    /// Whether the process does not outlive its parent.
+    /// Returns the bond of a child of a process with the bond `parent`.
+    pub(crate) fn of_child(
+        parent: Self,
+        daemon: Option<bool>,
+        may_have_children: Option<bool>,
+    ) -> Self {
+        let bond = if daemon == Some(true) {
+            Self::DAEMON
+        } else {
+            Self::ORDINARY
+        };
+        Self {
+            // A parent that is killed with its own parent cannot wait for its children.
+            lifeline: bond.lifeline || parent.lifeline,
+            may_have_children: may_have_children.unwrap_or(bond.may_have_children),
+            ..bond
+        }
+    }
+
+    /// Whether the process is a daemon: its parent ends it.
     pub(crate) fn is_daemon(self) -> bool {
-        self.lifeline
+        self.at_exit == AtExit::Terminate
     }
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 /// Changes to the environment that a child has from its parent.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Environment {
     /// Whether the child has nothing of its parent's environment.
     is_cleared: bool,

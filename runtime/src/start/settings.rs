@@ -3,7 +3,7 @@
 use super::{StartMethod, Stdio, child::backtrace, environment::Environment, identity::AuthKey};
 use crate::{
     error::{Error, ErrorKind, Result},
-    sys::{family, limits},
+    sys::{family, limits, user},
 };
 use std::{env, io, path::PathBuf, time::Duration};
 
@@ -39,7 +39,7 @@ macro_rules! settings {
     ) => {
         /// The settings of a [`Builder`](crate::Builder). The attribute of the process decides
         /// about those that are not set, and the defaults decide about the rest.
-        #[derive(Debug, Default)]
+        #[derive(Clone, Debug, Default)]
         pub struct Settings {
             $(pub(crate) $for_parent: Option<$parent_type>,)*
             pub(crate) child: ChildSettings,
@@ -48,7 +48,7 @@ macro_rules! settings {
         }
 
         /// The settings that the child applies to itself. They travel in its birth.
-        #[derive(Debug, Default)]
+        #[derive(Clone, Debug, Default)]
         pub(crate) struct ChildSettings {
             $(
                 pub(crate) $for_child: Option<$child_type>,
@@ -145,6 +145,7 @@ settings! {
         Authkey authkey: AuthKey, "the key of this process";
         Env env: Environment, "the environment of this process",
             env("variables", r#"env("NAME" = "value", ..)"#),
+            envs("pairs of names and values", r#"envs = [("NAME", "value")]"#),
             env_remove("names of variables", r#"env_remove("NAME", ..)"#),
             env_clear("no value", "env_clear");
         Stdin stdin: Stdio, "`Stdio::null()`",
@@ -155,6 +156,8 @@ settings! {
             stderr("a `Stdio` or an open file", "stderr = procession::Stdio::null()");
         KillOnDrop kill_on_drop: bool, "`false`",
             kill_on_drop("a `bool`", "kill_on_drop = true");
+        MayHaveChildren may_have_children: bool, "`true`, but `false` for a daemon",
+            may_have_children("a `bool`", "may_have_children = true");
     }
     child {
         Backtrace backtrace: bool, "what the environment of the process says",
@@ -173,6 +176,14 @@ settings! {
             nice("an `i32`", "nice = 10");
         Affinity affinity: Vec<usize>, "the CPUs of this process",
             affinity("the numbers of CPUs", "affinity = [0, 1]");
+        ProcessGroup process_group: i32, "the process group of this process",
+            process_group("an `i32`", "process_group = 0");
+        Groups groups: Vec<u32>, "the groups of this process",
+            groups("the ids of groups", "groups = [100]");
+        Gid gid: u32, "the group of this process",
+            gid("a `u32`", "gid = 1000");
+        Uid uid: u32, "the user of this process",
+            uid("a `u32`", "uid = 1000");
     }
 }
 
@@ -191,7 +202,7 @@ impl Settings {
 
 impl ChildSettings {
     /// Applies the settings to this process, which is the child. The order matters: limits come
-    /// after the steps that need descriptors or memory.
+    /// after the steps that need descriptors or memory, and the user comes last.
     pub(super) fn apply(self) -> Result<()> {
         let Self {
             backtrace,
@@ -202,6 +213,10 @@ impl ChildSettings {
             open_files_limit,
             nice,
             affinity,
+            process_group,
+            groups,
+            gid,
+            uid,
         } = self;
         backtrace::want(backtrace);
         if subreaper == Some(true) {
@@ -227,6 +242,24 @@ impl ChildSettings {
         if let Some(cpus) = affinity {
             limits::set_affinity(&cpus)
                 .map_err(setting(format!("it cannot be bound to the CPUs {cpus:?}")))?;
+        }
+        if let Some(group) = process_group {
+            user::join_process_group(group)
+                .map_err(setting(format!("it cannot join the process group {group}")))?;
+        }
+        // Everything before may need the rights that are given up here. The user comes last: only
+        // the old one may change the groups.
+        if let Some(groups) = groups {
+            user::set_groups(&groups)
+                .map_err(setting(format!("its groups cannot be set to {groups:?}")))?;
+        } else if uid.is_some() {
+            user::leave_groups().map_err(setting("it cannot leave the groups of its parent"))?;
+        }
+        if let Some(gid) = gid {
+            user::set_gid(gid).map_err(setting(format!("its group cannot be set to {gid}")))?;
+        }
+        if let Some(uid) = uid {
+            user::set_uid(uid).map_err(setting(format!("its user cannot be set to {uid}")))?;
         }
         Ok(())
     }

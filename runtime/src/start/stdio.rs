@@ -8,10 +8,11 @@ use crate::{
         pipe,
     },
 };
-use std::{fmt, io};
+use std::{fmt, io, sync::Arc};
 
 /// Where a standard stream of a child leads. It is like [`std::process::Stdio`], but works with
-/// every start method.
+/// every start method. A clone leads to the same place: to the same open file, or to a pipe of its
+/// own.
 ///
 /// # Examples
 ///
@@ -31,13 +32,16 @@ use std::{fmt, io};
 /// child.join()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[derive(Clone)]
 pub struct Stdio(Kind);
 
+#[derive(Clone)]
 enum Kind {
     Null,
     Inherit,
     Piped,
-    Fd(OwnedFd),
+    /// A clone of the `Stdio` shares it.
+    Fd(Arc<OwnedFd>),
 }
 
 impl Stdio {
@@ -65,10 +69,16 @@ impl Stdio {
     pub(super) fn open(self, stream: Stream) -> Result<Opened> {
         Ok(match self.0 {
             Kind::Null => Opened::default(),
-            Kind::Fd(fd) => Opened {
-                theirs: Some(fd),
-                ours: None,
-            },
+            Kind::Fd(fd) => {
+                let fd = Arc::try_unwrap(fd).or_else(|shared| shared.try_clone());
+                let fd = fd.map_err(|source| {
+                    Error::os(format!("no copy of its {stream} to be had"), source)
+                })?;
+                Opened {
+                    theirs: Some(fd),
+                    ours: None,
+                }
+            }
             Kind::Inherit => Opened {
                 theirs: stream.of_this_process()?,
                 ours: None,
@@ -148,6 +158,6 @@ impl fmt::Debug for Stdio {
 impl<T: Into<OwnedFd>> From<T> for Stdio {
     /// Leads to an open file, pipe or socket.
     fn from(fd: T) -> Self {
-        Self(Kind::Fd(fd.into()))
+        Self(Kind::Fd(Arc::new(fd.into())))
     }
 }

@@ -118,6 +118,8 @@ impl AsFd for Event {
     }
 }
 
+crate::sys::raw::as_raw_fd!([] Event);
+
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         (Label::of::<()>("Event"), Fd(self.bell.as_fd())).serialize(serializer)

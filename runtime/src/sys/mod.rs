@@ -55,6 +55,7 @@ pub(crate) mod pod;
 pub(crate) mod privilege;
 pub(crate) mod profile;
 pub(crate) mod random;
+pub(crate) mod raw;
 #[cfg(feature = "channel")]
 pub(crate) mod readiness;
 #[cfg(feature = "__shared")]
@@ -71,6 +72,7 @@ pub(crate) mod stdio;
 pub(crate) mod step;
 pub(crate) mod table;
 pub(crate) mod text;
+pub(crate) mod user;
 pub(crate) mod wait;
 pub(crate) mod watch;
 mod weak;

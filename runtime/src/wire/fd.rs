@@ -81,6 +81,8 @@ impl<T: AsFd> AsFd for Fd<T> {
     }
 }
 
+crate::sys::raw::as_raw_fd!([T: AsFd] Fd<T>);
+
 impl<T: AsFd> Serialize for Fd<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let cloned = self.0.as_fd().try_clone_to_owned();

@@ -17,8 +17,8 @@ use std::{
     io,
 };
 
-/// Runs the executable with the arguments of this process and with these variables. Returns the id
-/// of the new process.
+/// Runs the executable with these variables. Returns the id of the new process. Of the arguments of
+/// this process it has the name of the program only: the others may be secrets.
 ///
 /// Its standard input is one end of the socket. The child replaces it by `/dev/null` later. If an
 /// output is `None`, it is `/dev/null`.
@@ -39,17 +39,15 @@ pub(super) fn launch(
     let (output, error) = (output.unwrap_or(&null), error.unwrap_or(&null));
     let streams = [socket.as_fd(), output.as_fd(), error.as_fd()];
     let program = image::executable().as_os_str();
-    let mut arguments: Vec<OsString> = env::args_os().collect();
-    if arguments.is_empty() {
-        arguments.push(program.to_owned());
-    }
+    let name = env::args_os().next();
+    let name = name.unwrap_or_else(|| program.to_owned());
     let strings = |strings: Vec<OsString>| -> Result<Vec<CString>> {
         let strings = strings.into_iter().map(text::into_bytes);
         let strings: Result<_, _> = strings.map(CString::new).collect();
         strings.map_err(|source| refused(source.into()))
     };
     let program = strings(vec![program.to_owned()])?;
-    let (arguments, variables) = (strings(arguments)?, strings(entries(variables)?)?);
+    let (arguments, variables) = (strings(vec![name])?, strings(entries(variables)?)?);
     launch::launch(&program[0], &arguments, &variables, streams).map_err(refused)
 }
 

@@ -69,6 +69,8 @@ pub(crate) mod pod;
 pub(crate) mod privilege;
 pub(crate) mod profile;
 pub(crate) mod random;
+#[cfg_attr(unix, path = "../raw.rs")]
+pub(crate) mod raw;
 #[cfg(feature = "channel")]
 pub(crate) mod readiness;
 #[cfg(feature = "__shared")]
@@ -87,6 +89,7 @@ pub(crate) mod step;
 pub(crate) mod table;
 #[cfg_attr(unix, path = "../text.rs")]
 pub(crate) mod text;
+pub(crate) mod user;
 pub(crate) mod wait;
 pub(crate) mod watch;
 
