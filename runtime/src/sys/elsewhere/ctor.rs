@@ -1,10 +1,11 @@
 //! Functions that run when the program is loaded, before `main`. There are none here: no process is
 //! a child.
 
-/// Makes sure that there is such a function.
+/// Keeps such a function, which nothing calls.
 macro_rules! at_load {
     ($function:path) => {
-        const _: fn() = $function;
+        #[used]
+        static AT_LOAD: fn() = $function;
     };
 }
 pub(crate) use at_load;
