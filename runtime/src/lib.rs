@@ -257,7 +257,7 @@ pub use procession_macros::process;
 pub use start::{
     AuthKey, Panic, Setting, StartMethod, Stdio, authkey, prewarm, set_start_method, stop_helper,
 };
-pub use wire::{Bulk, Fd, Transfer};
+pub use wire::{Bulk, Fd, RemoteError, Transfer};
 
 #[cfg(all(doctest, feature = "net"))]
 #[doc = include_str!("../../README.md")]
