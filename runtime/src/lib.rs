@@ -149,6 +149,7 @@ mod call;
 #[cfg(feature = "channel")]
 #[cfg_attr(docsrs, doc(cfg(feature = "channel")))]
 pub mod channel;
+pub mod death;
 mod error;
 #[cfg(all(any(test, fuzzing), feature = "channel"))]
 #[doc(hidden)]

@@ -4,6 +4,7 @@
 
 mod attribute;
 mod bounds;
+mod death;
 mod ends;
 mod exit;
 mod forms;
