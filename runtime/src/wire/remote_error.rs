@@ -18,9 +18,12 @@ use std::{any, borrow::Cow, error::Error, fmt, io, iter};
 /// - `Box<dyn Error>`, `Box<dyn Error + Send + Sync>`, `anyhow::Error`, `eyre::Report`, and every
 ///   other type that dereferences to `dyn Error` and can be made of any error
 ///
-/// The last two arrive as the same type with the same texts. All of these are only possible as the
-/// `Err` of the [`Result`] that the function returns. A `RemoteError` can be sent anywhere: in a
-/// struct, in an [`Option`], in a queue.
+/// The last ones arrive as the same type with the same texts. A backtrace or a place that `anyhow`
+/// or `eyre` adds to an error is that of the join.
+///
+/// An error that serde does not carry is possible only as the `Err` of the [`Result`] that the
+/// function returns. A `RemoteError` can be sent anywhere: in a struct, in an [`Option`], in a
+/// queue.
 ///
 /// # What arrives
 ///
