@@ -93,11 +93,13 @@ fn process_keeps_the_function_and_adds_a_struct() {
                     __to: &mut ::procession::__private::Outgoing<'__sent>
                 ) -> ::procession::Result<()> {
                     use ::procession::__private::{ByDescriptor as _, ByRef as _, ByValue as _};
-                    ::procession::__private::Shape::<usize>::NEW.codec().send(__output, "the output", __to)
+                    use ::procession::__private::{ByDynErr as _, ByErr as _, ByErrValue as _, ByOk as _, ByWhole as _};
+                    ::procession::__private::Shape::<usize>::NEW.halves().join(::procession::__private::Shape::<usize>::NEW.halves().ok().codec(), ::procession::__private::Shape::<usize>::NEW.halves().err().err_codec()).send(__output, "the output", __to)
                 }
                 fn __receive(__from: &mut ::procession::__private::Incoming) -> ::procession::Result<usize> {
                     use ::procession::__private::{ByDescriptor as _, ByRef as _, ByValue as _};
-                    ::procession::__private::Shape::<usize>::NEW.codec().own(__from)
+                    use ::procession::__private::{ByDynErr as _, ByErr as _, ByErrValue as _, ByOk as _, ByWhole as _};
+                    ::procession::__private::Shape::<usize>::NEW.halves().join(::procession::__private::Shape::<usize>::NEW.halves().ok().codec(), ::procession::__private::Shape::<usize>::NEW.halves().err().err_codec()).own(__from)
                 }
             }
         })]
@@ -182,11 +184,13 @@ fn derive_builds_the_struct_and_calls_its_run() {
             }
             fn __reply<'__sent>(__output: &'__sent usize, __to: &mut crate::p::__private::Outgoing<'__sent>) -> crate::p::Result<()> {
                 use crate::p::__private::{ByDescriptor as _, ByRef as _, ByValue as _};
-                crate::p::__private::Shape::<usize>::NEW.codec().send(__output, "the output", __to)
+                use crate::p::__private::{ByDynErr as _, ByErr as _, ByErrValue as _, ByOk as _, ByWhole as _};
+                crate::p::__private::Shape::<usize>::NEW.halves().join(crate::p::__private::Shape::<usize>::NEW.halves().ok().codec(), crate::p::__private::Shape::<usize>::NEW.halves().err().err_codec()).send(__output, "the output", __to)
             }
             fn __receive(__from: &mut crate::p::__private::Incoming) -> crate::p::Result<usize> {
                 use crate::p::__private::{ByDescriptor as _, ByRef as _, ByValue as _};
-                crate::p::__private::Shape::<usize>::NEW.codec().own(__from)
+                use crate::p::__private::{ByDynErr as _, ByErr as _, ByErrValue as _, ByOk as _, ByWhole as _};
+                crate::p::__private::Shape::<usize>::NEW.halves().join(crate::p::__private::Shape::<usize>::NEW.halves().ok().codec(), crate::p::__private::Shape::<usize>::NEW.halves().err().err_codec()).own(__from)
             }
         }
     };

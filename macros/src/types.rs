@@ -4,8 +4,8 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use std::collections::BTreeSet;
 use syn::{
-    Expr, Generics, Lifetime, Macro, ParenthesizedGenericArguments, Path, PredicateType, QSelf,
-    TraitBound, Type, TypeFnPtr, TypeReference,
+    Expr, GenericArgument, Generics, Lifetime, Macro, ParenthesizedGenericArguments, Path,
+    PathArguments, PredicateType, QSelf, TraitBound, Type, TypeFnPtr, TypeReference,
     spanned::Spanned,
     visit::{self, Visit},
     visit_mut::{self, VisitMut},
@@ -32,6 +32,56 @@ pub(crate) fn span(ty: &Type) -> Span {
             .map_or_else(|| ty.span(), |segment| segment.ident.span()),
         ty => ty.span(),
     }
+}
+
+/// The halves of a `Result`, as far as its tokens show them.
+#[derive(Default)]
+pub(crate) struct Halves<'a> {
+    pub(crate) ok: Option<&'a Type>,
+    pub(crate) err: Option<&'a Type>,
+}
+
+/// Returns the halves of a type that is written as `Result<..>`. An alias such as `io::Result<T>`
+/// shows only one of them, or none.
+pub(crate) fn halves(ty: &Type) -> Halves<'_> {
+    let Type::Path(path) = bare(ty) else {
+        return Halves::default();
+    };
+    let Some(last) = path
+        .path
+        .segments
+        .last()
+        .filter(|last| last.ident == "Result")
+    else {
+        return Halves::default();
+    };
+    let PathArguments::AngleBracketed(args) = &last.arguments else {
+        return Halves::default();
+    };
+    let mut types = args.args.iter().filter_map(|arg| match arg {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    });
+    Halves {
+        ok: types.next(),
+        err: types.next(),
+    }
+}
+
+/// Whether a type is written as a box of a trait object.
+pub(crate) fn is_boxed_dyn(ty: &Type) -> bool {
+    let Type::Path(path) = bare(ty) else {
+        return false;
+    };
+    let Some(last) = path.path.segments.last().filter(|last| last.ident == "Box") else {
+        return false;
+    };
+    let PathArguments::AngleBracketed(args) = &last.arguments else {
+        return false;
+    };
+    let mut args = args.args.iter();
+    let content = args.next().zip(Some(args.next()));
+    matches!(content, Some((GenericArgument::Type(ty), None)) if matches!(bare(ty), Type::TraitObject(_)))
 }
 
 /// Gives a name to every elided lifetime of a type. The names begin with `name`.

@@ -210,6 +210,13 @@ fn check_type(ty: &Type, what: &str, errors: &mut Errors) {
 }
 
 fn check_output(ty: &Type, errors: &mut Errors) {
+    // A boxed error may be the `Err` of a `Result`. Whether it is an error, its type decides.
+    let halves = types::halves(ty);
+    if let (Some(ok), Some(err)) = (halves.ok, halves.err)
+        && types::is_boxed_dyn(err)
+    {
+        return check_output(ok, errors);
+    }
     let (node, message) = match types::nested_obstacle(ty) {
         Some((Obstacle::Impl, node)) => (
             node,
@@ -218,8 +225,8 @@ fn check_output(ty: &Type, errors: &mut Errors) {
         ),
         Some((Obstacle::Dyn, node)) => (
             node,
-            "a `dyn` output cannot be received from another process, which alone knows what it is: return a concrete type, such \
-             as `String` for an error",
+            "a `dyn` output cannot be received from another process, which alone knows what it is: return a concrete type; \
+             only the `Err` of a `Result` may be a `Box<dyn Error>`",
         ),
         Some((Obstacle::Nested | Obstacle::Exclusive, node)) => (
             node,

@@ -4,7 +4,10 @@ pub use crate::{
     call::{Call, Meta},
     process::{MissingRun, output, run},
     start::{Settings, defer, run_deferred},
-    wire::{ByDescriptor, ByRef, ByValue, Incoming, Mention, Outgoing, Shape},
+    wire::{
+        ByDescriptor, ByDynErr, ByErr, ByErrValue, ByOk, ByRef, ByValue, ByWhole, Incoming,
+        Mention, Outgoing, Shape,
+    },
 };
 
 /// Whether a module is the root of its crate. `#[procession::main]` speaks for the program only

@@ -18,7 +18,7 @@ use crate::{
         segment::{Segment, Width},
         socket,
     },
-    wire::{Incoming, Line},
+    wire::{Incoming, Line, RemoteError},
 };
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -83,6 +83,7 @@ fn take(mut message: Incoming) {
     let _ = message.take::<Value>();
     let _ = message.take::<Vec<Fd<OwnedFd>>>();
     let _ = message.take::<BTreeMap<Vec<u8>, (String, Option<Fd<File>>)>>();
+    let _ = message.take::<RemoteError>();
     let _ = message.take_numbers::<u32>();
     let _ = message.ready();
 }

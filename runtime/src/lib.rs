@@ -53,6 +53,10 @@
 //! apart: a panic (with its message, place and backtrace), an exit, a signal, a timeout, and a kill
 //! by this process. If a child cannot reach its function at all, `spawn` returns an [`Error`].
 //!
+//! A function may return a `Result`, with an [`io::Error`](std::io::Error), an error that serde can
+//! carry, an `anyhow::Error`, or any error as a [`RemoteError`]. Then `child.join()??` has one `?`
+//! for the process and one for the function. [`assert_dies!`] tests how a process ends.
+//!
 //! Dropping a [`Child`] does not end the process. When this process ends normally (`main` returns
 //! or panics, or `exit` is called), it terminates its [daemons](Builder::daemon) and waits for its
 //! other children. Daemons do not outlive this process, however it ends: [`Builder::daemon`] has
@@ -149,6 +153,7 @@ mod call;
 #[cfg(feature = "channel")]
 #[cfg_attr(docsrs, doc(cfg(feature = "channel")))]
 pub mod channel;
+pub mod death;
 mod error;
 #[cfg(all(any(test, fuzzing), feature = "channel"))]
 #[doc(hidden)]
@@ -272,7 +277,7 @@ pub use procession_macros::process;
 pub use start::{
     AuthKey, Panic, Setting, StartMethod, Stdio, authkey, prewarm, set_start_method, stop_helper,
 };
-pub use wire::{Bulk, Fd, Transfer};
+pub use wire::{Bulk, Fd, RemoteError, Transfer};
 
 sys::ctor::at_load!(begin);
 

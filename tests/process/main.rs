@@ -4,6 +4,7 @@
 
 mod attribute;
 mod bounds;
+mod death;
 mod ends;
 mod events;
 mod exit;

@@ -94,7 +94,7 @@ const FLOORS: [&[&str]; 8] = [
     &["call"],
     &["start"],
     &["process"],
-    &["shm"],
+    &["shm", "death"],
     &["channel", "sync", "net", "trace"],
 ];
 

@@ -4,6 +4,7 @@
 
 mod bulk;
 mod descriptors;
+mod errors;
 mod parts;
 mod transfer;
 mod values;

@@ -53,10 +53,16 @@ impl Definition<'_> {
     //         __output: &'__sent usize,
     //         __to: &mut Outgoing<'__sent>
     //     ) -> Result<()> {
-    //         Shape::<usize>::NEW.codec().send(__output, "the output", __to)
+    //         Shape::<usize>::NEW
+    //             .halves()
+    //             .join(
+    //                 Shape::<usize>::NEW.halves().ok().codec(),
+    //                 Shape::<usize>::NEW.halves().err().err_codec()
+    //             )
+    //             .send(__output, "the output", __to)
     //     }
     //     fn __receive(__from: &mut Incoming) -> Result<usize> {
-    //         Shape::<usize>::NEW.codec().own(__from)
+    //         .. // the same, with `.own(__from)` at the end
     //     }
     // }
     /// Returns the impls of `Process` and `Call`. `call` is the expression that runs in the child.
@@ -65,6 +71,9 @@ impl Definition<'_> {
         let krate = self.args.krate();
         let private = quote!(#krate::__private);
         let imports = quote!(use #private::{ByDescriptor as _, ByRef as _, ByValue as _};);
+        let output_imports = quote! {
+            use #private::{ByDynErr as _, ByErr as _, ByErrValue as _, ByOk as _, ByWhole as _};
+        };
         let output = self.output;
         let defaults = defaults(&krate, &self.args.settings);
         let sent = self.fields.iter().map(|Field { member, ty, what }| {
@@ -84,8 +93,8 @@ impl Definition<'_> {
             }
         });
         let reply = quote!((__output, "the output", __to));
-        let reply = codec(&krate, output, self.output_span, "send", &reply);
-        let receive = codec(&krate, output, self.output_span, "own", &quote!((__from)));
+        let reply = self.output_codec("send", &reply);
+        let receive = self.output_codec("own", &quote!((__from)));
         let members = quote! {
             fn __send<'__sent>(&'__sent self, __to: &mut #private::Outgoing<'__sent>) -> #krate::Result<()> {
                 #imports
@@ -103,10 +112,12 @@ impl Definition<'_> {
                 __to: &mut #private::Outgoing<'__sent>
             ) -> #krate::Result<()> {
                 #imports
+                #output_imports
                 #reply
             }
             fn __receive(__from: &mut #private::Incoming) -> #krate::Result<#output> {
                 #imports
+                #output_imports
                 #receive
             }
         };
@@ -157,6 +168,29 @@ impl Definition<'_> {
     fn lends(&self, ty: &Type) -> bool {
         let (mentions, bounds) = (Mentions::of([ty]), Mentions::in_bounds(self.generics));
         mentions.borrows() && mentions.lifetimes.is_disjoint(&bounds.lifetimes)
+    }
+
+    /// Returns a call of the codec of the output, which may be a `Result`. An error about one of its
+    /// halves is reported at that half, if the tokens show where it is.
+    fn output_codec(&self, method: &str, arguments: &TokenStream) -> TokenStream {
+        let (output, span) = (self.output, self.output_span);
+        let types::Halves { ok, err } = types::halves(output);
+        // There are no variables, because the tokens of a type may come from several macros, and
+        // then they do not see each other's variables.
+        let halves = |span| {
+            let krate = spanned(&self.args.krate(), span);
+            quote_spanned!(span=> #krate::__private::Shape::<#output>::NEW.halves())
+        };
+        let half = |ty: Option<&Type>, half: &str, codec: &str| {
+            let span = ty.map_or(span, types::span);
+            let (halves, half) = (halves(span), Ident::new(half, span));
+            let codec = Ident::new(codec, span);
+            quote_spanned!(span=> #halves.#half().#codec())
+        };
+        let ok = half(ok, "ok", "codec");
+        let err = half(err, "err", "err_codec");
+        let (whole, method) = (halves(span), Ident::new(method, span));
+        quote_spanned!(span=> #whole.join(#ok, #err).#method #arguments)
     }
 
     /// Returns the fields as expressions for the child. Each may be used once.

@@ -405,6 +405,11 @@ impl Builder {
         self
     }
 
+    /// Returns the timeout that the process would have.
+    pub(crate) fn timeout_of<P: Process>(&self) -> Option<Duration> {
+        self.settings.timeout.or(P::__defaults().timeout)
+    }
+
     /// Returns the settings, for generated code.
     #[doc(hidden)]
     #[must_use]

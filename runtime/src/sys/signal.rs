@@ -1,6 +1,15 @@
 //! Signals of this process and thread.
 
 pub(crate) use libc::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGXCPU};
+
+/// The signals that end a process.
+#[allow(unreachable_pub, reason = "they are for death tests")]
+pub mod numbers {
+    pub use libc::{
+        SIGABRT, SIGALRM, SIGBUS, SIGFPE, SIGHUP, SIGILL, SIGINT, SIGKILL, SIGPIPE, SIGQUIT,
+        SIGSEGV, SIGSYS, SIGTERM, SIGTRAP, SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ,
+    };
+}
 use nix::{
     errno::Errno,
     sys::{

@@ -3,11 +3,13 @@
 mod beside;
 mod blob;
 mod bulk;
+mod chain;
 mod codec;
 mod fd;
 #[cfg(any(feature = "channel", feature = "net"))]
 mod flat;
 mod frame;
+mod halves;
 mod inbox;
 #[cfg(feature = "__shared")]
 mod label;
@@ -15,6 +17,7 @@ mod line;
 mod message;
 mod outbox;
 mod record;
+mod remote_error;
 mod shape;
 mod transfer;
 
@@ -30,6 +33,7 @@ pub(crate) use flat::flat_length;
 #[cfg(any(feature = "channel", feature = "net"))]
 pub(crate) use flat::{flatten, unflatten};
 pub(crate) use frame::{Frame, HEADER, header};
+pub use halves::{ByDynErr, ByErr, ByErrValue, ByOk, ByWhole};
 pub(crate) use inbox::{Inbox, Progress, Source, Until};
 #[cfg(feature = "__shared")]
 pub(crate) use label::Label;
@@ -37,6 +41,7 @@ pub(crate) use line::{Line, Look, SendFailure, Watch, is_end};
 pub use message::{Incoming, Outgoing};
 pub(crate) use outbox::Outbox;
 pub(crate) use record::{as_name, as_tuple};
+pub use remote_error::RemoteError;
 pub use shape::{ByDescriptor, ByRef, ByValue, Mention, Shape};
 #[cfg(feature = "net")]
 pub(crate) use transfer::Lend;

@@ -13,6 +13,8 @@
 //! The bounds of [`ByRef`] and [`ByValue`] are on the method only. So a type that cannot be sent
 //! causes one error, at that call, with the text of [`Transfer`].
 //!
+//! The type of an output may also be a `Result`: see [`halves`](super::halves).
+//!
 //! Every codec has the same four methods. `send` writes a value, and `own` reads one. `take` reads
 //! a value that the child holds, and `lend` makes of it what the function asked for, for as long as
 //! it is held. These are two steps, because a reference must point to something that lives in the
@@ -26,16 +28,34 @@ use super::{
 use crate::error::{Error, ErrorKind, Result};
 use std::marker::PhantomData;
 
-/// Stands for a type whose codec is needed.
+/// Stands for a type whose codec is needed. `Place` is where the type stands: alone, or in a half of
+/// a `Result`.
 #[derive(Debug)]
-pub struct Shape<T>(PhantomData<fn() -> T>);
+pub struct Shape<T, Place = Whole>(PhantomData<fn() -> (T, Place)>);
+
+/// The place of a type that is no half of a `Result`.
+#[derive(Debug)]
+pub enum Whole {}
 
 impl<T> Shape<T> {
     /// The shape of the type `T`.
-    pub const NEW: Self = Self(PhantomData);
+    pub const NEW: Self = Self::AT;
 }
 
-impl<T: Transfer, const N: usize> Shape<[T; N]> {
+impl<T, Place> Shape<T, Place> {
+    /// The shape of the type `T` at this place.
+    pub(super) const AT: Self = Self(PhantomData);
+}
+
+impl<T, Place> Clone for Shape<T, Place> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, Place> Copy for Shape<T, Place> {}
+
+impl<T: Transfer, const N: usize, Place> Shape<[T; N], Place> {
     /// Returns the codec of an array of any length.
     #[must_use]
     pub fn codec(self) -> ValueCodec<[T; N]> {
@@ -80,7 +100,7 @@ pub trait ByDescriptor: Sized {
     fn codec(self) -> ValueCodec<Self::Value>;
 }
 
-impl<T: Descriptor> ByDescriptor for Shape<T> {
+impl<T: Descriptor, Place> ByDescriptor for Shape<T, Place> {
     type Value = T;
 
     fn codec(self) -> ValueCodec<T> {
@@ -91,7 +111,7 @@ impl<T: Descriptor> ByDescriptor for Shape<T> {
     }
 }
 
-impl<T: Descriptor, const N: usize> ByDescriptor for Shape<[T; N]> {
+impl<T: Descriptor, const N: usize, Place> ByDescriptor for Shape<[T; N], Place> {
     type Value = [T; N];
 
     fn codec(self) -> ValueCodec<[T; N]> {
@@ -148,10 +168,7 @@ impl<T> ByValue for Shape<T> {
     where
         T: Transfer,
     {
-        ValueCodec {
-            send: |value, what, to| to.put(what, value),
-            receive: Incoming::take,
-        }
+        ValueCodec::by_serde()
     }
 }
 
@@ -206,18 +223,29 @@ fn array_of<T, const N: usize>(elements: Vec<T>) -> Result<[T; N]> {
         .map_err(|_| Error::new(ErrorKind::Decode, "an array of another length arrived"))
 }
 
-type Send<T> = for<'a> fn(&'a T, &str, &mut Outgoing<'a>) -> Result<()>;
-type Receive<T> = fn(&mut Incoming) -> Result<T>;
+pub(super) type Send<T> = for<'a> fn(&'a T, &str, &mut Outgoing<'a>) -> Result<()>;
+pub(super) type Receive<T> = fn(&mut Incoming) -> Result<T>;
 
 /// The codec of a value. It has no bounds, so that a type without a codec causes no further error
 /// here.
 #[derive(Debug)]
 pub struct ValueCodec<T> {
-    send: Send<T>,
-    receive: Receive<T>,
+    pub(super) send: Send<T>,
+    pub(super) receive: Receive<T>,
 }
 
 impl<T> ValueCodec<T> {
+    /// Returns the codec of a type that serde carries.
+    pub(super) fn by_serde() -> Self
+    where
+        T: Transfer,
+    {
+        Self {
+            send: |value, what, to| to.put(what, value),
+            receive: Incoming::take,
+        }
+    }
+
     /// Writes a value; `what` names it in the error.
     pub fn send<'s>(self, value: &'s T, what: &str, to: &mut Outgoing<'s>) -> Result<()> {
         (self.send)(value, what, to)

@@ -28,6 +28,10 @@ use std::{
 ///   [`OwnedFd`], [`TcpStream`](std::net::TcpStream) and similar types. In messages and inside
 ///   other types, wrap them in [`Fd`](crate::Fd).
 /// - Arrays of any length.
+/// - Outputs only: a `Result`, whose `Ok` is anything that may be an output. Its `Err` is `Transfer`,
+///   an [`io::Error`](std::io::Error), or an error type that can be made of any error, such as
+///   `Box<dyn Error>` or `anyhow::Error`. Other errors become a [`RemoteError`](crate::RemoteError)
+///   by `?`. In messages and inside other types, an `io::Error` must become one too.
 /// - Parameters only: references (`&str`, `&[T]`, `&Path`, `&T`). They are sent without a clone.
 ///   The child owns the value that they point to while its function runs.
 ///
@@ -74,6 +78,10 @@ use std::{
 /// - A [`SystemTime`](std::time::SystemTime) before 1970 cannot be sent.
 /// - A type that is made for one format, such as `RawValue` of `serde_json` or the tags of
 ///   `ciborium`, works in that format only.
+///
+/// An [`io::Error`](std::io::Error) arrives with its kind, its code and its message. Any other
+/// error that is not `Transfer` arrives with what it and its sources say:
+/// [`RemoteError`](crate::RemoteError#what-arrives) has the details.
 ///
 /// A type that has a human-readable and a compact form, such as an IP address, is sent in the
 /// human-readable form.

@@ -10,6 +10,33 @@ pub(crate) const SIGCONT: i32 = -1;
 pub(crate) const SIGSTOP: i32 = -2;
 pub(crate) const SIGXCPU: i32 = -3;
 
+/// The signals that end a process. The numbers are those of Linux, since no process ends here.
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    reason = "they are the names of signals, for death tests"
+)]
+pub mod numbers {
+    pub const SIGABRT: i32 = 6;
+    pub const SIGALRM: i32 = 14;
+    pub const SIGBUS: i32 = 7;
+    pub const SIGFPE: i32 = 8;
+    pub const SIGHUP: i32 = 1;
+    pub const SIGILL: i32 = 4;
+    pub const SIGINT: i32 = 2;
+    pub const SIGKILL: i32 = 9;
+    pub const SIGPIPE: i32 = 13;
+    pub const SIGQUIT: i32 = 3;
+    pub const SIGSEGV: i32 = 11;
+    pub const SIGSYS: i32 = 31;
+    pub const SIGTERM: i32 = 15;
+    pub const SIGTRAP: i32 = 5;
+    pub const SIGUSR1: i32 = 10;
+    pub const SIGUSR2: i32 = 12;
+    pub const SIGXCPU: i32 = 24;
+    pub const SIGXFSZ: i32 = 25;
+}
+
 pub(crate) type Mask = u64;
 
 pub(crate) fn mask() -> io::Result<Mask> {
