@@ -3,7 +3,7 @@
 pub use crate::{
     call::{Call, Meta},
     process::{MissingRun, output, run},
-    start::{Settings, defer, run_deferred},
+    start::{InitOutput, Settings, add_init, defer, run_deferred},
     wire::{
         ByDescriptor, ByDynErr, ByErr, ByErrValue, ByOk, ByRef, ByValue, ByWhole, Incoming,
         Mention, Outgoing, Shape,

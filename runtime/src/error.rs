@@ -43,7 +43,7 @@ struct Inner {
     source: Source,
 }
 
-type Boxed = Box<dyn error::Error + Send + Sync>;
+pub(crate) type Boxed = Box<dyn error::Error + Send + Sync>;
 
 /// The error behind an [`Error`].
 enum Source {
@@ -85,6 +85,8 @@ pub enum ErrorKind {
     OutOfMemory,
     /// A setting of the [`Builder`](crate::Builder) could not be applied.
     Setting,
+    /// A function under [`#[procession::init]`](macro@crate::init) failed in the child.
+    Init,
     /// The child ended before it reached its function.
     EndedEarly,
     /// The other side made no progress before the time limit.

@@ -524,3 +524,36 @@ fn user_and_groups_are_given_up_for_good() {
 fn sleeper() {
     std::thread::sleep(Duration::from_secs(1000));
 }
+
+#[test]
+fn both_outputs_are_read_whatever_their_size() {
+    #[process]
+    fn flood() -> usize {
+        let line = [b'x'; 1 << 16];
+        for _ in 0..32 {
+            std::io::stderr().write_all(&line).unwrap();
+        }
+        for _ in 0..16 {
+            std::io::stdout().write_all(&line).unwrap();
+        }
+        line.len()
+    }
+    under_each_method(|method| {
+        let builder = Builder::new().start_method(method).stderr(Stdio::piped());
+        let mut child = builder
+            .clone()
+            .stdout(Stdio::piped())
+            .stdin(Stdio::piped())
+            .spawn(flood::new())
+            .unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success() && child.stdin.is_none());
+        let lengths = (output.stdout.len(), output.stderr.len());
+        assert_eq!(lengths, (16 << 16, 32 << 16));
+        assert_eq!(child.join().unwrap(), 1 << 16);
+        // A stream that is not piped is not there.
+        let mut child = builder.stdout(Stdio::null()).spawn(flood::new()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.stdout.len(), output.stderr.len()), (0, 32 << 16));
+    });
+}

@@ -1,6 +1,6 @@
 //! A running process, and the value that it will hand back.
 
-use super::{Handle, JoinError, join_error::Cause, life::End, reaper};
+use super::{Handle, JoinError, join_error::Cause, life::End, output, reaper};
 use crate::{
     error::{Error, Result},
     start::{LAST_BREATH, Panic, Replies, Reply, StartMethod, Streams, replenish},
@@ -14,7 +14,7 @@ use crate::{
 use std::{
     fmt,
     io::{self, ErrorKind},
-    process::{ChildStderr, ChildStdin, ChildStdout, ExitStatus},
+    process::{ChildStderr, ChildStdin, ChildStdout, ExitStatus, Output},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -319,6 +319,50 @@ impl<T> Child<T> {
     pub fn wait(&mut self) -> Result<ExitStatus> {
         self.stdin = None;
         self.handle.wait()
+    }
+
+    /// Reads all that the process writes to its standard output and standard error, and waits for
+    /// its end. Blocks without a time limit. The value stays here and can be joined later.
+    ///
+    /// The streams must be [piped](crate::Stdio::piped): the output of another stream is empty. If
+    /// [`stdin`](Self::stdin) is still here, it is closed first. A descendant of the process that
+    /// has its streams keeps this call waiting, as it does with [`std::process::Child`].
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`wait`](Self::wait) does, or if the system refuses to read.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::{Builder, Stdio, process};
+    ///
+    /// #[process]
+    /// fn work() -> u32 {
+    ///     println!("at work");
+    ///     eprintln!("nearly done");
+    ///     7
+    /// }
+    ///
+    /// let builder = Builder::new().stdout(Stdio::piped()).stderr(Stdio::piped());
+    /// let mut child = builder.spawn(work::new())?;
+    /// let output = child.wait_with_output()?;
+    /// assert!(output.status.success());
+    /// assert_eq!((&*output.stdout, &*output.stderr), (&b"at work\n"[..], &b"nearly done\n"[..]));
+    /// assert_eq!(child.join()?, 7);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    #[doc(alias = "communicate")]
+    pub fn wait_with_output(&mut self) -> Result<Output> {
+        self.stdin = None;
+        let (stdout, stderr) = output::read_to_ends(self.stdout.take(), self.stderr.take())
+            .map_err(|source| Error::os("its output cannot be read", source))?;
+        let status = self.handle.wait()?;
+        Ok(Output {
+            status,
+            stdout,
+            stderr,
+        })
     }
 
     /// Sends SIGTERM, which asks the process to end: see [`Handle::terminate`].

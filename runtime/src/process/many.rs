@@ -42,6 +42,30 @@ pub fn join_all<T>(children: impl IntoIterator<Item = Child<T>>) -> Vec<Result<T
 /// It accepts children and handles, and the same process several times. If several processes have
 /// ended already, it returns the first of them.
 ///
+/// To run many processes, but only a few at once, wait for one before the next is started:
+///
+/// ```
+/// use procession::{Child, process, wait_any};
+///
+/// #[process]
+/// fn square(n: u64) -> u64 {
+///     n * n
+/// }
+///
+/// let (at_once, mut running, mut squares) = (4, Vec::<Child<u64>>::new(), Vec::new());
+/// for n in 1..=20 {
+///     if running.len() == at_once && let Some(index) = wait_any(&running, None)? {
+///         squares.push(running.swap_remove(index).join()?);
+///     }
+///     running.push(square::spawn(n)?);
+/// }
+/// for child in running {
+///     squares.push(child.join()?);
+/// }
+/// assert_eq!(squares.iter().sum::<u64>(), 2870);
+/// # Ok::<(), procession::Error>(())
+/// ```
+///
 /// # Errors
 ///
 /// Fails if the system refuses to wait for that many processes.

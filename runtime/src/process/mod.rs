@@ -10,6 +10,7 @@ mod join_error;
 mod life;
 mod many;
 mod misuse;
+mod output;
 mod reaper;
 mod receiver;
 mod registry;

@@ -47,7 +47,7 @@ mod stdio;
 
 pub(crate) use bond::{AtExit, Bond};
 pub(crate) use child::{Copying, at_load};
-pub use child::{defer, run_deferred};
+pub use child::{InitOutput, add_init, defer, run_deferred};
 pub(crate) use environment::Environment;
 #[cfg(feature = "tracing")]
 pub(crate) use event::listen;

@@ -47,3 +47,29 @@ macro_rules! __deferred {
         $crate::__private::run_deferred();
     };
 }
+
+/// What `#[procession::init]` adds to a function: a constructor that makes it known. It runs before
+/// the one of this crate, as that of [`__deferred`] does.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __init {
+    ($function:ident) => {
+        const _: () = {
+            #[used]
+            #[unsafe(link_section = ".init_array.00102")]
+            static INIT: extern "C" fn() = {
+                extern "C" fn add() {
+                    $crate::__private::add_init(
+                        ::core::concat!(
+                            ::core::module_path!(),
+                            "::",
+                            ::core::stringify!($function)
+                        ),
+                        || $crate::__private::InitOutput::into_result($function()),
+                    );
+                }
+                add
+            };
+        };
+    };
+}

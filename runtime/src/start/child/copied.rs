@@ -2,7 +2,7 @@
 
 use super::{
     arrival::{NO_NULL, accept, introduce, overflow_message, take_up},
-    hook,
+    hook, init,
     line::{FAILED, hold, line_on, next},
     perform,
 };
@@ -52,7 +52,8 @@ pub(in crate::start) fn live_copied(socket: OwnedFd, known: Known<'_>, alone: &A
         return FAILED;
     };
     let line = line_on(hold(socket));
-    let status = match await_parent(&line, &known).and_then(|()| become_child(known, alone)) {
+    let arrived = await_parent(&line, &known).and_then(|()| become_child(known, alone));
+    let status = match arrived.and_then(|arrived| init::run().map(|()| arrived)) {
         Ok((entry, arguments)) => perform::run(&line, entry, arguments),
         Err(error) => perform::fail(&line, &error),
     };

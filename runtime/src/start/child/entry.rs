@@ -6,7 +6,7 @@
 
 use super::{
     arrival::{Entered, NO_NULL, arrive},
-    hook,
+    hook, init,
     line::{FAILED, hold, line_on, next},
     perform, server,
 };
@@ -150,7 +150,7 @@ fn begin(socket: OwnedFd, birth: Option<Frame>, entered: Entered, alone: Option<
     let arrived = arrive(&line, birth, entered, alone);
     // The child has its environment by now, which says where the profile goes.
     profile::begin();
-    let status = match arrived {
+    let status = match arrived.and_then(|arrived| init::run().map(|()| arrived)) {
         Ok((entry, arguments)) => perform::run(&line, entry, arguments),
         Err(error) => perform::fail(&line, &error),
     };

@@ -85,9 +85,14 @@ fn fuse() -> Option<Fuse> {
 pub(super) fn watch() {
     // A copy of a process has the hook and this flag from it.
     static WATCHED: AtomicBool = AtomicBool::new(false);
-    if WATCHED.swap(true, Ordering::Relaxed) {
-        return;
+    if !WATCHED.swap(true, Ordering::Relaxed) {
+        watch_again();
     }
+}
+
+/// Does what [`watch`] does, after code of the user's that may have set a hook of its own. If the
+/// hook of this crate is still there, it is called twice, and the second call notes the same panic.
+pub(super) fn watch_again() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         let _fuse = fuse();

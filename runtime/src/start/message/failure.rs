@@ -16,6 +16,8 @@ pub(crate) struct Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FailureKind {
     Setting,
+    /// A function under `#[procession::init]` has failed.
+    Init,
     Encode,
     Decode,
     /// The errno says what failed.
@@ -30,6 +32,7 @@ crate::wire::as_tuple!(Failure {
 });
 crate::wire::as_name!(FailureKind {
     Setting,
+    Init,
     Encode,
     Decode,
     Os
@@ -40,6 +43,7 @@ impl Failure {
         Self {
             kind: match error.kind() {
                 ErrorKind::Setting => FailureKind::Setting,
+                ErrorKind::Init => FailureKind::Init,
                 ErrorKind::Encode => FailureKind::Encode,
                 ErrorKind::Decode => FailureKind::Decode,
                 _ => FailureKind::Os,
@@ -68,6 +72,7 @@ impl From<Failure> for Error {
         let source = failure.errno.map(io::Error::from_raw_os_error);
         let error = match failure.kind {
             FailureKind::Setting => Self::new(ErrorKind::Setting, failure.what),
+            FailureKind::Init => Self::new(ErrorKind::Init, failure.what),
             FailureKind::Encode => Self::new(ErrorKind::Encode, failure.what),
             FailureKind::Decode => Self::new(ErrorKind::Decode, failure.what),
             FailureKind::Os => {

@@ -16,3 +16,14 @@ pub(crate) use at_load;
 macro_rules! __deferred {
     () => {};
 }
+
+/// What `#[procession::init]` adds to a function: nothing but a check of what it returns.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __init {
+    ($function:ident) => {
+        const _: fn() = || {
+            let _ = || $crate::__private::InitOutput::into_result($function());
+        };
+    };
+}

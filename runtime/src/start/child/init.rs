@@ -1,0 +1,80 @@
+//! The functions under `#[procession::init]`, which run in a child before its function.
+
+use super::hook;
+use crate::error::{Boxed, Error, ErrorKind, Result};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Mutex, PoisonError},
+};
+
+/// What a function under `#[procession::init]` may return.
+#[diagnostic::on_unimplemented(
+    message = "a function under `#[procession::init]` cannot return `{Self}`",
+    label = "is neither `()` nor a `Result<(), E>`",
+    note = "return nothing, or a `Result<(), E>` whose error is the reason why no child can start"
+)]
+pub trait InitOutput {
+    /// Returns the error, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the function did.
+    fn into_result(self) -> std::result::Result<(), Boxed>;
+}
+
+impl InitOutput for () {
+    fn into_result(self) -> std::result::Result<(), Boxed> {
+        Ok(())
+    }
+}
+
+impl<E: Into<Boxed>> InitOutput for std::result::Result<(), E> {
+    fn into_result(self) -> std::result::Result<(), Boxed> {
+        self.map_err(Into::into)
+    }
+}
+
+/// One such function.
+#[derive(Clone, Copy, Debug)]
+struct Init {
+    name: &'static str,
+    run: fn() -> std::result::Result<(), Boxed>,
+}
+
+/// All of them, in the order in which the linker has put them.
+static ALL: Mutex<Vec<Init>> = Mutex::new(Vec::new());
+
+/// Adds a function. A constructor that runs before ours calls this one.
+pub fn add_init(name: &'static str, run: fn() -> std::result::Result<(), Boxed>) {
+    let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+    all.push(Init { name, run });
+}
+
+/// Runs all of them. The first that fails is the reason why the child does not reach its function.
+pub(super) fn run() -> Result<()> {
+    // None of them can be added meanwhile: that is done when the program is loaded. But one of them
+    // may start a process.
+    let all = ALL.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    for init in &all {
+        match catch_unwind(AssertUnwindSafe(init.run)) {
+            Ok(Ok(())) => {}
+            Ok(Err(source)) => {
+                let what = format!("`{}` has failed", init.name);
+                return Err(Error::new(ErrorKind::Init, what).because(source));
+            }
+            Err(payload) => {
+                let panic = hook::caught(&*payload);
+                // Dropping a payload runs the user's code, which could panic again.
+                std::mem::forget(payload);
+                return Err(Error::new(
+                    ErrorKind::Init,
+                    format!("`{}` {panic}", init.name),
+                ));
+            }
+        }
+    }
+    if !all.is_empty() {
+        hook::watch_again();
+    }
+    Ok(())
+}
