@@ -4,6 +4,7 @@
 
 mod args;
 mod ast;
+mod attrs;
 mod errors;
 mod expand;
 mod fallback;

@@ -1,8 +1,8 @@
 // Used by generated code. Not public API.
 
 pub use crate::{
-    call::{Call, Meta},
-    process::{MissingRun, output, run},
+    call::{Call, Meta, debug, skipped},
+    process::{HasRun, Output, run},
     start::{Settings, defer, run_deferred},
     wire::{ByDescriptor, ByRef, ByValue, Incoming, Mention, Outgoing, Shape},
 };
@@ -20,6 +20,14 @@ pub const fn is_root(module_path: &str) -> bool {
         index += 1;
     }
     true
+}
+
+/// Hands on items. Generated code is put in here, so that a path of this crate that leads nowhere
+/// is one error.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __items {
+    ($($tokens:tt)*) => { $($tokens)* };
 }
 
 /// The code that `#[procession::main]` puts at the beginning of `main`: the call that enters a

@@ -278,7 +278,7 @@ pub mod shadows {
     trait Default {}
     trait ByRef {}
     trait ByValue {}
-    trait MissingRun {}
+    trait HasRun {}
 
     /// A trait whose methods every value has.
     trait Methods {

@@ -1,15 +1,14 @@
-//! Calls the user's inherent `run`, whether it takes `self`, `&self` or `&mut self`.
+//! Calls the user's `run`, whether it takes `self`, `&self` or `&mut self`.
 //!
-//! Generated code writes `run::<Self, _, _>(Self::run, this)`. A path finds an inherent function
-//! before any trait's function. So [`MissingRun`] is found only if there is no inherent `run`, and
-//! its `run` cannot be called. So a struct without `run` is a compile error with our text, and
-//! never calls anything else.
+//! Generated code writes `run::<Self, _, _>(Self::run, this)`. The path finds an inherent function
+//! first, and then one of a trait that is in scope. If there is neither, [`HasRun`] gives the
+//! compile error its text.
 
 /// A function that takes a process by `self`, `&self` or `&mut self`.
 #[diagnostic::on_unimplemented(
     message = "`{P}` has no method `run` that takes `self`, `&self` or `&mut self` and nothing else",
-    label = "`run` is missing or has other parameters",
-    note = "a process struct needs an inherent method such as `fn run(self)`: what it works on are the fields of the struct"
+    label = "`run` has other parameters",
+    note = "a process struct needs a method such as `fn run(self)`: what it works on are the fields of the struct"
 )]
 pub trait Run<P, Receiver> {
     /// What the function returns.
@@ -52,9 +51,14 @@ impl<P, O, F: FnOnce(&mut P) -> O> Run<P, by::Mut> for F {
     }
 }
 
+/// What the user's `run` returned. Its field is private, so that the compiler need not know whether
+/// `run` returns at all.
+#[derive(Debug)]
+pub struct Returned<T>(T);
+
 /// Calls the user's `run`.
-pub fn run<P, Receiver, F: Run<P, Receiver>>(run: F, process: P) -> F::Output {
-    run.call(process)
+pub fn run<P, Receiver, F: Run<P, Receiver>>(run: F, process: P) -> Returned<F::Output> {
+    Returned(run.call(process))
 }
 
 /// A value of the declared output type.
@@ -68,29 +72,88 @@ pub trait Returns<Declared> {
     fn get(self) -> Declared;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> Returns<T> for T {
     fn get(self) -> T {
         self
     }
 }
 
-/// Checks that the user's `run` returned the declared type.
-pub fn output<Declared, Returned: Returns<Declared>>(returned: Returned) -> Declared {
-    returned.get()
-}
-
-/// What the path `Self::run` names if the user wrote no `run`.
-pub trait MissingRun {
-    /// Cannot be called, since its argument has no values.
-    fn run(absent: Absent) -> Self;
-}
-
-/// A type without values.
-#[derive(Debug)]
-pub enum Absent {}
-
-impl<T> MissingRun for T {
-    fn run(absent: Absent) -> Self {
-        match absent {}
+/// A `run` that never returns fits the output `()`.
+#[diagnostic::do_not_recommend]
+impl Returns<()> for Never {
+    fn get(self) {
+        self
     }
+}
+
+/// The type `!`, which cannot be named yet: what this function pointer returns.
+type Never = <fn() -> ! as Pointer>::Output;
+
+/// Names what a function pointer returns.
+pub trait Pointer {
+    /// What it returns.
+    type Output;
+}
+
+impl<T> Pointer for fn() -> T {
+    type Output = T;
+}
+
+/// Gives the value that `run` returned, if it has the declared type.
+pub trait Output {
+    /// The type that `run` returns.
+    type Value;
+    /// Returns the value.
+    fn __output<Declared>(self) -> Declared
+    where
+        Self::Value: Returns<Declared>;
+}
+
+impl<T> Output for Returned<T> {
+    type Value = T;
+
+    fn __output<Declared>(self) -> Declared
+    where
+        T: Returns<Declared>,
+    {
+        self.0.get()
+    }
+}
+
+/// What no `run` returns, for the text of the error.
+#[diagnostic::on_unimplemented(
+    message = "an `async` method `run` cannot be that of a process",
+    label = "`run` returns a future, and nothing would poll it",
+    note = "make `run` an ordinary method, and start the async runtime in its body"
+)]
+pub trait Awaited {}
+
+impl<T: Future> Returned<T> {
+    /// Takes the place of [`Output::__output`] for a future.
+    pub fn __output<Declared>(self) -> Declared
+    where
+        T: Awaited,
+    {
+        unreachable!("nothing is `Awaited`")
+    }
+}
+
+/// Is in scope of the path `Self::run` for the text of the error: it is not implemented for any
+/// type. So it is not found where there is a `run`, be it a method of another trait.
+pub trait HasRun {
+    /// Never called.
+    fn run(&self);
+}
+
+/// What a struct without `run` lacks. The compiler prints the name of this trait.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no method `run`",
+    label = "`run` is missing",
+    note = "a process struct needs a method such as `fn run(self)`: what it works on are the fields of the struct"
+)]
+pub trait HasMethodRun {}
+
+impl<T: HasMethodRun> HasRun for T {
+    fn run(&self) {}
 }

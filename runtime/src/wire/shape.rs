@@ -1,7 +1,7 @@
 //! Finds the codec for a type as the user wrote it.
 //!
 //! A macro sees tokens, not types: `Name<'_>` may be an alias of `&str`, and `Key` an alias of
-//! `[u8; 64]`. So generated code calls `Shape::<Type>::NEW.codec()`, and method resolution finds
+//! `[u8; 64]`. So generated code calls `Shape::<Type>::NEW.__codec()`, and method resolution finds
 //! the most specific method, in this order:
 //!
 //! 1. inherent methods: arrays of types that serde carries, references to such arrays, and
@@ -12,6 +12,8 @@
 //!
 //! The bounds of [`ByRef`] and [`ByValue`] are on the method only. So a type that cannot be sent
 //! causes one error, at that call, with the text of [`Transfer`].
+//!
+//! The method has a name that no trait of a user's has: a blanket impl would make it ambiguous.
 //!
 //! Every codec has the same four methods. `send` writes a value, and `own` reads one. `take` reads
 //! a value that the child holds, and `lend` makes of it what the function asked for, for as long as
@@ -38,7 +40,7 @@ impl<T> Shape<T> {
 impl<T: Transfer, const N: usize> Shape<[T; N]> {
     /// Returns the codec of an array of any length.
     #[must_use]
-    pub fn codec(self) -> ValueCodec<[T; N]> {
+    pub fn __codec(self) -> ValueCodec<[T; N]> {
         ValueCodec {
             send: send_array,
             receive: receive_array,
@@ -49,7 +51,7 @@ impl<T: Transfer, const N: usize> Shape<[T; N]> {
 impl<'a, T: Transfer, const N: usize> Shape<&'a [T; N]> {
     /// Returns the codec of a reference to an array of any length.
     #[must_use]
-    pub fn codec(self) -> RefCodec<'a, [T; N], Box<[T; N]>> {
+    pub fn __codec(self) -> RefCodec<'a, [T; N], Box<[T; N]>> {
         RefCodec {
             send: send_array,
             receive: |from| receive_array(from).map(Box::new),
@@ -62,7 +64,7 @@ impl<'a, T: Transfer, const N: usize> Shape<&'a [T; N]> {
 impl<'a, T: Descriptor> Shape<&'a T> {
     /// Returns the codec of a reference to an owner of a descriptor.
     #[must_use]
-    pub fn codec(self) -> RefCodec<'a, T, T> {
+    pub fn __codec(self) -> RefCodec<'a, T, T> {
         RefCodec {
             send: send_descriptor,
             receive: receive_descriptor,
@@ -77,13 +79,13 @@ pub trait ByDescriptor: Sized {
     /// The type itself.
     type Value;
     /// Returns the codec of such a value.
-    fn codec(self) -> ValueCodec<Self::Value>;
+    fn __codec(self) -> ValueCodec<Self::Value>;
 }
 
 impl<T: Descriptor> ByDescriptor for Shape<T> {
     type Value = T;
 
-    fn codec(self) -> ValueCodec<T> {
+    fn __codec(self) -> ValueCodec<T> {
         ValueCodec {
             send: send_descriptor,
             receive: receive_descriptor,
@@ -94,7 +96,7 @@ impl<T: Descriptor> ByDescriptor for Shape<T> {
 impl<T: Descriptor, const N: usize> ByDescriptor for Shape<[T; N]> {
     type Value = [T; N];
 
-    fn codec(self) -> ValueCodec<[T; N]> {
+    fn __codec(self) -> ValueCodec<[T; N]> {
         ValueCodec {
             send: send_descriptors,
             receive: receive_descriptors,
@@ -109,7 +111,7 @@ pub trait ByRef: Sized {
     /// The codec of such a reference.
     type Codec<Held>;
     /// Returns the codec of such a reference.
-    fn codec(self) -> Self::Codec<<Self::Target as Lend>::Held>
+    fn __codec(self) -> Self::Codec<<Self::Target as Lend>::Held>
     where
         Self::Target: Lend;
 }
@@ -118,7 +120,7 @@ impl<'a, T: ?Sized> ByRef for Shape<&'a T> {
     type Target = T;
     type Codec<Held> = RefCodec<'a, T, Held>;
 
-    fn codec(self) -> RefCodec<'a, T, T::Held>
+    fn __codec(self) -> RefCodec<'a, T, T::Held>
     where
         T: Lend,
     {
@@ -136,7 +138,7 @@ pub trait ByValue {
     /// The type itself.
     type Value;
     /// Returns the codec of such a value.
-    fn codec(&self) -> ValueCodec<Self::Value>
+    fn __codec(&self) -> ValueCodec<Self::Value>
     where
         Self::Value: Transfer;
 }
@@ -144,7 +146,7 @@ pub trait ByValue {
 impl<T> ByValue for Shape<T> {
     type Value = T;
 
-    fn codec(&self) -> ValueCodec<T>
+    fn __codec(&self) -> ValueCodec<T>
     where
         T: Transfer,
     {
