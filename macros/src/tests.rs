@@ -36,6 +36,7 @@ fn process_keeps_the_function_and_adds_a_struct() {
                     Self { name, value, __2, }
                 }
                 #[doc = "Starts a process that calls [`task`](fn@task) with these arguments."]
+                #[allow(clippy::same_name_method)]
                 pub fn spawn(
                     name: &'__name str,
                     value: T,
@@ -137,7 +138,7 @@ fn process_keeps_the_function_and_adds_a_struct() {
             #[doc = "The argument `value`."]
             pub value: T,
             #[doc(hidden)]
-            __2: u8,
+            pub __2: u8,
         }
     };
     let actual = expand::process(quote!(daemon, timeout = LIMIT), &function);
@@ -211,11 +212,11 @@ fn derive_builds_the_struct_and_calls_its_run() {
                 __from.ready()?;
                 {
                     use crate::p::__private::{HasRun as _, Output as _, run as __run};
-                    let __returned = __run::<Mine::<'_, T>, _, _>(Mine::<'_, T>::run, Mine::<'_, T> {
-                        0: __Shape::<&'a str>::NEW.__codec().lend(&mut __0),
-                        1: __1,
-                        2: __2
-                    });
+                    let __returned = __run::<Mine::<'_, T>, _, _>(Mine::<'_, T>::run, Mine::<'_, T>(
+                        __Shape::<&'a str>::NEW.__codec().lend(&mut __0),
+                        __1,
+                        __2
+                    ));
                     ::core::result::Result::Ok(__returned.__output::<usize>())
                 }
             }

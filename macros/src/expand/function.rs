@@ -115,13 +115,13 @@ pub(crate) fn structure(function: &Function, impls: &TokenStream) -> TokenStream
             let doc = format!("The argument `{}`.", ident.unraw());
             quote!(#[doc = #doc] #vis #ident: #ty)
         } else {
-            quote!(#[doc(hidden)] #ident: #ty)
+            quote!(#[doc(hidden)] #vis #ident: #ty)
         }
     });
     let mut fields = fields.collect::<Vec<_>>();
     if let (true, Some(mentions)) = (fields.is_empty(), &mentions) {
         let marker = quote!(::core::marker::PhantomData<fn() -> #mentions>);
-        fields.push(quote!(#[doc(hidden)] __marker: #marker));
+        fields.push(quote!(#[doc(hidden)] #vis __marker: #marker));
     }
     let doc = format!(
         "The process that calls {}: its fields are the arguments.",
@@ -215,6 +215,7 @@ pub(crate) fn inherent(
                 Self { #(#names,)* #marker }
             }
             #[doc = #spawn_doc]
+            #[allow(clippy::same_name_method)]
             #vis fn spawn(#(#names: #types),*) -> #krate::Result<#krate::Child<#output>> {
                 #krate::Process::spawn(Self::new(#(#names),*))
             }

@@ -82,8 +82,8 @@ impl Definition<'_> {
                  member, ty, what, ..
              }| {
                 let arguments = quote!((&self.#member, #what, __to));
-                let send = codec(ty, types::span(ty), "send", &arguments);
-                quote!(#send?;)
+                let call = codec(ty, types::span(ty), "send", &arguments);
+                quote!(#call?;)
             },
         );
         let taken = self.fields.iter().enumerate().map(|(index, field)| {

@@ -4,7 +4,7 @@ use super::{Definition, inherited, parts::Field};
 use crate::ast::Structure;
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::{Attribute, GenericParam, Member, ext::IdentExt};
+use syn::{Attribute, Data, Fields, GenericParam, Member, ext::IdentExt};
 
 /// Returns the impl of `Process`.
 pub(crate) fn expand(structure: &Structure) -> TokenStream {
@@ -66,13 +66,20 @@ fn call(structure: &Structure, definition: &Definition) -> TokenStream {
         | GenericParam::Const(syn::ConstParam { ident, .. }) => quote!(#ident),
     });
     let this = quote_spanned!(at=> #ident::<#(#args),*>);
-    let members = structure.fields.iter().map(|part| &part.member);
     let received = definition.received();
+    let fields = if let Data::Struct(data) = &structure.original.data
+        && let Fields::Unnamed(_) = &data.fields
+    {
+        quote_spanned!(at=> (#(#received),*))
+    } else {
+        let members = structure.fields.iter().map(|part| &part.member);
+        quote_spanned!(at=> { #(#members: #received),* })
+    };
     let returned = Ident::new("__returned", at);
     let mut answered = returned.clone();
     answered.set_span(output_at.resolved_at(at));
     let run = quote_spanned! {at=>
-        __run::<#this, _, _>(#this::run, #this { #(#members: #received),* })
+        __run::<#this, _, _>(#this::run, #this #fields)
     };
     let answer = quote_spanned!(output_at=> #answered.__output::<#output>());
     quote! {

@@ -27,6 +27,10 @@ pub fn skipped<T: Skipped>() -> T {
 }
 
 /// Writes the struct of a function with its arguments.
+///
+/// # Errors
+///
+/// Those of the formatter.
 pub fn debug(
     f: &mut fmt::Formatter<'_>,
     name: &str,

@@ -127,15 +127,18 @@ impl<T> Output for Returned<T> {
     label = "`run` returns a future, and nothing would poll it",
     note = "make `run` an ordinary method, and start the async runtime in its body"
 )]
-pub trait Awaited {}
+pub trait Awaited<Declared> {
+    /// Never called.
+    fn get(self) -> Declared;
+}
 
 impl<T: Future> Returned<T> {
     /// Takes the place of [`Output::__output`] for a future.
     pub fn __output<Declared>(self) -> Declared
     where
-        T: Awaited,
+        T: Awaited<Declared>,
     {
-        unreachable!("nothing is `Awaited`")
+        self.0.get()
     }
 }
 
