@@ -27,7 +27,7 @@ pub(crate) fn function(error: Error, function: &Function, item: &TokenStream) ->
     if function.sign_of_a_method().is_some() || function.repeated().is_some() {
         return quote!(#error #item);
     }
-    if function.mention_of_itself().is_some() {
+    if function.hides_a_primitive() || function.mention_of_itself().is_some() {
         let anything = anything(function);
         return quote!(#error #item #anything);
     }
@@ -227,18 +227,24 @@ fn anything(function: &Function) -> TokenStream {
     let cfgs = attrs::cfgs(&function.original.attrs);
     let (module, methods) = (format_ident!("__{name}"), format_ident!("__{name}_process"));
     let where_clause = &generics.where_clause;
+    // A primitive type is there without an import, which would hide it.
+    let stand_in = (!function.hides_a_primitive()).then(|| {
+        quote! {
+            #(#cfgs)*
+            mod #module {
+                pub struct #name {}
+            }
+            #(#cfgs)*
+            use #module::*;
+        }
+    });
     let types = soft
         .params
         .iter()
         .map(|param| &param.ty)
         .collect::<Vec<_>>();
     quote! {
-        #(#cfgs)*
-        mod #module {
-            pub struct #name {}
-        }
-        #(#cfgs)*
-        use #module::*;
+        #stand_in
         #(#cfgs)*
         trait #methods: ::core::marker::Sized {
             fn new #generics (#(_: #types),*) -> Self #where_clause {

@@ -103,7 +103,7 @@ fn process_keeps_the_function_and_adds_a_struct() {
             #[automatically_derived]
             impl<'__name, T: Transfer> ::core::clone::Clone for task<'__name, T>
             where
-                for<'__any> &'__any str: ::core::clone::Clone,
+                for<'__any0> &'__any0 str: ::core::clone::Clone,
                 for<'__any> T: ::core::clone::Clone,
                 for<'__any> u8: ::core::clone::Clone
             {
@@ -119,7 +119,7 @@ fn process_keeps_the_function_and_adds_a_struct() {
             #[automatically_derived]
             impl<'__name, T: Transfer> ::core::fmt::Debug for task<'__name, T>
             where
-                for<'__any> &'__any str: ::core::fmt::Debug,
+                for<'__any0> &'__any0 str: ::core::fmt::Debug,
                 for<'__any> T: ::core::fmt::Debug,
                 for<'__any> u8: ::core::fmt::Debug
             {
@@ -211,13 +211,13 @@ fn derive_builds_the_struct_and_calls_its_run() {
                 let __2 = __skipped::<Option<T> >();
                 __from.ready()?;
                 {
-                    use crate::p::__private::{HasRun as _, Output as _, run as __run};
-                    let __returned = __run::<Mine::<'_, T>, _, _>(Mine::<'_, T>::run, Mine::<'_, T>(
+                    use crate::p::__private::{AsyncOutput as _, HasRun as _, OtherOutput as _, run as __run};
+                    let mut __returned = __run::<usize, _, _>(Mine::<'_, T>(
                         __Shape::<&'a str>::NEW.__codec().lend(&mut __0),
                         __1,
                         __2
-                    ));
-                    ::core::result::Result::Ok(__returned.__output::<usize>())
+                    ), |mut __this| __this.run());
+                    ::core::result::Result::Ok(__returned.__output())
                 }
             }
             fn __reply<'__sent>(__output: &'__sent usize, __to: &mut crate::p::__private::Outgoing<'__sent>) -> crate::p::Result<()> {

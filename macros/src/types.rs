@@ -299,12 +299,17 @@ impl VisitMut for Generated {
     }
 }
 
-/// Gives every lifetime of a type the same name. The type has no elided ones.
-pub(crate) struct Rename<'a>(pub(crate) &'a Lifetime);
+/// Gives every lifetime of a type a name of its own, with a number. The type has no elided ones.
+pub(crate) struct Rename<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) fresh: &'a mut Vec<Lifetime>,
+}
 
 impl VisitMut for Rename<'_> {
     fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
-        *lifetime = self.0.clone();
+        let name = format!("'{}{}", self.name, self.fresh.len());
+        *lifetime = Lifetime::new(&name, Span::mixed_site());
+        self.fresh.push(lifetime.clone());
     }
 
     fn visit_type_fn_ptr_mut(&mut self, _: &mut TypeFnPtr) {}

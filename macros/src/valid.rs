@@ -164,7 +164,7 @@ impl Function<'_> {
     /// function.
     fn check_own_name(&self, errors: &mut Errors) {
         let name = self.args.structure.as_ref().unwrap_or(self.ident);
-        if PRIMITIVES.iter().any(|primitive| name == primitive) {
+        if self.hides_a_primitive() {
             errors.add(
                 name,
                 format!(
@@ -183,6 +183,11 @@ impl Function<'_> {
                 ),
             );
         }
+    }
+
+    /// Whether the struct has the name of a primitive type.
+    pub(crate) fn hides_a_primitive(&self) -> bool {
+        PRIMITIVES.iter().any(|primitive| self.name == primitive)
     }
 
     /// Returns the bounds of a type parameter.

@@ -2,7 +2,7 @@
 
 pub use crate::{
     call::{Call, Meta, debug, skipped},
-    process::{HasRun, Output, run},
+    process::{AsyncOutput, HasRun, OtherOutput, run},
     start::{Settings, defer, run_deferred},
     wire::{ByDescriptor, ByRef, ByValue, Incoming, Mention, Outgoing, Shape},
 };

@@ -229,7 +229,7 @@ pub(crate) fn inherent(
 
 // impl<'__name, T: Transfer> ::core::clone::Clone for task<'__name, T>
 // where
-//     for<'__any> &'__any str: ::core::clone::Clone,
+//     for<'__any0> &'__any0 str: ::core::clone::Clone,
 //     for<'__any> T: ::core::clone::Clone
 // {
 //     fn clone(&self) -> Self {
@@ -247,8 +247,8 @@ pub(crate) fn inherent(
 /// `File: Clone`, is an error. With a lifetime of its own, `for<'__any> File: Clone`, the compiler
 /// asks for it only where the impl is used.
 ///
-/// All lifetimes are that one, since bounds that differ only in lifetimes are ambiguous. For the
-/// same reason there are no impls if the user has such a bound. There are none either if a type
+/// The lifetimes in a type are such ones too, since bounds that differ only in lifetimes are
+/// ambiguous. For the same reason there are no impls if the user has such a bound. There are none either if a type
 /// leaves out a lifetime: the compiler would report that a second time.
 pub(crate) fn common(function: &Function, attrs: &[Attribute]) -> TokenStream {
     let Function { name, generics, .. } = function;
@@ -256,12 +256,16 @@ pub(crate) fn common(function: &Function, attrs: &[Attribute]) -> TokenStream {
         return TokenStream::new();
     }
     let (impl_generics, ty_generics, _) = generics.split_for_impl();
-    let any = Lifetime::new("'__any", Span::mixed_site());
     let with_bound = |bound: TokenStream| {
         let bounds = function.params.iter().map(|param| -> WherePredicate {
-            let mut ty = param.ty.clone();
-            Rename(&any).visit_type_mut(&mut ty);
-            parse_quote!(for<#any> #ty: #bound)
+            let (mut ty, mut lifetimes) = (param.ty.clone(), Vec::new());
+            let name = "__any";
+            let fresh = &mut lifetimes;
+            Rename { name, fresh }.visit_type_mut(&mut ty);
+            if lifetimes.is_empty() {
+                lifetimes.push(Lifetime::new("'__any", Span::mixed_site()));
+            }
+            parse_quote!(for<#(#lifetimes),*> #ty: #bound)
         });
         let mut clause = generics.where_clause.clone().unwrap_or(parse_quote!(where));
         clause.predicates.extend(bounds);

@@ -81,13 +81,13 @@ impl Definition<'_> {
             |Field {
                  member, ty, what, ..
              }| {
-                let arguments = quote!((&self.#member, #what, __to));
+                let arguments = quote!(&self.#member, #what, __to);
                 let call = codec(ty, types::span(ty), "send", &arguments);
                 quote!(#call?;)
             },
         );
         let taken = self.fields.iter().enumerate().map(|(index, field)| {
-            let (local, arguments) = (local(index), quote!((__from)));
+            let (local, arguments) = (local(index), quote!(__from));
             let receive = |how| codec(field.ty, types::span(field.ty), how, &arguments);
             if field.is_skipped {
                 let (ty, span) = (field.ty, types::span(field.ty));
@@ -101,9 +101,9 @@ impl Definition<'_> {
                 quote!(let #local = #own?;)
             }
         });
-        let reply = quote!((__output, "the output", __to));
+        let reply = quote!(__output, "the output", __to);
         let reply = codec(output, self.output_span, "send", &reply);
-        let receive = codec(output, self.output_span, "own", &quote!((__from)));
+        let receive = codec(output, self.output_span, "own", &quote!(__from));
         let members = quote! {
             fn __send<#lifetime>(
                 &#lifetime self,
@@ -199,7 +199,7 @@ impl Definition<'_> {
         self.fields.iter().enumerate().map(move |(index, field)| {
             let local = local(index);
             if !field.is_skipped && self.lends(field.ty) {
-                let held = quote!((&mut #local));
+                let held = quote!(&mut #local);
                 codec(field.ty, types::span(field.ty), "lend", &held)
             } else {
                 local.into_token_stream()
@@ -233,7 +233,7 @@ fn defaults(krate: &TokenStream, settings: &[Setting]) -> TokenStream {
 /// an error at the user's type, and the same error at the same place only once.
 fn codec(ty: &Type, span: Span, method: &str, arguments: &TokenStream) -> TokenStream {
     let method = Ident::new(method, span);
-    quote_spanned!(span=> __Shape::<#ty>::NEW.__codec().#method #arguments)
+    quote_spanned!(span=> __Shape::<#ty>::NEW.__codec().#method(#arguments))
 }
 
 /// Returns the lifetime parameter of the generated methods. No lifetime of the user's is the same,

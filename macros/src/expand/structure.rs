@@ -2,7 +2,7 @@
 
 use super::{Definition, inherited, parts::Field};
 use crate::ast::Structure;
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::{Attribute, Data, Fields, GenericParam, Member, ext::IdentExt};
 
@@ -44,12 +44,10 @@ pub(crate) fn definition<'a>(structure: &'a Structure, attrs: &'a [Attribute]) -
 // struct Mine<'a, T> { text: &'a str, t: T }
 //
 // {
-//     use ::procession::__private::{HasRun as _, Output as _, run as __run};
-//     let __returned = __run::<Mine<'_, T>, _, _>(
-//         Mine::<'_, T>::run,
-//         Mine::<'_, T> { text: .., t: __1 }
-//     );
-//     ::core::result::Result::Ok(__returned.__output::<usize>())
+//     use ::procession::__private::{AsyncOutput as _, HasRun as _, OtherOutput as _, run as __run};
+//     let mut __returned =
+//         __run::<usize, _, _>(Mine::<'_, T> { text: .., t: __1 }, |mut __this| __this.run());
+//     ::core::result::Result::Ok(__returned.__output())
 // }
 /// Returns the expression that builds the struct and calls the user's `run`. The lifetimes of the
 /// struct are those of the values that the child keeps.
@@ -60,6 +58,7 @@ fn call(structure: &Structure, definition: &Definition) -> TokenStream {
     let krate = structure.args.krate();
     let (ident, output) = (structure.ident, &structure.output);
     let (at, output_at) = (ident.span(), structure.output_span());
+    let ours = Span::call_site().located_at(at);
     let args = structure.generics.params.iter().map(|param| match param {
         GenericParam::Lifetime(_) => quote!('_),
         GenericParam::Type(syn::TypeParam { ident, .. })
@@ -78,14 +77,13 @@ fn call(structure: &Structure, definition: &Definition) -> TokenStream {
     let returned = Ident::new("__returned", at);
     let mut answered = returned.clone();
     answered.set_span(output_at.resolved_at(at));
-    let run = quote_spanned! {at=>
-        __run::<#this, _, _>(#this::run, #this #fields)
-    };
-    let answer = quote_spanned!(output_at=> #answered.__output::<#output>());
+    let run =
+        quote_spanned!(ours=> __run::<#output, _, _>(#this #fields, |mut __this| __this.run()));
+    let answer = quote_spanned!(output_at=> #answered.__output());
     quote! {
         {
-            use #krate::__private::{HasRun as _, Output as _, run as __run};
-            let #returned = #run;
+            use #krate::__private::{AsyncOutput as _, HasRun as _, OtherOutput as _, run as __run};
+            let mut #returned = #run;
             ::core::result::Result::Ok(#answer)
         }
     }

@@ -1,64 +1,26 @@
 //! Calls the user's `run`, whether it takes `self`, `&self` or `&mut self`.
 //!
-//! Generated code writes `run::<Self, _, _>(Self::run, this)`. The path finds an inherent function
-//! first, and then one of a trait that is in scope. If there is neither, [`HasRun`] gives the
-//! compile error its text.
+//! Generated code calls `this.run()`. Method resolution finds an inherent method first, then one of
+//! a trait that is in scope. It tries `&mut self` last, which [`HasRun`] takes. So a struct without
+//! `run` is a compile error with our text.
 
-/// A function that takes a process by `self`, `&self` or `&mut self`.
-#[diagnostic::on_unimplemented(
-    message = "`{P}` has no method `run` that takes `self`, `&self` or `&mut self` and nothing else",
-    label = "`run` has other parameters",
-    note = "a process struct needs a method such as `fn run(self)`: what it works on are the fields of the struct"
-)]
-pub trait Run<P, Receiver> {
-    /// What the function returns.
-    type Output;
-    /// Calls the function.
-    fn call(self, process: P) -> Self::Output;
-}
+use std::marker::PhantomData;
 
-/// Markers for the three receivers. They keep the three impls apart.
-mod by {
-    #[derive(Debug)]
-    pub struct Value(());
-    #[derive(Debug)]
-    pub struct Ref(());
-    #[derive(Debug)]
-    pub struct Mut(());
-}
-
-impl<P, O, F: FnOnce(P) -> O> Run<P, by::Value> for F {
-    type Output = O;
-
-    fn call(self, process: P) -> O {
-        self(process)
-    }
-}
-
-impl<P, O, F: FnOnce(&P) -> O> Run<P, by::Ref> for F {
-    type Output = O;
-
-    fn call(self, process: P) -> O {
-        self(&process)
-    }
-}
-
-impl<P, O, F: FnOnce(&mut P) -> O> Run<P, by::Mut> for F {
-    type Output = O;
-
-    fn call(self, mut process: P) -> O {
-        self(&mut process)
-    }
-}
-
-/// What the user's `run` returned. Its field is private, so that the compiler need not know whether
-/// `run` returns at all.
+/// What the user's `run` returned, and the type that is declared. Its field is private, so that the
+/// compiler need not know whether `run` returns at all.
 #[derive(Debug)]
-pub struct Returned<T>(T);
+pub struct Returned<T, Declared>(T, PhantomData<Declared>);
 
 /// Calls the user's `run`.
-pub fn run<P, Receiver, F: Run<P, Receiver>>(run: F, process: P) -> Returned<F::Output> {
-    Returned(run.call(process))
+pub fn run<Declared, P, T>(process: P, run: impl FnOnce(P) -> T) -> Returned<T, Declared> {
+    Returned(run(process), PhantomData)
+}
+
+impl<T: Returns<Declared>, Declared> Returned<T, Declared> {
+    /// Returns the value, which has the declared type.
+    pub fn __output(self) -> Declared {
+        self.0.get()
+    }
 }
 
 /// A value of the declared output type.
@@ -100,28 +62,28 @@ impl<T> Pointer for fn() -> T {
     type Output = T;
 }
 
-/// Gives the value that `run` returned, if it has the declared type.
-pub trait Output {
-    /// The type that `run` returns.
+/// Takes the place of [`Returned::__output`] for a future, only to fail with a helpful error.
+pub trait AsyncOutput<Declared> {
+    /// What `run` returned.
     type Value;
-    /// Returns the value.
-    fn __output<Declared>(self) -> Declared
+    /// Cannot be called.
+    fn __output(&self) -> Declared
     where
-        Self::Value: Returns<Declared>;
+        Self::Value: Awaited<Declared>;
 }
 
-impl<T> Output for Returned<T> {
+impl<T: Future, Declared> AsyncOutput<Declared> for Returned<T, Declared> {
     type Value = T;
 
-    fn __output<Declared>(self) -> Declared
+    fn __output(&self) -> Declared
     where
-        T: Returns<Declared>,
+        T: Awaited<Declared>,
     {
-        self.0.get()
+        self.0.refuse()
     }
 }
 
-/// What no `run` returns, for the text of the error.
+/// What no future implements, for the text of the error.
 #[diagnostic::on_unimplemented(
     message = "an `async` method `run` cannot be that of a process",
     label = "`run` returns a future, and nothing would poll it",
@@ -129,34 +91,54 @@ impl<T> Output for Returned<T> {
 )]
 pub trait Awaited<Declared> {
     /// Never called.
-    fn get(self) -> Declared;
+    fn refuse(&self) -> Declared;
 }
 
-impl<T: Future> Returned<T> {
-    /// Takes the place of [`Output::__output`] for a future.
-    pub fn __output<Declared>(self) -> Declared
+/// Takes the place of [`Returned::__output`] for every other type, also only to fail. Method
+/// resolution tries `&mut self` last.
+pub trait OtherOutput<Declared> {
+    /// What `run` returned.
+    type Value;
+    /// Cannot be called.
+    fn __output(&mut self) -> Declared
     where
-        T: Awaited<Declared>,
+        Self::Value: Returns<Declared>;
+}
+
+impl<T, Declared> OtherOutput<Declared> for Returned<T, Declared> {
+    type Value = T;
+
+    fn __output(&mut self) -> Declared
+    where
+        T: Returns<Declared>,
     {
-        self.0.get()
+        unreachable!("a value of the declared type has been returned by `Returned::__output`")
     }
 }
 
-/// Is in scope of the path `Self::run` for the text of the error: it is not implemented for any
-/// type. So it is not found where there is a `run`, be it a method of another trait.
+/// The method `run` of a struct that has none. It exists only to fail with a helpful error, as the
+/// methods in `misuse` do.
 pub trait HasRun {
-    /// Never called.
-    fn run(&self);
+    /// Cannot be called.
+    fn run(&mut self) -> <Self as NeedsRun>::Answer
+    where
+        Self: NeedsRun,
+    {
+        self.refuse()
+    }
 }
 
-/// What a struct without `run` lacks. The compiler prints the name of this trait.
+impl<T> HasRun for T {}
+
+/// What no type implements, for the text of the error.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` has no method `run`",
+    message = "`{Self}` has no method `run` that takes `self`, `&self` or `&mut self`",
     label = "`run` is missing",
     note = "a process struct needs a method such as `fn run(self)`: what it works on are the fields of the struct"
 )]
-pub trait HasMethodRun {}
-
-impl<T: HasMethodRun> HasRun for T {
-    fn run(&self) {}
+pub trait NeedsRun {
+    /// What the call would return.
+    type Answer;
+    /// Never called.
+    fn refuse(&mut self) -> Self::Answer;
 }
