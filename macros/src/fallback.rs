@@ -227,6 +227,9 @@ fn anything(function: &Function) -> TokenStream {
     let cfgs = attrs::cfgs(&function.original.attrs);
     let (module, methods) = (format_ident!("__{name}"), format_ident!("__{name}_process"));
     let where_clause = &generics.where_clause;
+    let mut sized_where_clause = where_clause.clone().unwrap_or(parse_quote!(where));
+    let sized = parse_quote!(Self: ::core::marker::Sized);
+    sized_where_clause.predicates.push(sized);
     // A primitive type is there without an import, which would hide it.
     let stand_in = (!function.hides_a_primitive()).then(|| {
         quote! {
@@ -246,18 +249,20 @@ fn anything(function: &Function) -> TokenStream {
     quote! {
         #stand_in
         #(#cfgs)*
-        trait #methods: ::core::marker::Sized {
-            fn new #generics (#(_: #types),*) -> Self #where_clause {
+        trait #methods {
+            fn new #generics (#(_: #types),*) -> Self
+            #sized_where_clause
+            {
                 ::core::unreachable!()
             }
             fn spawn #generics (#(_: #types),*) -> #krate::Result<#krate::Child<#output>> #where_clause {
                 ::core::unreachable!()
             }
-            fn run(self) -> #output {
+            fn run(self) -> #output where Self: ::core::marker::Sized {
                 ::core::unreachable!()
             }
         }
         #(#cfgs)*
-        impl<T> #methods for T {}
+        impl<T: ?::core::marker::Sized> #methods for T {}
     }
 }

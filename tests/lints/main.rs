@@ -54,6 +54,7 @@
     clippy::unreachable,
     clippy::unwrap_used
 )]
+#![cfg_attr(not(test), expect(dead_code, reason = "the tests use what is here"))]
 #![allow(
     clippy::missing_const_for_fn,
     clippy::needless_pass_by_value,
@@ -145,6 +146,26 @@ pub mod forms {
     pub fn hidden(number: u8) -> u8 {
         number
     }
+
+    /// Has another name, and nobody uses it yet.
+    #[expect(dead_code, reason = "it comes later")]
+    #[process(struct = Later)]
+    fn later(number: u8) -> u8 {
+        number
+    }
+
+    /// Uses a type that is deprecated.
+    #[must_use]
+    #[expect(deprecated, reason = "and so is this")]
+    #[process]
+    pub fn uses_the_deprecated(old: Old) -> Old {
+        old
+    }
+
+    /// A type that is deprecated.
+    #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+    #[deprecated = "there is a new one"]
+    pub struct Old;
 
     /// A struct, with its own `run`.
     #[derive(Clone, Debug, Process)]
@@ -290,9 +311,27 @@ pub mod shadows {
         fn spawn(&self) {}
         fn call(&self) {}
         fn output() {}
+        fn codec(&self) {}
+        fn field(&self) {}
+        fn refuse(&self) {}
     }
 
     impl<T: ?::core::marker::Sized> Methods for T {}
+
+    /// A trait whose methods take every value.
+    trait Owned: ::core::marker::Sized {
+        fn codec(self) {}
+        fn field(self) {}
+        fn finish(self) {}
+        fn name(self) {}
+        fn daemon(self) {}
+        fn env(self) {}
+        fn clone(self) {}
+        fn fmt(self) {}
+        fn new() {}
+    }
+
+    impl<T> Owned for T {}
 
     /// A function whose parameters have telling names.
     #[process(name = "task", daemon, start_method = "spawn", env("A" = "1"), affinity = [0])]
@@ -342,5 +381,9 @@ pub mod shadows {
     }
 }
 
+pub mod forbidden;
+
 // For `ui.rs`, which compiles this file as a program: some lints are off under test.
-fn main() {}
+fn main() {
+    forbidden::use_all();
+}
