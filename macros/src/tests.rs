@@ -11,6 +11,7 @@ fn assert_tokens(actual: &TokenStream, expected: &TokenStream) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is the whole expansion")]
 fn process_keeps_the_function_and_adds_a_struct() {
     let function = quote! {
         /// Counts.

@@ -54,7 +54,6 @@
     clippy::unreachable,
     clippy::unwrap_used
 )]
-#![cfg_attr(not(test), expect(dead_code, reason = "the tests use what is here"))]
 #![allow(
     clippy::missing_const_for_fn,
     clippy::needless_pass_by_value,
@@ -205,8 +204,13 @@ pub mod forms {
         }
     }
 
-    #[test]
-    fn forms_run() {
+    /// Uses all of it, in a program too.
+    ///
+    /// # Panics
+    ///
+    /// If something has not the value that it should have.
+    #[cfg_attr(test, test)]
+    pub fn run() {
         assert_eq!(task("a", Path::new("b"), &[0; 64], 2, 3), 67);
         assert_eq!(many(1, 1, 1, 1, 1, 1, 1, 1), 8);
         assert_eq!(generic::<_, u8, 1>(&1, &2, [0]), 1);
@@ -328,7 +332,6 @@ pub mod shadows {
         fn env(self) {}
         fn clone(self) {}
         fn fmt(self) {}
-        fn new() {}
     }
 
     impl<T> Owned for T {}

@@ -4,6 +4,7 @@
     clippy::multiple_bound_locations,
     clippy::needless_lifetimes,
     clippy::needless_pass_by_value,
+    clippy::ptr_arg,
     clippy::too_many_arguments,
     clippy::toplevel_ref_arg,
     clippy::trivially_copy_pass_by_ref,
