@@ -72,7 +72,7 @@ impl Never {
     }
 }
 
-/// Uses all of it.
+/// Uses all of it. Nobody calls this: it ends the process.
 pub fn use_all() {
     let built = (
         task::new("a", Path::new("b"), 1),

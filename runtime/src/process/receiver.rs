@@ -62,7 +62,7 @@ impl<T> Pointer for fn() -> T {
     type Output = T;
 }
 
-/// Takes the place of [`Returned::__output`] for a future, only to fail with a helpful error.
+/// Takes the place of `Returned::__output` for a future, only to fail with a helpful error.
 pub trait AsyncOutput<Declared> {
     /// What `run` returned.
     type Value;
@@ -94,7 +94,7 @@ pub trait Awaited<Declared> {
     fn refuse(&self) -> Declared;
 }
 
-/// Takes the place of [`Returned::__output`] for every other type, also only to fail. Method
+/// Takes the place of `Returned::__output` for every other type, also only to fail. Method
 /// resolution tries `&mut self` last.
 pub trait OtherOutput<Declared> {
     /// What `run` returned.
