@@ -19,6 +19,8 @@ pub(crate) enum Form {
     Function,
     /// `#[process(..)]` below `#[derive(Process)]`.
     Struct,
+    /// `#[process(..)]` on a field of such a struct.
+    Field,
     /// `#[procession::main(..)]`.
     Main,
 }
@@ -44,6 +46,10 @@ enum Kind {
     Alone,
     Path,
     Type,
+    /// `= Name`.
+    Name,
+    /// Nothing. It is about a field.
+    Skip,
 }
 
 /// An argument: its name, the form of its value, what it takes in words, and an example.
@@ -165,6 +171,37 @@ const ARGUMENTS: &[Argument] = &[
         "crate = some::path::procession",
     ),
     Argument("output", Kind::Type, "a type", "output = usize"),
+    Argument(
+        "struct",
+        Kind::Name,
+        "a name for the struct of the function",
+        "struct = Worker",
+    ),
+    Argument("skip", Kind::Skip, "no value", "skip"),
+];
+
+/// The arguments that stand elsewhere, and why not there.
+const ELSEWHERE: &[(Form, &str, &str)] = &[
+    (
+        Form::Function,
+        "output",
+        "the return type of the function says its output already: remove `output`",
+    ),
+    (
+        Form::Function,
+        "skip",
+        "`skip` goes on a field of a struct with `#[derive(Process)]`: a function has all of its parameters from the caller",
+    ),
+    (
+        Form::Struct,
+        "skip",
+        "`skip` goes on a field: `#[process(skip)]` above it",
+    ),
+    (
+        Form::Struct,
+        "struct",
+        "the struct has a name already: remove `struct`",
+    ),
 ];
 
 /// The settings that only a `Builder` has, and why.
@@ -187,6 +224,10 @@ pub(crate) struct Args {
     pub(crate) krate: Option<Path>,
     /// The type that the method `run` of a struct returns.
     pub(crate) output: Option<Type>,
+    /// The name of the struct of a function, if it is not that of the function.
+    pub(crate) structure: Option<Ident>,
+    /// Whether a field is not sent.
+    pub(crate) is_skipped: bool,
     /// The setters of a `Builder` to call, in their order.
     pub(crate) settings: Vec<Setting>,
     seen: Vec<String>,
@@ -216,13 +257,13 @@ impl Args {
         args
     }
 
-    /// Parses the arguments of all helper attributes of a struct.
-    pub(crate) fn from_attributes(attrs: &[Attribute], errors: &mut Errors) -> Self {
+    /// Parses the arguments of all helper attributes of a struct or of a field.
+    pub(crate) fn from_attributes(attrs: &[Attribute], form: Form, errors: &mut Errors) -> Self {
         let mut args = Self::default();
         for attr in attrs.iter().filter(|attr| attr.path().is_ident("process")) {
             match &attr.meta {
                 Meta::Path(_) => {}
-                Meta::List(list) => args.read(list.tokens.clone(), Form::Struct, errors),
+                Meta::List(list) => args.read(list.tokens.clone(), form, errors),
                 Meta::NameValue(pair) => {
                     errors.add(pair, "the arguments stand in parentheses: `#[process(..)]`");
                 }
@@ -255,13 +296,12 @@ impl Args {
         }
         let ident = input.call(Ident::parse_any)?;
         let name = ident.to_string();
-        if form == Form::Function && name == "output" {
-            let message =
-                "the return type of the function says its output already: remove `output`";
-            return Err(Error::new_spanned(ident, message));
+        let elsewhere = |(at, known, _): &&(Form, &str, &str)| *at == form && *known == name;
+        if let Some((.., reason)) = ELSEWHERE.iter().find(elsewhere) {
+            return Err(Error::new_spanned(ident, reason));
         }
         if let Some((_, reason)) = REFUSED.iter().find(|(refused, _)| *refused == name)
-            && form != Form::Main
+            && matches!(form, Form::Function | Form::Struct)
         {
             return Err(Error::new_spanned(ident, reason));
         }
@@ -292,6 +332,7 @@ impl Args {
                 let setting = Setting::new(ident, Value::Exprs(Vec::new()));
                 self.settings.insert(0, setting);
             }
+            Kind::Skip if is_alone(input) => self.is_skipped = true,
             _ if is_alone(input) => return Err(Error::new_spanned(ident, argument.takes())),
             Kind::Pairs | Kind::Names if input.peek(Paren) => {
                 for values in list(ident, argument, input)? {
@@ -308,7 +349,14 @@ impl Args {
                     return Err(Error::new_spanned(ident, argument.takes()));
                 }
                 match kind {
-                    Kind::Path => self.krate = Some(input.call(Path::parse_mod_style)?),
+                    Kind::Path => {
+                        let path = input.call(Path::parse_mod_style);
+                        self.krate = Some(path.map_err(|error| argument.refuse(&error))?);
+                    }
+                    Kind::Name => {
+                        let name = input.parse();
+                        self.structure = Some(name.map_err(|error| argument.refuse(&error))?);
+                    }
                     Kind::Type => self.output = Some(input.parse()?),
                     _ => set(typed(argument, input.parse()?)?),
                 }
@@ -346,8 +394,30 @@ impl Argument {
         format!("`{name}` {verb} {takes}: `{example}`")
     }
 
+    /// Returns why the system would not take this text.
+    fn unfit(&self, text: &str, position: usize) -> Option<String> {
+        let Self(name, kind, ..) = self;
+        let is_variable = matches!(kind, Kind::Pairs | Kind::Names) && position == 0;
+        if text.contains('\0') {
+            Some(format!("`{name}` takes no text with a NUL in it"))
+        } else if is_variable && text.contains('=') {
+            Some("the name of a variable has no `=` in it".to_owned())
+        } else if is_variable && text.is_empty() {
+            Some("a variable needs a name".to_owned())
+        } else if *kind == Kind::Text && text.is_empty() {
+            Some(format!("`{name}` is empty: {}", self.takes()))
+        } else {
+            None
+        }
+    }
+
+    /// Returns the error for a value that is something else.
+    fn refuse(&self, error: &Error) -> Error {
+        Error::new(error.span(), self.takes())
+    }
+
     fn has_no_equals(&self) -> bool {
-        matches!(self.1, Kind::Pairs | Kind::Names | Kind::Alone)
+        matches!(self.1, Kind::Pairs | Kind::Names | Kind::Alone | Kind::Skip)
     }
 }
 
@@ -366,8 +436,8 @@ fn list(ident: &Ident, argument: &Argument, input: ParseStream) -> Result<Vec<Ve
             (Kind::Names, name) if !matches!(name, Expr::Assign(_)) => vec![name],
             (_, other) => return Err(Error::new_spanned(other, argument.takes())),
         };
-        for value in &values {
-            check(argument, value)?;
+        for (position, value) in values.iter().enumerate() {
+            check(argument, value, position)?;
         }
         calls.push(values);
     }
@@ -378,7 +448,7 @@ fn list(ident: &Ident, argument: &Argument, input: ParseStream) -> Result<Vec<Ve
 fn typed(argument: &Argument, expr: Expr) -> Result<Value> {
     let (Kind::StartMethod, Some((Lit::Str(text), Sign::None))) = (argument.1, literal(&expr))
     else {
-        check(argument, &expr)?;
+        check(argument, &expr, 0)?;
         return Ok(Value::Exprs(vec![expr]));
     };
     let known = START_METHODS.iter().find(|(name, _)| *name == text.value());
@@ -394,7 +464,9 @@ fn typed(argument: &Argument, expr: Expr) -> Result<Value> {
 }
 
 /// Checks the form of a value. The compiler checks its type.
-fn check(argument: &Argument, expr: &Expr) -> Result<()> {
+///
+/// `position` is that of the value among those of one call.
+fn check(argument: &Argument, expr: &Expr, position: usize) -> Result<()> {
     let fits = matches!(
         (argument.1, literal(expr)),
         (_, None)
@@ -405,11 +477,15 @@ fn check(argument: &Argument, expr: &Expr) -> Result<()> {
             | (Kind::Flag, Some((Lit::Bool(_), Sign::None)))
             | (Kind::Number, Some((Lit::Int(_), _)))
     );
-    if fits {
-        Ok(())
-    } else {
-        Err(Error::new_spanned(expr, argument.takes()))
+    if !fits {
+        return Err(Error::new_spanned(expr, argument.takes()));
     }
+    if let Some((Lit::Str(text), _)) = literal(expr)
+        && let Some(reason) = argument.unfit(&text.value(), position)
+    {
+        return Err(Error::new_spanned(expr, reason));
+    }
+    Ok(())
 }
 
 /// Whether there is a minus before a literal.
@@ -432,9 +508,11 @@ fn literal(expr: &Expr) -> Option<(&Lit, Sign)> {
 /// Returns the arguments that a form takes.
 fn arguments(form: Form) -> impl Iterator<Item = &'static Argument> {
     ARGUMENTS.iter().filter(move |argument| match argument.1 {
-        Kind::Path => true,
+        Kind::Path => form != Form::Field,
         Kind::Type => form == Form::Struct,
-        _ => form != Form::Main,
+        Kind::Name => form == Form::Function,
+        Kind::Skip => form == Form::Field,
+        _ => matches!(form, Form::Function | Form::Struct),
     })
 }
 

@@ -1,15 +1,18 @@
 //! The items that the macros are put on, in our own types.
 
 use crate::{
-    args::Args,
+    args::{Args, Form},
+    attrs::Conditional,
+    errors::Errors,
     types::{Mentions, NameLifetimes},
 };
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
-use quote::format_ident;
-use std::{collections::BTreeSet, iter};
+use quote::{ToTokens, format_ident};
+use std::collections::BTreeSet;
 use syn::{
-    Attribute, Data, DeriveInput, Error, Field, FnArg, GenericParam, Generics, Item, LifetimeParam,
-    Member, Pat, PatType, Path, Receiver, Result, ReturnType, Signature, Token, Type, Visibility,
+    Attribute, Data, DataStruct, DeriveInput, Error, Field, Fields, FnArg, GenericParam, Generics,
+    Item, LifetimeParam, Member, Pat, PatType, Path, Receiver, Result, ReturnType, Signature,
+    Token, Type, Visibility, WherePredicate,
     ext::IdentExt,
     parse::{Parse, ParseStream},
     parse_quote,
@@ -99,8 +102,11 @@ fn not_a_function(attribute: &str, item: &Item) -> Option<Error> {
 /// A function that becomes a process.
 pub(crate) struct Function<'a> {
     pub(crate) original: &'a Source,
+    pub(crate) attrs: &'a [Conditional],
     pub(crate) args: &'a Args,
     pub(crate) ident: &'a Ident,
+    /// The name of the struct: that of the function, if the user gives no other.
+    pub(crate) name: Ident,
     pub(crate) receiver: Option<&'a Receiver>,
     pub(crate) params: Vec<Param<'a>>,
     /// The generic parameters of the struct: every lifetime has a name, and no parameter has a
@@ -123,15 +129,13 @@ pub(crate) struct Param<'a> {
 }
 
 impl<'a> Function<'a> {
-    pub(crate) fn from_syn(args: &'a Args, original: &'a Source) -> Self {
+    pub(crate) fn from_syn(args: &'a Args, original: &'a Source, attrs: &'a [Conditional]) -> Self {
         let sig = &original.sig;
         let mut generics = without_defaults(&sig.generics);
         let mut fresh = Vec::new();
         let mut lifetimes = generics
             .lifetimes()
             .map(|param| param.lifetime.ident.to_string())
-            // The lifetime parameter of the generated methods.
-            .chain(iter::once("__sent".to_owned()))
             .collect();
         let mut fields = BTreeSet::new();
 
@@ -166,8 +170,10 @@ impl<'a> Function<'a> {
         }
         Self {
             original,
+            attrs,
             args,
             ident: &sig.ident,
+            name: generated(args.structure.as_ref().unwrap_or(&sig.ident)),
             receiver: sig.receiver(),
             params,
             generics,
@@ -179,22 +185,30 @@ impl<'a> Function<'a> {
         }
     }
 
-    /// Returns the first type with the name of the function. The struct of the function has that
-    /// name too.
+    /// Returns the first type with the name of the struct. The compiler would take it for the struct.
     pub(crate) fn mention_of_itself(&self) -> Option<Ident> {
         let params = self.params.iter().map(|param| &*param.original.ty);
         let mentions = Mentions::of(params.chain([&self.output]));
-        mentions.get(self.ident).cloned()
+        mentions.get(&self.name).cloned()
     }
 
     /// Returns the path of a second `#[process]`.
     pub(crate) fn repeated(&self) -> Option<&Path> {
-        let mut paths = self.original.attrs.iter().map(Attribute::path);
+        let mut paths = self.attrs.iter().map(|attr| attr.meta.path());
         paths.find(|path| match path.segments.iter().collect::<Vec<_>>()[..] {
             [name] => name.ident == "process",
             [krate, name] => krate.ident == "procession" && name.ident == "process",
             _ => false,
         })
+    }
+
+    /// Returns what only a method has: a receiver, or a type with `Self`.
+    pub(crate) fn sign_of_a_method(&self) -> Option<TokenStream> {
+        let params = self.params.iter().map(|param| &*param.original.ty);
+        let mentions = Mentions::of(params.chain([&self.output]));
+        let this = mentions.get(&Ident::new("Self", Span::call_site()));
+        let receiver = self.receiver.map(ToTokens::to_token_stream);
+        receiver.or_else(|| this.map(ToTokens::to_token_stream))
     }
 
     /// Returns the span of the output, or that of the function's name if there is none.
@@ -203,6 +217,39 @@ impl<'a> Function<'a> {
             ReturnType::Type(_, ty) => crate::types::span(ty),
             ReturnType::Default => self.ident.span(),
         }
+    }
+
+    /// Returns the last token of the signature before a `where`.
+    pub(crate) fn end(&self) -> Span {
+        let sig = &self.original.sig;
+        let last = sig.output.to_token_stream().into_iter().last();
+        last.map_or_else(
+            || sig.paren_token.span.close(),
+            |token| match token {
+                TokenTree::Group(group) => group.span_close(),
+                token => token.span(),
+            },
+        )
+    }
+
+    /// Whether the user has bounds for a type with a lifetime, such as `&'a T: Trait`.
+    pub(crate) fn bounds_a_borrow(&self) -> bool {
+        let clause = self.generics.where_clause.iter();
+        let mut predicates = clause.flat_map(|clause| &clause.predicates);
+        predicates.any(|predicate| match predicate {
+            WherePredicate::Type(predicate) => {
+                let mentions = Mentions::of([&predicate.bounded_ty]);
+                predicate.lifetimes.is_none() && !mentions.lifetimes.is_empty()
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether a parameter has a type that may have lifetimes which nobody sees: a macro, or a `Cow`
+    /// without one.
+    pub(crate) fn hides_lifetimes(&self) -> bool {
+        let mut types = self.params.iter().map(|param| &param.ty);
+        types.any(crate::types::hides_lifetimes)
     }
 
     /// Returns the generic lifetimes and types that no field mentions.
@@ -218,10 +265,18 @@ impl<'a> Function<'a> {
     }
 }
 
+/// Returns an identifier as one of this macro's, at the place where the user wrote it. The lints of
+/// the user have seen it where it was written, and leave alone what a macro makes.
+fn generated(ident: &Ident) -> Ident {
+    let mut ident = ident.clone();
+    ident.set_span(Span::call_site().located_at(ident.span()));
+    ident
+}
+
 /// Returns the name that a pattern gives to the whole parameter.
 fn pattern_name(pat: &Pat) -> Option<Ident> {
     match pat {
-        Pat::Ident(pat) => Some(pat.ident.clone()),
+        Pat::Ident(pat) => Some(generated(&pat.ident)),
         Pat::Paren(pat) => pattern_name(&pat.pat),
         _ => None,
     }
@@ -255,16 +310,22 @@ pub(crate) struct Structure<'a> {
 pub(crate) struct Part<'a> {
     pub(crate) original: &'a Field,
     pub(crate) member: Member,
+    pub(crate) is_skipped: bool,
 }
 
 impl<'a> Structure<'a> {
-    pub(crate) fn from_syn(args: &'a Args, original: &'a DeriveInput) -> Self {
+    pub(crate) fn from_syn(args: &'a Args, original: &'a DeriveInput, errors: &mut Errors) -> Self {
         let fields = match &original.data {
             Data::Struct(data) => data
                 .fields
                 .members()
                 .zip(&data.fields)
-                .map(|(member, original)| Part { original, member })
+                .map(|(member, original)| Part {
+                    original,
+                    member,
+                    is_skipped: Args::from_attributes(&original.attrs, Form::Field, errors)
+                        .is_skipped,
+                })
                 .collect(),
             _ => Vec::new(),
         };
@@ -274,8 +335,28 @@ impl<'a> Structure<'a> {
             ident: &original.ident,
             fields,
             generics: without_defaults(&original.generics),
-            output: args.output.clone().unwrap_or_else(|| parse_quote!(())),
+            output: match &args.output {
+                Some(ty) if !matches!(ty, Type::Never(_)) => ty.clone(),
+                _ => parse_quote!(()),
+            },
         }
+    }
+
+    /// Returns the parenthesis before the `where` of a tuple struct.
+    pub(crate) fn end(&self) -> Option<Span> {
+        match &self.original.data {
+            Data::Struct(DataStruct {
+                fields: Fields::Unnamed(fields),
+                ..
+            }) => Some(fields.paren_token.span.close()),
+            _ => None,
+        }
+    }
+
+    /// Whether a field has a type with `_`, which the compiler reports in the struct itself.
+    pub(crate) fn has_placeholder(&self) -> bool {
+        let mut types = self.fields.iter().map(|part| &part.original.ty);
+        types.any(|ty| crate::types::placeholder(ty).is_some())
     }
 
     /// Returns the span of the output, or that of the struct's name if there is none.

@@ -2,13 +2,14 @@
 
 use crate::{
     ast::{Function, Param, Source, Structure},
+    attrs,
     errors::report,
-    expand::{Definition, function as form, quiet, structure as derive},
-    types::{self, NameStatic, ReplaceImpl},
+    expand::{Definition, function as form, inherited, sent, structure as derive},
+    types::{self, NameStatic, ReplaceUnnamed},
 };
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use syn::{Error, FnArg, Signature, Type, parse_quote, visit_mut::VisitMut};
+use syn::{Error, FnArg, ReturnType, Signature, Type, parse_quote, visit_mut::VisitMut};
 
 /// Returns an item that could not be parsed, unchanged.
 pub(crate) fn unread(error: Error, item: &TokenStream) -> TokenStream {
@@ -19,35 +20,55 @@ pub(crate) fn unread(error: Error, item: &TokenStream) -> TokenStream {
 /// Returns the function and the struct. The types are ones that any struct may have, and the bodies
 /// never run.
 pub(crate) fn function(error: Error, function: &Function, item: &TokenStream) -> TokenStream {
-    let cfgs = form::cfgs(&function.original.attrs);
+    let cfgs = attrs::cfgs(&function.original.attrs);
     let error = report(error, &cfgs);
     // A struct cannot stand in an impl, next to a method. And a second `#[process]` is expanded
     // after this one, and generates the struct.
-    if function.receiver.is_some() || function.repeated().is_some() {
+    if function.sign_of_a_method().is_some() || function.repeated().is_some() {
         return quote!(#error #item);
     }
-    if function.mention_of_itself().is_some() {
+    if function.hides_a_primitive() || function.mention_of_itself().is_some() {
         let anything = anything(function);
         return quote!(#error #item #anything);
     }
     let soft = soften(function);
     let item = plain(&soft).unwrap_or_else(|| item.clone());
-    let inherent = form::inherent(&soft, &quote!(::core::unreachable!()));
-    let process = unreachable(&form::definition(&soft));
-    let structure = form::structure(&soft, &quote!(#inherent #process));
+    let attrs = inherited(&function.original.attrs);
+    let inherent = form::inherent(&soft, &attrs, &quote!(::core::unreachable!()));
+    let process = unreachable(&form::definition(&soft, &attrs));
+    let common = form::common(&soft, &attrs);
+    let structure = form::structure(&soft, &quote!(#inherent #process #common));
     quote!(#error #item #structure)
 }
 
-/// Returns the impl of `Process`. The bodies never run.
+/// Returns the error, and the impls if the struct may have them.
 pub(crate) fn structure(error: Error, structure: &Structure) -> TokenStream {
     let error = report(error, &[]);
-    let process = unreachable(&derive::definition(structure));
-    quote!(#error #process)
+    // A process has a size.
+    if structure
+        .fields
+        .iter()
+        .any(|part| types::is_unsized(&part.original.ty))
+    {
+        return error;
+    }
+    let impls = impls(structure);
+    quote!(#error #impls)
+}
+
+/// Returns the impls of a struct. The bodies never run.
+pub(crate) fn impls(structure: &Structure) -> TokenStream {
+    let attrs = inherited(&structure.original.attrs);
+    let mut definition = derive::definition(structure, &attrs);
+    let mut output = structure.output.clone();
+    nameable(&mut output);
+    definition.output = &output;
+    unreachable(&definition)
 }
 
 /// Returns a `main` that the compiler accepts.
 pub(crate) fn main(error: Error, source: &Source) -> TokenStream {
-    let cfgs = form::cfgs(&source.attrs);
+    let cfgs = attrs::cfgs(&source.attrs);
     let error = report(error, &cfgs);
     let Source {
         attrs,
@@ -66,7 +87,7 @@ pub(crate) fn main(error: Error, source: &Source) -> TokenStream {
 // impl<'x> ::procession::Process for task<'x> { .. }
 // impl<'x> ::procession::__private::Call for task<'x> {
 //     type Value = usize;
-//     fn __send<'__sent>(&'__sent self, _: &mut Outgoing<'__sent>) -> Result<()> {
+//     fn __send<#sent>(&#sent self, _: &mut Outgoing<#sent>) -> Result<()> {
 //         ::core::unreachable!()
 //     }
 //     ..
@@ -74,14 +95,15 @@ pub(crate) fn main(error: Error, source: &Source) -> TokenStream {
 fn unreachable(definition: &Definition) -> TokenStream {
     let (krate, output) = (definition.args.krate(), definition.output);
     let private = quote!(#krate::__private);
+    let sent = sent();
     definition.implement(&TokenStream::new(), &quote! {
-        fn __send<'__sent>(&'__sent self, _: &mut #private::Outgoing<'__sent>) -> #krate::Result<()> {
+        fn __send<#sent>(&#sent self, _: &mut #private::Outgoing<#sent>) -> #krate::Result<()> {
             ::core::unreachable!()
         }
         fn __run(_: &mut #private::Incoming) -> #krate::Result<#output> {
             ::core::unreachable!()
         }
-        fn __reply<'__sent>(_: &'__sent #output, _: &mut #private::Outgoing<'__sent>) -> #krate::Result<()> {
+        fn __reply<#sent>(_: &#sent #output, _: &mut #private::Outgoing<#sent>) -> #krate::Result<()> {
             ::core::unreachable!()
         }
         fn __receive(_: &mut #private::Incoming) -> #krate::Result<#output> {
@@ -100,7 +122,7 @@ fn soften<'a>(function: &Function<'a>) -> Function<'a> {
         } else {
             param.ty.clone()
         };
-        ReplaceImpl(|| {
+        ReplaceUnnamed(|| {
             let fresh = format_ident!("__T{}", generics.params.len());
             generics.params.push(parse_quote!(#fresh));
             parse_quote!(#fresh)
@@ -115,15 +137,21 @@ fn soften<'a>(function: &Function<'a>) -> Function<'a> {
     });
     let params = params.collect();
     let mut output = function.output.clone();
-    ReplaceImpl(|| parse_quote!(())).visit_type_mut(&mut output);
-    NameStatic.visit_type_mut(&mut output);
+    nameable(&mut output);
     Function {
         params,
         generics,
         returns: parse_quote!(-> #output),
         output,
+        name: function.name.clone(),
         ..*function
     }
+}
+
+/// Makes an output of it that a process may have.
+fn nameable(output: &mut Type) {
+    ReplaceUnnamed(|| parse_quote!(())).visit_type_mut(output);
+    NameStatic.visit_type_mut(output);
 }
 
 /// Returns the function in a form that the compiler accepts. Returns `None` if it accepts the
@@ -135,15 +163,30 @@ fn plain(function: &Function) -> Option<TokenStream> {
     let mut inputs = sig.inputs.clone();
     let mut is_refused = sig.variadic.is_some();
     for input in &mut inputs {
-        if let FnArg::Typed(typed) = input
-            && types::is_unsized(&typed.ty)
-        {
+        let FnArg::Typed(typed) = input else { continue };
+        let count = typed.attrs.len();
+        typed.attrs.retain(|attr| !attr.path().is_ident("process"));
+        is_refused |= typed.attrs.len() < count;
+        if types::is_unsized(&typed.ty) {
             *typed.ty = referenced(&typed.ty);
             is_refused = true;
         }
+        if types::placeholder(&typed.ty).is_some() {
+            ReplaceUnnamed(|| parse_quote!(impl ::core::marker::Sized))
+                .visit_type_mut(&mut typed.ty);
+            is_refused = true;
+        }
+    }
+    let mut output = sig.output.clone();
+    if let ReturnType::Type(_, ty) = &mut output
+        && types::placeholder(ty).is_some()
+    {
+        nameable(ty);
+        is_refused = true;
     }
     let sig = Signature {
         inputs,
+        output,
         variadic: None,
         ..sig.clone()
     };
@@ -175,48 +218,51 @@ fn referenced(ty: &Type) -> Type {
 fn anything(function: &Function) -> TokenStream {
     let soft = soften(function);
     let Function {
-        ident,
+        name,
         generics,
         output,
         ..
     } = &soft;
     let krate = function.args.krate();
-    let quiet = quiet();
-    let cfgs = form::cfgs(&function.original.attrs);
-    let (module, methods) = (
-        format_ident!("__{ident}"),
-        format_ident!("__{ident}_process"),
-    );
+    let cfgs = attrs::cfgs(&function.original.attrs);
+    let (module, methods) = (format_ident!("__{name}"), format_ident!("__{name}_process"));
     let where_clause = &generics.where_clause;
+    let mut sized_where_clause = where_clause.clone().unwrap_or(parse_quote!(where));
+    let sized = parse_quote!(Self: ::core::marker::Sized);
+    sized_where_clause.predicates.push(sized);
+    // A primitive type is there without an import, which would hide it.
+    let stand_in = (!function.hides_a_primitive()).then(|| {
+        quote! {
+            #(#cfgs)*
+            mod #module {
+                pub struct #name {}
+            }
+            #(#cfgs)*
+            use #module::*;
+        }
+    });
     let types = soft
         .params
         .iter()
         .map(|param| &param.ty)
         .collect::<Vec<_>>();
     quote! {
+        #stand_in
         #(#cfgs)*
-        #quiet
-        mod #module {
-            pub struct #ident {}
-        }
-        #(#cfgs)*
-        #quiet
-        use #module::*;
-        #(#cfgs)*
-        #quiet
-        trait #methods: ::core::marker::Sized {
-            fn new #generics (#(_: #types),*) -> Self #where_clause {
+        trait #methods {
+            fn new #generics (#(_: #types),*) -> Self
+            #sized_where_clause
+            {
                 ::core::unreachable!()
             }
             fn spawn #generics (#(_: #types),*) -> #krate::Result<#krate::Child<#output>> #where_clause {
                 ::core::unreachable!()
             }
-            fn run(self) -> #output {
+            fn run(self) -> #output where Self: ::core::marker::Sized {
                 ::core::unreachable!()
             }
         }
         #(#cfgs)*
-        #quiet
-        impl<T> #methods for T {}
+        impl<T: ?::core::marker::Sized> #methods for T {}
     }
 }

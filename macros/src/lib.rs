@@ -4,6 +4,7 @@
 
 mod args;
 mod ast;
+mod attrs;
 mod errors;
 mod expand;
 mod fallback;
@@ -29,6 +30,13 @@ use proc_macro::TokenStream;
 /// | `task { name: "pl", seconds: 2 }` | the same, with named arguments |
 /// | `task::new("pl", 2).run()` | calls the function, in this process |
 ///
+/// The struct is `Clone` and `Debug` if all parameters are. It is neither if the type of a parameter
+/// is a macro, or if a bound of the function is about a type with a lifetime, as in `&'a T: Trait`.
+///
+/// The name of the struct can be chosen: with `#[process(struct = Worker)]`, it is
+/// `Worker::spawn(..)`. That is of use if a module, a type or a trait has the name of the function.
+/// The compiler reports such a clash: "the name `task` is defined multiple times".
+///
 /// # Parameters and output
 ///
 /// Every parameter and the output must be `Transfer`: a value that serde can carry, or a file or a
@@ -43,7 +51,11 @@ use proc_macro::TokenStream;
 /// returns `!` is `()`.
 ///
 /// Generic functions work, with all their instances. Type parameters that are sent need the bound
-/// `Transfer`.
+/// `Transfer`. The generic parameters are those of the struct, so `task::<u8>::spawn(1)` names them,
+/// and `task::spawn::<u8>(1)` does not compile.
+///
+/// Lints are set for what is generated as for the function: an `allow` on it holds for the struct
+/// too. A function that is neither called nor spawned is reported as dead code.
 ///
 /// The struct and its fields are as visible as the function. So the parameter names of a `pub fn`
 /// are part of its interface, and the type that it returns must be as visible as the function.
@@ -59,8 +71,13 @@ use proc_macro::TokenStream;
 ///
 /// - `&mut` parameters, because processes share no memory;
 /// - methods: put `#[derive(Process)]` on a struct with a method `run` instead;
-/// - `unsafe`, `extern`, `const` and `async` functions;
-/// - `impl Trait` and `dyn` types.
+/// - `unsafe`, `extern`, `const` and `async` functions, and those with `target_feature`;
+/// - `impl Trait` and `dyn` types, closures, and `_` in a type;
+/// - parameters and generic parameters that depend on `cfg`;
+/// - names of primitive types, such as `usize`, unless the struct has another name.
+///
+/// A lifetime that a type hides must be written: `Cow<'_, str>`, and not `Cow<str>`. A type with a
+/// lifetime, such as `View<'_>`, must be made of owned data when it is deserialized, as `Cow` is.
 ///
 /// # What it generates
 ///
@@ -92,7 +109,7 @@ pub fn process(args: TokenStream, item: TokenStream) -> TokenStream {
 /// Makes a struct a process: `spawn` calls its method `run` in a child process.
 ///
 /// The method `run` takes `self`, `&self` or `&mut self` and nothing else: the fields are its
-/// arguments. Every field must be `Transfer`. References are allowed in the same places as for the
+/// arguments. It may be a method of a trait that is in scope. Every field must be `Transfer`. References are allowed in the same places as for the
 /// parameters of a function with `#[process]`. Structs with named fields, tuple structs and unit
 /// structs work, with generic parameters and `where` clauses.
 ///
@@ -104,6 +121,9 @@ pub fn process(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | argument | value |
 /// |---|---|
 /// | `output = ..` | the type that `run` returns; by default `()` |
+///
+/// A field takes one argument, `#[process(skip)]`. Such a field is not sent. In the child it has the
+/// value of `Default`. So its type must be `Default`, and need not be `Transfer`.
 ///
 /// # What it generates
 ///

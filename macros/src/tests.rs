@@ -1,6 +1,6 @@
 //! Tests of the expansion of each macro, and that no item makes a macro panic.
 
-use crate::expand::{self, quiet};
+use crate::expand;
 use proc_macro2::TokenStream;
 use quote::quote;
 use std::str::FromStr;
@@ -11,6 +11,7 @@ fn assert_tokens(actual: &TokenStream, expected: &TokenStream) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is the whole expansion")]
 fn process_keeps_the_function_and_adds_a_struct() {
     let function = quote! {
         /// Counts.
@@ -20,24 +21,23 @@ fn process_keeps_the_function_and_adds_a_struct() {
             name.len()
         }
     };
-    let quiet = quiet();
     let expected = quote! {
         #function
 
         #[doc = "The process that calls [`task`](fn@task): its fields are the arguments."]
         #[deprecated]
         #[cfg(unix)]
-        #quiet
         #[must_use = "a process does nothing until it is spawned"]
         #[derive(::procession::Process)]
         #[process(__impls {
-            #quiet
+            #[allow(deprecated)]
             impl<'__name, T: Transfer> task<'__name, T> {
                 #[doc = "Builds the process that calls [`task`](fn@task) with these arguments, without starting it."]
                 pub fn new(name: &'__name str, value: T, __2: u8) -> Self {
                     Self { name, value, __2, }
                 }
                 #[doc = "Starts a process that calls [`task`](fn@task) with these arguments."]
+                #[allow(clippy::same_name_method)]
                 pub fn spawn(
                     name: &'__name str,
                     value: T,
@@ -50,7 +50,7 @@ fn process_keeps_the_function_and_adds_a_struct() {
                     task::<T>(self.name, self.value, self.__2)
                 }
             }
-            #quiet
+            #[allow(deprecated)]
             #[automatically_derived]
             impl<'__name, T: Transfer> ::procession::Process for task<'__name, T> {
                 type Output = usize;
@@ -61,7 +61,7 @@ fn process_keeps_the_function_and_adds_a_struct() {
                     ::procession::Builder::new().daemon(true).timeout(LIMIT).__settings()
                 }
             }
-            #quiet
+            #[allow(deprecated)]
             #[automatically_derived]
             impl<'__name, T: Transfer> ::procession::__private::Call for task<'__name, T> {
                 type Value = usize;
@@ -70,20 +70,20 @@ fn process_keeps_the_function_and_adds_a_struct() {
                     &META
                 }
                 fn __send<'__sent>(&'__sent self, __to: &mut ::procession::__private::Outgoing<'__sent>) -> ::procession::Result<()> {
-                    use ::procession::__private::{ByDescriptor as _, ByRef as _, ByValue as _};
-                    ::procession::__private::Shape::<&'__name str>::NEW.codec().send(&self.name, "argument `name`", __to)?;
-                    ::procession::__private::Shape::<T>::NEW.codec().send(&self.value, "argument `value`", __to)?;
-                    ::procession::__private::Shape::<u8>::NEW.codec().send(&self.__2, "argument 3", __to)?;
+                    use ::procession::__private::{ByDescriptor as _, ByRef as _, ByValue as _, Shape as __Shape};
+                    __Shape::<&'__name str>::NEW.__codec().send(&self.name, "argument `name`", __to)?;
+                    __Shape::<T>::NEW.__codec().send(&self.value, "argument `value`", __to)?;
+                    __Shape::<u8>::NEW.__codec().send(&self.__2, "argument 3", __to)?;
                     ::core::result::Result::Ok(())
                 }
                 fn __run(__from: &mut ::procession::__private::Incoming) -> ::procession::Result<usize> {
-                    use ::procession::__private::{ByDescriptor as _, ByRef as _, ByValue as _};
-                    let mut __0 = ::procession::__private::Shape::<&'__name str>::NEW.codec().take(__from)?;
-                    let __1 = ::procession::__private::Shape::<T>::NEW.codec().own(__from)?;
-                    let __2 = ::procession::__private::Shape::<u8>::NEW.codec().own(__from)?;
+                    use ::procession::__private::{ByDescriptor as _, ByRef as _, ByValue as _, Shape as __Shape};
+                    let mut __0 = __Shape::<&'__name str>::NEW.__codec().take(__from)?;
+                    let __1 = __Shape::<T>::NEW.__codec().own(__from)?;
+                    let __2 = __Shape::<u8>::NEW.__codec().own(__from)?;
                     __from.ready()?;
                     ::core::result::Result::Ok(task::<T>(
-                        ::procession::__private::Shape::<&'__name str>::NEW.codec().lend(&mut __0),
+                        __Shape::<&'__name str>::NEW.__codec().lend(&mut __0),
                         __1,
                         __2
                     ))
@@ -92,14 +92,46 @@ fn process_keeps_the_function_and_adds_a_struct() {
                     __output: &'__sent usize,
                     __to: &mut ::procession::__private::Outgoing<'__sent>
                 ) -> ::procession::Result<()> {
-                    use ::procession::__private::{ByDescriptor as _, ByRef as _, ByValue as _};
+                    use ::procession::__private::{ByDescriptor as _, ByRef as _, ByValue as _, Shape as __Shape};
                     use ::procession::__private::{ByDynErr as _, ByErr as _, ByErrValue as _, ByOk as _, ByWhole as _};
-                    ::procession::__private::Shape::<usize>::NEW.halves().join(::procession::__private::Shape::<usize>::NEW.halves().ok().codec(), ::procession::__private::Shape::<usize>::NEW.halves().err().err_codec()).send(__output, "the output", __to)
+                    __Shape::<usize>::NEW.__halves().__join(__Shape::<usize>::NEW.__halves().__ok().__codec(), __Shape::<usize>::NEW.__halves().__err().__err_codec()).send(__output, "the output", __to)
                 }
                 fn __receive(__from: &mut ::procession::__private::Incoming) -> ::procession::Result<usize> {
-                    use ::procession::__private::{ByDescriptor as _, ByRef as _, ByValue as _};
+                    use ::procession::__private::{ByDescriptor as _, ByRef as _, ByValue as _, Shape as __Shape};
                     use ::procession::__private::{ByDynErr as _, ByErr as _, ByErrValue as _, ByOk as _, ByWhole as _};
-                    ::procession::__private::Shape::<usize>::NEW.halves().join(::procession::__private::Shape::<usize>::NEW.halves().ok().codec(), ::procession::__private::Shape::<usize>::NEW.halves().err().err_codec()).own(__from)
+                    __Shape::<usize>::NEW.__halves().__join(__Shape::<usize>::NEW.__halves().__ok().__codec(), __Shape::<usize>::NEW.__halves().__err().__err_codec()).own(__from)
+                }
+            }
+            #[allow(deprecated)]
+            #[automatically_derived]
+            impl<'__name, T: Transfer> ::core::clone::Clone for task<'__name, T>
+            where
+                for<'__any0> &'__any0 str: ::core::clone::Clone,
+                for<'__any> T: ::core::clone::Clone,
+                for<'__any> u8: ::core::clone::Clone
+            {
+                fn clone(&self) -> Self {
+                    Self {
+                        name: ::core::clone::Clone::clone(&self.name),
+                        value: ::core::clone::Clone::clone(&self.value),
+                        __2: ::core::clone::Clone::clone(&self.__2),
+                    }
+                }
+            }
+            #[allow(deprecated)]
+            #[automatically_derived]
+            impl<'__name, T: Transfer> ::core::fmt::Debug for task<'__name, T>
+            where
+                for<'__any0> &'__any0 str: ::core::fmt::Debug,
+                for<'__any> T: ::core::fmt::Debug,
+                for<'__any> u8: ::core::fmt::Debug
+            {
+                fn fmt(&self, __f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    ::procession::__private::debug(
+                        __f,
+                        "task",
+                        &[("name", &self.name), ("value", &self.value), ("_", &self.__2)]
+                    )
                 }
             }
         })]
@@ -109,7 +141,7 @@ fn process_keeps_the_function_and_adds_a_struct() {
             #[doc = "The argument `value`."]
             pub value: T,
             #[doc(hidden)]
-            __2: u8,
+            pub __2: u8,
         }
     };
     let actual = expand::process(quote!(daemon, timeout = LIMIT), &function);
@@ -131,11 +163,17 @@ fn derive_builds_the_struct_and_calls_its_run() {
     let structure = quote! {
         #[process(name = "m", start_method = "spawn", output = usize, crate = crate::p)]
         #[process(env("A" = "1", B = two()), env_clear, env_remove("C"), affinity = [0, 1])]
-        struct Mine<'a, T: Transfer = u8>(&'a str, T) where T: Copy;
+        #[allow(some::lint)]
+        #[expect(dead_code, another, reason = "there is one")]
+        struct Mine<'a, T: Transfer = u8>(&'a str, T, #[process(skip)] Option<T>) where T: Copy;
     };
-    let quiet = quiet();
+    let levels = quote! {
+        #[allow(some::lint)]
+        #[allow(another)]
+    };
     let expected = quote! {
-        #quiet
+        crate::p::__items! {
+        #levels
         #[automatically_derived]
         impl<'a, T: Transfer> crate::p::Process for Mine<'a, T> where T: Copy {
             type Output = usize;
@@ -154,7 +192,7 @@ fn derive_builds_the_struct_and_calls_its_run() {
                     .__settings()
             }
         }
-        #quiet
+        #levels
         #[automatically_derived]
         impl<'a, T: Transfer> crate::p::__private::Call for Mine<'a, T> where T: Copy {
             type Value = usize;
@@ -163,35 +201,39 @@ fn derive_builds_the_struct_and_calls_its_run() {
                 &META
             }
             fn __send<'__sent>(&'__sent self, __to: &mut crate::p::__private::Outgoing<'__sent>) -> crate::p::Result<()> {
-                use crate::p::__private::{ByDescriptor as _, ByRef as _, ByValue as _};
-                crate::p::__private::Shape::<&'a str>::NEW.codec().send(&self.0, "field 0", __to)?;
-                crate::p::__private::Shape::<T>::NEW.codec().send(&self.1, "field 1", __to)?;
+                use crate::p::__private::{ByDescriptor as _, ByRef as _, ByValue as _, Shape as __Shape};
+                __Shape::<&'a str>::NEW.__codec().send(&self.0, "field 0", __to)?;
+                __Shape::<T>::NEW.__codec().send(&self.1, "field 1", __to)?;
                 ::core::result::Result::Ok(())
             }
             fn __run(__from: &mut crate::p::__private::Incoming) -> crate::p::Result<usize> {
-                use crate::p::__private::{ByDescriptor as _, ByRef as _, ByValue as _};
-                let mut __0 = crate::p::__private::Shape::<&'a str>::NEW.codec().take(__from)?;
-                let __1 = crate::p::__private::Shape::<T>::NEW.codec().own(__from)?;
+                use crate::p::__private::{ByDescriptor as _, ByRef as _, ByValue as _, Shape as __Shape};
+                use crate::p::__private::skipped as __skipped;
+                let mut __0 = __Shape::<&'a str>::NEW.__codec().take(__from)?;
+                let __1 = __Shape::<T>::NEW.__codec().own(__from)?;
+                let __2 = __skipped::<Option<T> >();
                 __from.ready()?;
-                ::core::result::Result::Ok({
-                    use crate::p::__private::MissingRun as _;
-                    let __returned = crate::p::__private::run::<Mine::<'_, T>, _, _>(Mine::<'_, T>::run, Mine::<'_, T> {
-                        0: crate::p::__private::Shape::<&'a str>::NEW.codec().lend(&mut __0),
-                        1: __1
-                    });
-                    crate::p::__private::output::<usize, _>(__returned)
-                })
+                {
+                    use crate::p::__private::{AsyncOutput as _, HasRun as _, OtherOutput as _, run as __run};
+                    let mut __returned = __run::<usize, _, _>(Mine::<'_, T>(
+                        __Shape::<&'a str>::NEW.__codec().lend(&mut __0),
+                        __1,
+                        __2
+                    ), |mut __this| __this.run());
+                    ::core::result::Result::Ok(__returned.__output())
+                }
             }
             fn __reply<'__sent>(__output: &'__sent usize, __to: &mut crate::p::__private::Outgoing<'__sent>) -> crate::p::Result<()> {
-                use crate::p::__private::{ByDescriptor as _, ByRef as _, ByValue as _};
-                use crate::p::__private::{ByDynErr as _, ByErr as _, ByErrValue as _, ByOk as _, ByWhole as _};
-                crate::p::__private::Shape::<usize>::NEW.halves().join(crate::p::__private::Shape::<usize>::NEW.halves().ok().codec(), crate::p::__private::Shape::<usize>::NEW.halves().err().err_codec()).send(__output, "the output", __to)
+                use crate::p::__private::{ByDescriptor as _, ByRef as _, ByValue as _, Shape as __Shape};
+                    use crate::p::__private::{ByDynErr as _, ByErr as _, ByErrValue as _, ByOk as _, ByWhole as _};
+                __Shape::<usize>::NEW.__halves().__join(__Shape::<usize>::NEW.__halves().__ok().__codec(), __Shape::<usize>::NEW.__halves().__err().__err_codec()).send(__output, "the output", __to)
             }
             fn __receive(__from: &mut crate::p::__private::Incoming) -> crate::p::Result<usize> {
-                use crate::p::__private::{ByDescriptor as _, ByRef as _, ByValue as _};
-                use crate::p::__private::{ByDynErr as _, ByErr as _, ByErrValue as _, ByOk as _, ByWhole as _};
-                crate::p::__private::Shape::<usize>::NEW.halves().join(crate::p::__private::Shape::<usize>::NEW.halves().ok().codec(), crate::p::__private::Shape::<usize>::NEW.halves().err().err_codec()).own(__from)
+                use crate::p::__private::{ByDescriptor as _, ByRef as _, ByValue as _, Shape as __Shape};
+                    use crate::p::__private::{ByDynErr as _, ByErr as _, ByErrValue as _, ByOk as _, ByWhole as _};
+                __Shape::<usize>::NEW.__halves().__join(__Shape::<usize>::NEW.__halves().__ok().__codec(), __Shape::<usize>::NEW.__halves().__err().__err_codec()).own(__from)
             }
+        }
         }
     };
     assert_tokens(&expand::derive(structure), &expected);
@@ -309,6 +351,11 @@ const ITEMS: &[&str] = &[
     "#[cfg] #[cfg()] #[cfg(a, b)] #[cfg = \"a\"] #[cfg_attr] #[cfg_attr()] #[cfg_attr(a)] fn f() {}",
     "#[cfg_attr(a,)] #[cfg_attr(,)] #[cfg_attr(a, unsafe(b), cfg(c))] #[cfg_attr = 1] fn f() {}",
     "#[cfg_attr(a, cfg_attr(b, cfg(c)), deprecated)] #[doc] #[doc(hidden, a)] #[doc = 1] fn f() {}",
+    "#[target_feature] #[test] #[a::test(b)] #[expect] #[allow()] #[deny(a::b, reason = \"c\")] fn f() {}",
+    "#[cfg_attr(a, expect(dead_code, unused), cfg_attr(b, deprecated))] fn f() {}",
+    "fn f(#[process] a: u8, #[process(skip)] b: u8, #[cfg_attr(a, cfg_attr(b, cfg(c)))] c: _) -> _ {}",
+    "fn f<T: ?Sized, F: Fn(u8) + ?Sized, G>(a: &T, b: F, c: &F, d: Cow<str>, e: Self) where G: FnOnce() {}",
+    "fn usize() -> usize {}",
     "#[deprecated(since)] #[unsafe(no_mangle)] fn f() {}",
     "fn main() {}",
     "async fn main(a: u8) {}",
@@ -320,6 +367,8 @@ const ITEMS: &[&str] = &[
     "struct S { a: &mut u8, b: dyn A, c: Vec<&u8>, r#type: _ }",
     "struct S(pub u8, #[cfg(a)] (), m!(), !, [str; 2], str);",
     "struct S<'a, T: 'a = &'a u8, const N: usize = { 1 + 1 }>(&'a T) where T: ?Sized;",
+    "#[repr(packed)] #[repr(C, packed(2))] #[repr] #[repr(,)] struct S;",
+    "struct S { #[process] a: u8, #[process(skip)] b: &mut u8, #[process(skip, skip, a = 1)] c: dyn A }",
     "#[process] struct S;",
     "#[process()] struct S;",
     "#[process[]] struct S;",
@@ -415,6 +464,13 @@ const ARGUMENTS: &[&str] = &[
     "output = u8",
     "output = HashMap<u8, u8>",
     "output = ..",
+    "struct",
+    "struct = Worker",
+    "struct = struct",
+    "struct = \"a\"",
+    "struct = a::b, skip",
+    "skip = true",
+    "env(\"\" = \"\", \"=\" = \"\\0\"), env_remove(\"\"), current_dir = \"\"",
     "unknown = a, b = <c, d>",
     "self",
     "_",

@@ -5,7 +5,8 @@ use quote::ToTokens;
 use std::collections::BTreeSet;
 use syn::{
     Expr, GenericArgument, Generics, Lifetime, Macro, ParenthesizedGenericArguments, Path,
-    PathArguments, PredicateType, QSelf, TraitBound, Type, TypeFnPtr, TypeReference,
+    PathArguments, PathSegment, PredicateType, QSelf, TraitBound, Type, TypeFnPtr, TypeInfer,
+    TypeReference,
     spanned::Spanned,
     visit::{self, Visit},
     visit_mut::{self, VisitMut},
@@ -225,6 +226,58 @@ pub(crate) fn is_unsized(ty: &Type) -> bool {
     }
 }
 
+/// Whether a type is written as this one word.
+pub(crate) fn is_ident(ty: &Type, name: &Ident) -> bool {
+    matches!(bare(ty), Type::Path(path) if path.qself.is_none() && path.path.is_ident(name))
+}
+
+/// Whether a type is a reference to a type that is written as this one word.
+pub(crate) fn is_reference_to(ty: &Type, name: &Ident) -> bool {
+    matches!(bare(ty), Type::Reference(reference) if is_ident(&reference.elem, name))
+}
+
+/// Returns the first `_` that stands for a type.
+pub(crate) fn placeholder(ty: &Type) -> Option<&TypeInfer> {
+    struct Find<'a>(Option<&'a TypeInfer>);
+
+    impl<'a> Visit<'a> for Find<'a> {
+        fn visit_type_infer(&mut self, infer: &'a TypeInfer) {
+            self.0.get_or_insert(infer);
+        }
+
+        fn visit_expr(&mut self, _: &'a Expr) {}
+    }
+
+    let mut find = Find(None);
+    find.visit_type(ty);
+    find.0
+}
+
+/// Whether there is a macro in a type, or a `Cow` without a lifetime.
+pub(crate) fn hides_lifetimes(ty: &Type) -> bool {
+    struct Find(bool);
+
+    impl Visit<'_> for Find {
+        fn visit_macro(&mut self, _: &Macro) {
+            self.0 = true;
+        }
+
+        fn visit_path_segment(&mut self, segment: &PathSegment) {
+            if segment.ident == "Cow"
+                && let PathArguments::AngleBracketed(arguments) = &segment.arguments
+            {
+                let is_lifetime = |argument| matches!(argument, &GenericArgument::Lifetime(_));
+                self.0 |= !arguments.args.iter().any(is_lifetime);
+            }
+            visit::visit_path_segment(self, segment);
+        }
+    }
+
+    let mut find = Find(false);
+    find.visit_type(ty);
+    find.0
+}
+
 /// Returns the first obstacle in a type, and the tokens that cause it.
 pub(crate) fn obstacle(ty: &Type) -> Option<(Obstacle, TokenStream)> {
     match bare(ty) {
@@ -275,15 +328,42 @@ fn is_phantom(path: &Path) -> bool {
         .is_some_and(|last| last.ident == "PhantomData")
 }
 
-/// Replaces every `impl Trait` by another type.
-pub(crate) struct ReplaceImpl<F>(pub(crate) F);
+/// Replaces every `impl Trait` and every `_` by another type.
+pub(crate) struct ReplaceUnnamed<F>(pub(crate) F);
 
-impl<F: FnMut() -> Type> VisitMut for ReplaceImpl<F> {
+impl<F: FnMut() -> Type> VisitMut for ReplaceUnnamed<F> {
     fn visit_type_mut(&mut self, ty: &mut Type) {
         match ty {
-            Type::ImplTrait(_) => *ty = (self.0)(),
+            Type::ImplTrait(_) | Type::Infer(_) => *ty = (self.0)(),
             _ => visit_mut::visit_type_mut(self, ty),
         }
+    }
+}
+
+/// Makes every lifetime one of this macro's, as `ast::generated` does for identifiers.
+pub(crate) struct Generated;
+
+impl VisitMut for Generated {
+    fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+        lifetime.set_span(Span::call_site().located_at(lifetime.span()));
+    }
+}
+
+/// Gives every lifetime of a type a name of its own, with a number. The type has no elided ones.
+pub(crate) struct Rename<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) fresh: &'a mut Vec<Lifetime>,
+}
+
+impl VisitMut for Rename<'_> {
+    fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+        let name = format!("'{}{}", self.name, self.fresh.len());
+        *lifetime = Lifetime::new(&name, Span::mixed_site());
+        self.fresh.push(lifetime.clone());
+    }
+
+    fn visit_type_fn_ptr_mut(&mut self, _: &mut TypeFnPtr) {}
+    fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut ParenthesizedGenericArguments) {
     }
 }
 

@@ -1,8 +1,8 @@
 // Used by generated code. Not public API.
 
 pub use crate::{
-    call::{Call, Meta},
-    process::{MissingRun, output, run},
+    call::{Call, Meta, debug, skipped},
+    process::{AsyncOutput, HasRun, OtherOutput, run},
     start::{InitOutput, Settings, add_init, defer, run_deferred},
     wire::{
         ByDescriptor, ByDynErr, ByErr, ByErrValue, ByOk, ByRef, ByValue, ByWhole, Incoming,
@@ -23,4 +23,12 @@ pub const fn is_root(module_path: &str) -> bool {
         index += 1;
     }
     true
+}
+
+/// Hands on items. Generated code is put in here, so that a path of this crate that leads nowhere
+/// is one error.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __items {
+    ($($tokens:tt)*) => { $($tokens)* };
 }

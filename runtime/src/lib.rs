@@ -95,6 +95,8 @@
 //!   [`ErrorKind::Unsupported`], and so does everything that makes a queue, a pipe, a lock, shared
 //!   memory or a connection. On a system that is no Unix there is no module `net`, and no [`Stdio`]
 //!   from an open file.
+//! - The struct of a function has its name, so no module, type or trait beside it may have that
+//!   name, unless the struct is given another one: `#[process(struct = Worker)]`.
 //! - By any method but `Fork`, the function must be in the executable. A function in a shared
 //!   library cannot be started, and neither can one of a program that was started by naming the
 //!   dynamic loader.
@@ -218,6 +220,31 @@ pub use process::{
 /// assert_eq!(child.join()?, "greeter greets you");
 /// # Ok::<(), procession::Error>(())
 /// ```
+///
+/// A field that is not sent, and has its default value in the child:
+///
+/// ```
+/// use procession::Process;
+/// use std::{sync::Mutex, thread::JoinHandle};
+///
+/// #[derive(Process)]
+/// #[process(output = bool)]
+/// struct Search {
+///     word: String,
+///     #[process(skip)]
+///     helper: Option<Mutex<JoinHandle<()>>>,
+/// }
+///
+/// impl Search {
+///     fn run(self) -> bool {
+///         self.word == "needle" && self.helper.is_none()
+///     }
+/// }
+///
+/// let helper = Some(Mutex::new(std::thread::spawn(|| ())));
+/// assert!(Search { word: "needle".into(), helper }.spawn()?.join()?);
+/// # Ok::<(), procession::Error>(())
+/// ```
 pub use procession_macros::Process;
 /// Lets child processes enter their function at the beginning of `main`, and not before `main`.
 ///
@@ -264,6 +291,7 @@ pub use procession_macros::main;
 /// |---|---|---|---|
 #[doc = start::arguments_in_docs!()]
 /// | `crate = some::path::procession` | a path | `::procession` | the path of this crate |
+/// | `struct = Worker` | a name | the name of the function | the name of the struct of a function |
 ///
 /// - A value may be any expression of the type. It is evaluated anew for each spawn, in this
 ///   process, even if a `Builder` overrides it. It stands outside of the function, so it sees
@@ -271,6 +299,9 @@ pub use procession_macros::main;
 /// - An argument that takes a `bool` may stand alone: `daemon` is `daemon = true`.
 /// - `env("LANG" = "C", "TZ" = zone())` sets two variables, each in the form that shells use.
 /// - `env_clear` comes before `env`, whatever their order.
+/// - Text in the source that the system would not take is refused: an empty name, a NUL, a `=` in
+///   the name of a variable.
+/// - A field of a struct with [`#[derive(Process)]`](derive@Process) takes `#[process(skip)]` alone.
 /// - There is no argument for [`Builder::authkey`]. A key in the source is in the executable too,
 ///   where everyone can read it.
 pub use procession_macros::process;

@@ -146,6 +146,26 @@ pub mod forms {
         number
     }
 
+    /// Has another name, and nobody uses it yet.
+    #[expect(dead_code, reason = "it comes later")]
+    #[process(struct = Later)]
+    fn later(number: u8) -> u8 {
+        number
+    }
+
+    /// Uses a type that is deprecated.
+    #[must_use]
+    #[expect(deprecated, reason = "and so is this")]
+    #[process]
+    pub fn uses_the_deprecated(old: Old) -> Old {
+        old
+    }
+
+    /// A type that is deprecated.
+    #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+    #[deprecated = "there is a new one"]
+    pub struct Old;
+
     /// A struct, with its own `run`.
     #[derive(Clone, Debug, Process)]
     #[process(output = usize, timeout = std::time::Duration::from_secs(1))]
@@ -184,8 +204,13 @@ pub mod forms {
         }
     }
 
-    #[test]
-    fn forms_run() {
+    /// Uses all of it, in a program too.
+    ///
+    /// # Panics
+    ///
+    /// If something has not the value that it should have.
+    #[cfg_attr(test, test)]
+    pub fn run() {
         assert_eq!(task("a", Path::new("b"), &[0; 64], 2, 3), 67);
         assert_eq!(many(1, 1, 1, 1, 1, 1, 1, 1), 8);
         assert_eq!(generic::<_, u8, 1>(&1, &2, [0]), 1);
@@ -278,7 +303,7 @@ pub mod shadows {
     trait Default {}
     trait ByRef {}
     trait ByValue {}
-    trait MissingRun {}
+    trait HasRun {}
 
     /// A trait whose methods every value has.
     trait Methods {
@@ -290,9 +315,26 @@ pub mod shadows {
         fn spawn(&self) {}
         fn call(&self) {}
         fn output() {}
+        fn codec(&self) {}
+        fn field(&self) {}
+        fn refuse(&self) {}
     }
 
     impl<T: ?::core::marker::Sized> Methods for T {}
+
+    /// A trait whose methods take every value.
+    trait Owned: ::core::marker::Sized {
+        fn codec(self) {}
+        fn field(self) {}
+        fn finish(self) {}
+        fn name(self) {}
+        fn daemon(self) {}
+        fn env(self) {}
+        fn clone(self) {}
+        fn fmt(self) {}
+    }
+
+    impl<T> Owned for T {}
 
     /// A function whose parameters have telling names.
     #[process(name = "task", daemon, start_method = "spawn", env("A" = "1"), affinity = [0])]
@@ -341,6 +383,8 @@ pub mod shadows {
         .run();
     }
 }
+
+pub mod forbidden;
 
 // For `ui.rs`, which compiles this file as a program: some lints are off under test.
 fn main() {}

@@ -4,6 +4,7 @@
     clippy::multiple_bound_locations,
     clippy::needless_lifetimes,
     clippy::needless_pass_by_value,
+    clippy::ptr_arg,
     clippy::too_many_arguments,
     clippy::toplevel_ref_arg,
     clippy::trivially_copy_pass_by_ref,
@@ -307,6 +308,111 @@ declare!(declared, n: u8, "declared", { n - 1 });
 #[test]
 fn function_from_a_macro() {
     assert_eq!(declared { n: 2 }.run(), 1);
+}
+
+mod elsewhere {
+    // The crate has no other name here.
+    mod procession {}
+
+    procession_tests::declare_process!(adds(a: &[u8], b: u8) -> usize {
+        a.len() + usize::from(b)
+    });
+
+    procession_tests::declare_process!(Doubles { number: u64 });
+
+    impl Doubles<'_> {
+        fn run(self) -> u64 {
+            self.number * 2
+        }
+    }
+
+    #[test]
+    fn crate_has_the_path_of_the_macro() {
+        use ::procession::Process as _;
+        assert_eq!(adds::spawn(&[1], 2).unwrap().join().unwrap(), 3);
+        assert_eq!(adds { a: &[], b: 2 }.run(), 2);
+        let doubles = Doubles { number: &4 };
+        assert_eq!(doubles.spawn().unwrap().join().unwrap(), 8);
+    }
+}
+
+mod worker {}
+
+#[process(struct = Worker, name = "w")]
+fn worker(name: &str) -> usize {
+    name.len()
+}
+
+#[process(struct = Wide)]
+fn u32(number: u32) -> u32 {
+    number
+}
+
+#[process(struct = unnamed)]
+fn named_after_the_function() {}
+
+#[test]
+fn struct_has_the_name_that_was_chosen() {
+    assert_eq!(worker("a") + Worker { name: "ab" }.run(), 3);
+    assert_eq!(format!("{:?}", Worker::new("a")), r#"Worker { name: "a" }"#);
+    assert_eq!(Worker::spawn("abc").unwrap().join().unwrap(), 3);
+    assert_eq!(Wide::new(u32(3)).spawn().unwrap().join().unwrap(), 3);
+    let child = unnamed::spawn().unwrap();
+    assert_eq!(child.name(), "named_after_the_function-1");
+}
+
+#[process]
+fn copied<'a, 'b, T: Transfer>(
+    text: &'a str,
+    again: &'b str,
+    cows: &'a Cow<'b, str>,
+    forever: &'static str,
+    lent: &'a T,
+    other: &'b T,
+    owned: T,
+    (a, _): (u8, u8),
+    r#type: Option<Vec<T>>,
+) -> usize {
+    drop((lent, other, owned, r#type));
+    text.len() + again.len() + cows.len() + forever.len() + usize::from(a)
+}
+
+/// Has neither trait, and what no impl may be lost for.
+#[process]
+fn not_copied<'a, T: Transfer + 'a>(file: File, lent: &'a File, value: T, name: &str) -> usize
+where
+    &'a T: Clone + std::fmt::Debug,
+{
+    drop((file, lent, value));
+    name.len()
+}
+
+#[process]
+fn file_only(file: File, name: &str) -> usize {
+    drop(file);
+    name.len()
+}
+
+#[process]
+fn marked<'a, T: 'a>() -> usize {
+    size_of::<&'a T>()
+}
+
+#[test]
+fn process_is_copied_and_shown_if_its_parameters_are() {
+    let cow = Cow::Borrowed("c");
+    let process = copied::new("t", "a", &cow, "f", &1, &2, 3, (4, 5), None);
+    let copy = process.clone();
+    assert_eq!(
+        format!("{copy:?}"),
+        r#"copied { text: "t", again: "a", cows: "c", forever: "f", lent: 1, other: 2, owned: 3, _: (4, 5), type: None }"#
+    );
+    assert_eq!(copy.spawn().unwrap().join().unwrap(), process.run());
+    assert_eq!(format!("{:?}", marked::<u8>::new().clone()), "marked");
+    let open = || File::open("/dev/null").unwrap();
+    let shown = format!("{:?}", file_only::new(open(), "n"));
+    assert!(shown.starts_with("file_only { file: File"), "{shown}");
+    assert_eq!(not_copied::new(open(), &open(), 1, "n").run(), 1);
 }
 
 #[process]

@@ -529,7 +529,7 @@ fn sleeper() {
 fn both_outputs_are_read_whatever_their_size() {
     #[process]
     fn flood() -> usize {
-        let line = [b'x'; 1 << 16];
+        let line = vec![b'x'; 1 << 16];
         for _ in 0..32 {
             std::io::stderr().write_all(&line).unwrap();
         }

@@ -110,6 +110,113 @@ fn every_struct_is_spawned() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// Has fields that are not sent, which no other process could have.
+#[derive(Process)]
+#[process(output = String)]
+struct Skipping<'a, T: Transfer + std::fmt::Debug> {
+    text: &'a str,
+    #[process(skip)]
+    count: u32,
+    #[process(skip)]
+    call: Option<Box<dyn Fn()>>,
+    #[process(skip)]
+    borrowed: &'a [&'a mut u8],
+    #[cfg(any())]
+    #[process(skip)]
+    gone: Missing,
+    value: T,
+}
+
+impl<T: Transfer + std::fmt::Debug> Skipping<'_, T> {
+    fn run(self) -> String {
+        let (has_call, borrowed) = (self.call.is_some(), self.borrowed.len());
+        format!(
+            "{} {} {has_call} {borrowed} {:?}",
+            self.text, self.count, self.value
+        )
+    }
+}
+
+#[derive(Process)]
+#[process(output = u8)]
+struct SkippingTuple(#[process(skip)] u8, u8);
+
+impl SkippingTuple {
+    fn run(self) -> u8 {
+        self.0 * 10 + self.1
+    }
+}
+
+#[test]
+fn skipped_fields_have_their_default_in_the_child() {
+    fn skipping() -> Skipping<'static, char> {
+        Skipping {
+            text: "t",
+            count: 7,
+            call: Some(Box::new(|| ())),
+            borrowed: &[],
+            value: 'v',
+        }
+    }
+
+    assert_eq!(skipping().run(), "t 7 true 0 'v'");
+    procession_tests::under_each_method(|method| {
+        let builder = || procession::Builder::new().start_method(method);
+        let child = builder().spawn(skipping()).unwrap();
+        assert_eq!(child.join().unwrap(), "t 0 false 0 'v'");
+        assert_eq!(
+            builder()
+                .spawn(SkippingTuple(1, 2))
+                .unwrap()
+                .join()
+                .unwrap(),
+            2
+        );
+    });
+}
+
+trait Job {
+    fn run(self) -> u8;
+}
+
+#[derive(Process)]
+#[process(output = u8)]
+struct OfATrait;
+
+impl Job for OfATrait {
+    fn run(self) -> u8 {
+        3
+    }
+}
+
+#[derive(Process)]
+struct Never(u8);
+
+impl Never {
+    fn run(&self) -> ! {
+        panic!("{}", self.0)
+    }
+}
+
+#[derive(Process)]
+#[process(output = !)]
+struct DeclaredNever;
+
+impl DeclaredNever {
+    fn run(self) -> ! {
+        panic!("declared")
+    }
+}
+
+#[test]
+fn run_may_be_of_a_trait_or_never_return() {
+    assert_eq!(OfATrait.spawn().unwrap().join().unwrap(), 3);
+    let error = Never(1).spawn().unwrap().join().unwrap_err();
+    assert_eq!(error.panic().unwrap().message(), "1");
+    let error = DeclaredNever.spawn().unwrap().join().unwrap_err();
+    assert_eq!(error.panic().unwrap().message(), "declared");
+}
+
 #[derive(Process)]
 struct Own {
     calls: usize,

@@ -203,7 +203,7 @@ mod sources {
 }
 
 /// The arguments that are no settings.
-const NO_SETTINGS: [&str; 2] = ["crate", "output"];
+const NO_SETTINGS: [&str; 4] = ["crate", "output", "struct", "skip"];
 
 /// The settings whose names are those of other methods of a running process: these return the value
 /// that was set.

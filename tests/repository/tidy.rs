@@ -56,6 +56,7 @@ fn every_file_of_tests_is_a_module_of_a_program() {
         assert_eq!(is_program, programs.contains(&folder), "{folder}");
         if is_program {
             let mut modules = listed(&main, "mod ", ";");
+            modules.extend(listed(&main, "pub mod ", ";"));
             modules.insert("main".to_owned());
             assert_eq!(files(&format!("tests/{folder}")), modules, "{folder}");
         }

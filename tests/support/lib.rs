@@ -29,6 +29,25 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[doc(hidden)]
+pub use procession as __procession;
+
+/// Declares a process, with the path of the crate as it is here.
+#[macro_export]
+macro_rules! declare_process {
+    ($name:ident($($argument:ident: $ty:ty),*) -> $output:ty $body:block) => {
+        #[$crate::__procession::process(crate = $crate::__procession)]
+        fn $name($($argument: $ty),*) -> $output $body
+    };
+    ($name:ident { $field:ident: $ty:ty }) => {
+        #[derive($crate::__procession::Process)]
+        #[process(crate = $crate::__procession, output = $ty)]
+        struct $name<'a> {
+            $field: &'a $ty,
+        }
+    };
+}
+
 /// Every start method, for the tests of what does not depend on it.
 pub const METHODS: [StartMethod; 3] = [
     StartMethod::ForkServer,

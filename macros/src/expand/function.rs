@@ -1,30 +1,46 @@
 //! `#[process]` on a function.
 
-use super::{Definition, copied, parts::Field, quiet};
-use crate::ast::{Function, Param};
-use proc_macro2::{Group, Ident, TokenStream};
+use super::{Definition, inherited, parts::Field};
+use crate::{
+    ast::{Function, Param},
+    attrs::{copied, levels},
+    types::{Generated, Rename},
+};
+use proc_macro2::{Group, Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{
-    Attribute, GenericParam, Member, Meta,
+    Attribute, GenericParam, Lifetime, Member, Meta, ReturnType, Type, WherePredicate,
     ext::IdentExt,
     parse::{ParseStream, Parser},
+    parse_quote,
+    visit_mut::VisitMut,
 };
 
 /// Returns the function as it is, the struct, and the impls of the struct.
 pub(crate) fn expand(function: &Function, item: &TokenStream) -> TokenStream {
-    let definition = definition(function);
+    let attrs = inherited(&function.original.attrs);
+    let definition = definition(function, &attrs);
     let received = definition.received();
     let path = path(function);
-    let process = definition.expand(&quote!(#path(#(#received),*)));
+    let call = quote!(#path(#(#received),*));
+    // What never returns has no value that could be wrapped.
+    let never_returns =
+        matches!(&function.returns, ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_)));
+    let process = if never_returns {
+        definition.expand(&call)
+    } else {
+        definition.expand(&quote!(::core::result::Result::Ok(#call)))
+    };
 
     let fields = function.params.iter().map(|param| &param.ident);
-    let inherent = inherent(function, &quote!(#path(#(self.#fields),*)));
-    let structure = structure(function, &quote!(#inherent #process));
+    let inherent = inherent(function, &attrs, &quote!(#path(#(self.#fields),*)));
+    let common = common(function, &attrs);
+    let structure = structure(function, &quote!(#inherent #process #common));
     quote!(#item #structure)
 }
 
 /// Returns the parts of the impl of `Process`.
-pub(crate) fn definition<'a>(function: &'a Function) -> Definition<'a> {
+pub(crate) fn definition<'a>(function: &'a Function, attrs: &'a [Attribute]) -> Definition<'a> {
     let fields = function
         .params
         .iter()
@@ -37,13 +53,17 @@ pub(crate) fn definition<'a>(function: &'a Function) -> Definition<'a> {
             } else {
                 format!("argument {}", index + 1)
             },
+            is_skipped: false,
         });
     Definition {
         args: function.args,
-        ident: function.ident,
+        ident: &function.name,
+        name: function.ident.unraw().to_string(),
+        attrs,
         generics: &function.generics,
         output: &function.output,
         output_span: function.output_span(),
+        end: Some(function.end()),
         fields: fields.collect(),
     }
 }
@@ -60,22 +80,31 @@ pub(crate) fn definition<'a>(function: &'a Function) -> Definition<'a> {
 pub(crate) fn structure(function: &Function, impls: &TokenStream) -> TokenStream {
     let Function {
         ident,
+        name,
         generics,
         original,
         ..
     } = function;
     let vis = &original.vis;
     let krate = function.args.krate();
-    let quiet = quiet();
     let attrs = copied(&original.attrs, |meta| {
-        is_cfg(meta) || meta.path().is_ident("deprecated") || is_doc_hidden(meta)
+        let path = meta.path();
+        let is_copied = path.is_ident("cfg") || path.is_ident("deprecated") || is_doc_hidden(meta);
+        is_copied.then(|| meta.clone())
     });
+    let levels = levels(&original.attrs);
+    // The user's bounds are those of a function. Some are needless for a struct, which is no
+    // concern of the user's lints.
+    let mut generics = generics.clone();
+    Generated.visit_generics_mut(&mut generics);
     let where_clause = &generics.where_clause;
 
     let mentions = mentions(function);
     let host = host(function);
     let fields = function.params.iter().enumerate().map(|(index, param)| {
         let Param { ident, ty, .. } = param;
+        let mut ty = ty.clone();
+        Generated.visit_type_mut(&mut ty);
         let ty = match &mentions {
             Some(mentions) if index == host => {
                 quote!(<#ty as #krate::__private::Mention<#mentions>>::Type)
@@ -86,13 +115,13 @@ pub(crate) fn structure(function: &Function, impls: &TokenStream) -> TokenStream
             let doc = format!("The argument `{}`.", ident.unraw());
             quote!(#[doc = #doc] #vis #ident: #ty)
         } else {
-            quote!(#[doc(hidden)] #ident: #ty)
+            quote!(#[doc(hidden)] #vis #ident: #ty)
         }
     });
     let mut fields = fields.collect::<Vec<_>>();
     if let (true, Some(mentions)) = (fields.is_empty(), &mentions) {
         let marker = quote!(::core::marker::PhantomData<fn() -> #mentions>);
-        fields.push(quote!(#[doc(hidden)] __marker: #marker));
+        fields.push(quote!(#[doc(hidden)] #vis __marker: #marker));
     }
     let doc = format!(
         "The process that calls {}: its fields are the arguments.",
@@ -101,11 +130,11 @@ pub(crate) fn structure(function: &Function, impls: &TokenStream) -> TokenStream
     quote! {
         #[doc = #doc]
         #(#attrs)*
-        #quiet
+        #(#levels)*
         #[must_use = "a process does nothing until it is spawned"]
         #[derive(#krate::Process)]
         #[process(__impls { #impls })]
-        #vis struct #ident #generics #where_clause {
+        #vis struct #name #generics #where_clause {
             #(#fields,)*
         }
     }
@@ -114,6 +143,19 @@ pub(crate) fn structure(function: &Function, impls: &TokenStream) -> TokenStream
 /// Returns the impls that the struct of a function hands to its derive. Returns `None` for a struct
 /// of the user's.
 pub(crate) fn impls(attrs: &[Attribute]) -> Option<TokenStream> {
+    let [.., attr] = attrs else { return None };
+    match &attr.meta {
+        Meta::List(list) if list.path.is_ident("process") => handed_on(&list.tokens),
+        _ => None,
+    }
+}
+
+/// Whether these are the arguments by which the struct of a function hands on its impls.
+pub(crate) fn is_handed_on(args: &TokenStream) -> bool {
+    handed_on(args).is_some()
+}
+
+fn handed_on(args: &TokenStream) -> Option<TokenStream> {
     let impls = |input: ParseStream| {
         let name = input.parse::<Ident>()?;
         if name != "__impls" {
@@ -121,14 +163,8 @@ pub(crate) fn impls(attrs: &[Attribute]) -> Option<TokenStream> {
         }
         input.parse::<Group>()
     };
-    let [.., attr] = attrs else { return None };
-    match &attr.meta {
-        Meta::List(list) if list.path.is_ident("process") => impls
-            .parse2(list.tokens.clone())
-            .ok()
-            .map(|group| group.stream()),
-        _ => None,
-    }
+    let group = impls.parse2(args.clone()).ok()?;
+    Some(group.stream())
 }
 
 // impl<'__name, T: Transfer> task<'__name, T> {
@@ -143,9 +179,14 @@ pub(crate) fn impls(attrs: &[Attribute]) -> Option<TokenStream> {
 //     pub fn run(self) -> usize { task::<T>(self.name, self.__1, self.t) }
 // }
 /// Returns the impl with the methods of the struct. `call` is the body of `run`.
-pub(crate) fn inherent(function: &Function, call: &TokenStream) -> TokenStream {
+pub(crate) fn inherent(
+    function: &Function,
+    attrs: &[Attribute],
+    call: &TokenStream,
+) -> TokenStream {
     let Function {
         ident,
+        name,
         generics,
         output,
         returns,
@@ -153,15 +194,13 @@ pub(crate) fn inherent(function: &Function, call: &TokenStream) -> TokenStream {
     } = function;
     let vis = &function.original.vis;
     let krate = function.args.krate();
-    let quiet = quiet();
     let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
     let params = function
         .params
         .iter()
         .map(|param| (&param.ident, &param.ty));
     let (names, types) = params.collect::<(Vec<_>, Vec<_>)>();
-    let marker = (names.is_empty() && mentions(function).is_some())
-        .then(|| quote!(__marker: ::core::marker::PhantomData));
+    let marker = marker(function);
 
     let link = link(ident);
     let new_doc =
@@ -169,13 +208,14 @@ pub(crate) fn inherent(function: &Function, call: &TokenStream) -> TokenStream {
     let spawn_doc = format!("Starts a process that calls {link} with these arguments.");
     let run_doc = format!("Calls {link} with the arguments here, in this process.");
     quote! {
-        #quiet
-        impl #impl_generics #ident #ty_generics #where_clause {
+        #(#attrs)*
+        impl #impl_generics #name #ty_generics #where_clause {
             #[doc = #new_doc]
             #vis fn new(#(#names: #types),*) -> Self {
                 Self { #(#names,)* #marker }
             }
             #[doc = #spawn_doc]
+            #[allow(clippy::same_name_method)]
             #vis fn spawn(#(#names: #types),*) -> #krate::Result<#krate::Child<#output>> {
                 #krate::Process::spawn(Self::new(#(#names),*))
             }
@@ -185,6 +225,93 @@ pub(crate) fn inherent(function: &Function, call: &TokenStream) -> TokenStream {
             }
         }
     }
+}
+
+// impl<'__name, T: Transfer> ::core::clone::Clone for task<'__name, T>
+// where
+//     for<'__any0> &'__any0 str: ::core::clone::Clone,
+//     for<'__any> T: ::core::clone::Clone
+// {
+//     fn clone(&self) -> Self {
+//         Self { name: ::core::clone::Clone::clone(&self.name), t: .. }
+//     }
+// }
+// impl<'__name, T: Transfer> ::core::fmt::Debug for task<'__name, T> where .. {
+//     fn fmt(&self, __f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+//         ::procession::__private::debug(__f, "task", &[("name", &self.name), ..])
+//     }
+// }
+/// Returns the impls of `Clone` and `Debug`. The struct has them if all of its fields have them.
+///
+/// That is the bound of each impl. A bound that is false without any generic parameter, such as
+/// `File: Clone`, is an error. With a lifetime of its own, `for<'__any> File: Clone`, the compiler
+/// asks for it only where the impl is used.
+///
+/// The lifetimes in a type are such ones too, since bounds that differ only in lifetimes are
+/// ambiguous. For the same reason there are no impls if the user has such a bound. There are none either if a type
+/// leaves out a lifetime: the compiler would report that a second time.
+pub(crate) fn common(function: &Function, attrs: &[Attribute]) -> TokenStream {
+    let Function { name, generics, .. } = function;
+    if function.bounds_a_borrow() || function.hides_lifetimes() {
+        return TokenStream::new();
+    }
+    let (impl_generics, ty_generics, _) = generics.split_for_impl();
+    let with_bound = |bound: TokenStream| {
+        let bounds = function.params.iter().map(|param| -> WherePredicate {
+            let (mut ty, mut lifetimes) = (param.ty.clone(), Vec::new());
+            let name = "__any";
+            let fresh = &mut lifetimes;
+            Rename { name, fresh }.visit_type_mut(&mut ty);
+            if lifetimes.is_empty() {
+                lifetimes.push(Lifetime::new("'__any", Span::mixed_site()));
+            }
+            parse_quote!(for<#(#lifetimes),*> #ty: #bound)
+        });
+        let mut clause = generics.where_clause.clone().unwrap_or(parse_quote!(where));
+        clause.predicates.extend(bounds);
+        clause
+    };
+    let (clone, debug) = (quote!(::core::clone::Clone), quote!(::core::fmt::Debug));
+    let (if_clone, if_debug) = (with_bound(clone.clone()), with_bound(debug.clone()));
+    let fields = function.params.iter().map(|param| &param.ident);
+    let fields = fields.collect::<Vec<_>>();
+    let marker = marker(function);
+    let text = name.unraw().to_string();
+    let shown = function.params.iter().map(
+        |Param {
+             ident, is_named, ..
+         }| {
+            let text = if *is_named {
+                ident.unraw().to_string()
+            } else {
+                "_".to_owned()
+            };
+            quote!((#text, &self.#ident))
+        },
+    );
+    let krate = function.args.krate();
+    quote! {
+        #(#attrs)*
+        #[automatically_derived]
+        impl #impl_generics #clone for #name #ty_generics #if_clone {
+            fn clone(&self) -> Self {
+                Self { #(#fields: #clone::clone(&self.#fields),)* #marker }
+            }
+        }
+        #(#attrs)*
+        #[automatically_derived]
+        impl #impl_generics #debug for #name #ty_generics #if_debug {
+            fn fmt(&self, __f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                #krate::__private::debug(__f, #text, &[#(#shown),*])
+            }
+        }
+    }
+}
+
+/// Returns the marker of a struct literal, if the struct has one.
+fn marker(function: &Function) -> Option<TokenStream> {
+    (function.params.is_empty() && mentions(function).is_some())
+        .then(|| quote!(__marker: ::core::marker::PhantomData))
 }
 
 fn link(ident: &Ident) -> String {
@@ -216,7 +343,8 @@ fn mentions(function: &Function) -> Option<TokenStream> {
     let unmentioned = function.unmentioned();
     let mentions = unmentioned.iter().filter_map(|param| match param {
         GenericParam::Lifetime(param) => {
-            let lifetime = &param.lifetime;
+            let mut lifetime = param.lifetime.clone();
+            Generated.visit_lifetime_mut(&mut lifetime);
             Some(quote!(&#lifetime ()))
         }
         GenericParam::Type(param) => {
@@ -237,15 +365,6 @@ fn host(function: &Function) -> usize {
         !types.any(|generic| mentions.get(&generic.ident).is_some())
     };
     function.params.iter().position(is_plain).unwrap_or(0)
-}
-
-/// Returns the `cfg` attributes of the function. Every generated item gets them too.
-pub(crate) fn cfgs(attrs: &[Attribute]) -> Vec<Attribute> {
-    copied(attrs, is_cfg)
-}
-
-fn is_cfg(meta: &Meta) -> bool {
-    meta.path().is_ident("cfg")
 }
 
 fn is_doc_hidden(meta: &Meta) -> bool {

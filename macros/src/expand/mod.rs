@@ -5,11 +5,12 @@ mod main;
 mod parts;
 pub(crate) mod structure;
 
-pub(crate) use parts::{Definition, copied, quiet};
+pub(crate) use parts::{Definition, inherited, sent};
 
 use crate::{
     args::{Args, Form},
     ast::{Function, Source, Structure},
+    attrs,
     errors::Errors,
     fallback, valid,
 };
@@ -18,13 +19,19 @@ use syn::DeriveInput;
 
 /// Expands `#[process]` on a function.
 pub(crate) fn process(args: TokenStream, item: &TokenStream) -> TokenStream {
+    // The path of the crate leads nowhere, so the compiler has found no derive of this name, and
+    // reports that.
+    if function::is_handed_on(&args) {
+        return item.clone();
+    }
     let source = match Source::from_tokens("#[process]", item) {
         Ok(source) => source,
         Err(error) => return fallback::unread(error, item),
     };
     let mut errors = Errors::default();
     let args = Args::parse(args, Form::Function, &mut errors);
-    let function = Function::from_syn(&args, &source);
+    let attrs = attrs::all(&source.attrs);
+    let function = Function::from_syn(&args, &source, &attrs);
     function.validate(&mut errors);
     match errors.finish() {
         Ok(()) => function::expand(&function, item),
@@ -42,10 +49,11 @@ pub(crate) fn derive(input: TokenStream) -> TokenStream {
         return impls;
     }
     let mut errors = Errors::default();
-    let args = Args::from_attributes(&input.attrs, &mut errors);
-    let structure = Structure::from_syn(&args, &input);
+    let args = Args::from_attributes(&input.attrs, Form::Struct, &mut errors);
+    let structure = Structure::from_syn(&args, &input, &mut errors);
     structure.validate(&mut errors);
     match errors.finish() {
+        Ok(()) if structure.has_placeholder() => fallback::impls(&structure),
         Ok(()) => structure::expand(&structure),
         Err(error) => fallback::structure(error, &structure),
     }

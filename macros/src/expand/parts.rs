@@ -2,34 +2,38 @@
 
 use crate::{
     args::{Args, Setting, Value},
+    attrs,
     types::{self, Mentions},
 };
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::{
-    Attribute, Generics, Member, Meta, Token, Type,
-    ext::IdentExt,
-    parse::{ParseStream, Parser},
-    parse_quote,
-    punctuated::Punctuated,
-};
+use syn::{Attribute, Generics, Lifetime, Member, Type, parse_quote};
 
 /// The parts of the impls of `Process` and `Call`.
 pub(crate) struct Definition<'a> {
     pub(crate) args: &'a Args,
+    /// The struct.
     pub(crate) ident: &'a Ident,
+    /// What the processes are named after.
+    pub(crate) name: String,
+    /// The attributes of each impl.
+    pub(crate) attrs: &'a [Attribute],
     pub(crate) generics: &'a Generics,
     pub(crate) output: &'a Type,
     pub(crate) output_span: Span,
+    /// The place before a `where`, if it is not that behind the generic parameters.
+    pub(crate) end: Option<Span>,
     pub(crate) fields: Vec<Field<'a>>,
 }
 
-/// A field that is sent to the child.
+/// A field that the child has too.
 pub(crate) struct Field<'a> {
     pub(crate) member: Member,
     pub(crate) ty: &'a Type,
     /// The name of the field in error messages.
     pub(crate) what: String,
+    /// Whether the child has a default value, and not the one of the field.
+    pub(crate) is_skipped: bool,
 }
 
 impl Definition<'_> {
@@ -41,23 +45,23 @@ impl Definition<'_> {
     //     type Value = usize;
     //     fn __meta() -> &'static Meta { static META: Meta = Meta::new("task"); &META }
     //     fn __send<'__sent>(&'__sent self, __to: &mut Outgoing<'__sent>) -> Result<()> {
-    //         Shape::<&'name str>::NEW.codec().send(&self.name, "argument `name`", __to)?;
+    //         __Shape::<&'name str>::NEW.__codec().send(&self.name, "argument `name`", __to)?;
     //         Ok(())
     //     }
     //     fn __run(__from: &mut Incoming) -> Result<usize> {
-    //         let mut __0 = Shape::<&'name str>::NEW.codec().take(__from)?;
+    //         let mut __0 = __Shape::<&'name str>::NEW.__codec().take(__from)?;
     //         __from.ready()?;
-    //         Ok(task(Shape::<&'name str>::NEW.codec().lend(&mut __0)))
+    //         Ok(task(__Shape::<&'name str>::NEW.__codec().lend(&mut __0)))
     //     }
     //     fn __reply<'__sent>(
     //         __output: &'__sent usize,
     //         __to: &mut Outgoing<'__sent>
     //     ) -> Result<()> {
-    //         Shape::<usize>::NEW
-    //             .halves()
-    //             .join(
-    //                 Shape::<usize>::NEW.halves().ok().codec(),
-    //                 Shape::<usize>::NEW.halves().err().err_codec()
+    //         __Shape::<usize>::NEW
+    //             .__halves()
+    //             .__join(
+    //                 __Shape::<usize>::NEW.__halves().__ok().__codec(),
+    //                 __Shape::<usize>::NEW.__halves().__err().__err_codec()
     //             )
     //             .send(__output, "the output", __to)
     //     }
@@ -65,26 +69,40 @@ impl Definition<'_> {
     //         .. // the same, with `.own(__from)` at the end
     //     }
     // }
-    /// Returns the impls of `Process` and `Call`. `call` is the expression that runs in the child.
-    /// It uses [`Self::received`].
+    /// Returns the impls of `Process` and `Call`. `call` runs in the child, and returns a result. It
+    /// uses [`Self::received`].
     pub(crate) fn expand(&self, call: &TokenStream) -> TokenStream {
         let krate = self.args.krate();
         let private = quote!(#krate::__private);
-        let imports = quote!(use #private::{ByDescriptor as _, ByRef as _, ByValue as _};);
+        let imports = quote! {
+            use #private::{ByDescriptor as _, ByRef as _, ByValue as _, Shape as __Shape};
+        };
         let output_imports = quote! {
             use #private::{ByDynErr as _, ByErr as _, ByErrValue as _, ByOk as _, ByWhole as _};
         };
+        let skips = self.fields.iter().any(|field| field.is_skipped);
+        let import_skipped = skips.then(|| quote!(use #private::skipped as __skipped;));
         let output = self.output;
+        let lifetime = sent();
         let defaults = defaults(&krate, &self.args.settings);
-        let sent = self.fields.iter().map(|Field { member, ty, what }| {
-            let arguments = quote!((&self.#member, #what, __to));
-            let send = codec(&krate, ty, types::span(ty), "send", &arguments);
-            quote!(#send?;)
-        });
+        let sent = self.fields.iter().filter(|field| !field.is_skipped);
+        let sent = sent.map(
+            |Field {
+                 member, ty, what, ..
+             }| {
+                let arguments = quote!(&self.#member, #what, __to);
+                let call = codec(ty, types::span(ty), "send", &arguments);
+                quote!(#call?;)
+            },
+        );
         let taken = self.fields.iter().enumerate().map(|(index, field)| {
-            let (local, arguments) = (local(index), quote!((__from)));
-            let receive = |how| codec(&krate, field.ty, types::span(field.ty), how, &arguments);
-            if self.lends(field.ty) {
+            let (local, arguments) = (local(index), quote!(__from));
+            let receive = |how| codec(field.ty, types::span(field.ty), how, &arguments);
+            if field.is_skipped {
+                let (ty, span) = (field.ty, types::span(field.ty));
+                let default = quote_spanned!(span=> __skipped::<#ty>());
+                quote!(let #local = #default;)
+            } else if self.lends(field.ty) {
                 let take = receive("take");
                 quote!(let mut #local = #take?;)
             } else {
@@ -92,24 +110,27 @@ impl Definition<'_> {
                 quote!(let #local = #own?;)
             }
         });
-        let reply = quote!((__output, "the output", __to));
-        let reply = self.output_codec("send", &reply);
-        let receive = self.output_codec("own", &quote!((__from)));
+        let reply = self.output_codec("send", &quote!(__output, "the output", __to));
+        let receive = self.output_codec("own", &quote!(__from));
         let members = quote! {
-            fn __send<'__sent>(&'__sent self, __to: &mut #private::Outgoing<'__sent>) -> #krate::Result<()> {
+            fn __send<#lifetime>(
+                &#lifetime self,
+                __to: &mut #private::Outgoing<#lifetime>
+            ) -> #krate::Result<()> {
                 #imports
                 #(#sent)*
                 ::core::result::Result::Ok(())
             }
             fn __run(__from: &mut #private::Incoming) -> #krate::Result<#output> {
                 #imports
+                #import_skipped
                 #(#taken)*
                 __from.ready()?;
-                ::core::result::Result::Ok(#call)
+                #call
             }
-            fn __reply<'__sent>(
-                __output: &'__sent #output,
-                __to: &mut #private::Outgoing<'__sent>
+            fn __reply<#lifetime>(
+                __output: &#lifetime #output,
+                __to: &mut #private::Outgoing<#lifetime>
             ) -> #krate::Result<()> {
                 #imports
                 #output_imports
@@ -127,11 +148,15 @@ impl Definition<'_> {
     /// Returns the impls of `Process` and `Call`, with the given functions. It adds `spawn` and
     /// `__meta`.
     pub(crate) fn implement(&self, defaults: &TokenStream, calls: &TokenStream) -> TokenStream {
-        let Self { ident, output, .. } = self;
+        let Self {
+            ident,
+            name,
+            output,
+            attrs,
+            ..
+        } = self;
         let krate = self.args.krate();
         let meta = quote!(#krate::__private::Meta);
-        let name = ident.unraw().to_string();
-        let quiet = quiet();
         let spawn = quote! {
             fn spawn(self) -> #krate::Result<#krate::Child<#output>> {
                 #krate::Builder::new().spawn(self)
@@ -140,17 +165,26 @@ impl Definition<'_> {
         let value = quote_spanned!(self.output_span=> type Value = #output;);
         let output = quote_spanned!(self.output_span=> type Output = #output;);
         let (impl_generics, ty_generics, where_clause) = self.generics.split_for_impl();
+        // Where a bound is missing, the compiler proposes a `where` behind the last token of the
+        // type. This one stands where a `where` may be written.
+        let mut ty_generics = ty_generics
+            .to_token_stream()
+            .into_iter()
+            .collect::<Vec<_>>();
+        if let (Some(last), Some(end)) = (ty_generics.last_mut(), self.end) {
+            last.set_span(end);
+        }
         quote! {
-            #quiet
+            #(#attrs)*
             #[automatically_derived]
-            impl #impl_generics #krate::Process for #ident #ty_generics #where_clause {
+            impl #impl_generics #krate::Process for #ident #(#ty_generics)* #where_clause {
                 #output
                 #spawn
                 #defaults
             }
-            #quiet
+            #(#attrs)*
             #[automatically_derived]
-            impl #impl_generics #krate::__private::Call for #ident #ty_generics #where_clause {
+            impl #impl_generics #krate::__private::Call for #ident #(#ty_generics)* #where_clause {
                 #value
                 fn __meta() -> &'static #meta {
                     static META: #meta = #meta::new(#name);
@@ -177,30 +211,26 @@ impl Definition<'_> {
         let types::Halves { ok, err } = types::halves(output);
         // There are no variables, because the tokens of a type may come from several macros, and
         // then they do not see each other's variables.
-        let halves = |span| {
-            let krate = spanned(&self.args.krate(), span);
-            quote_spanned!(span=> #krate::__private::Shape::<#output>::NEW.halves())
-        };
+        let halves = |span| quote_spanned!(span=> __Shape::<#output>::NEW.__halves());
         let half = |ty: Option<&Type>, half: &str, codec: &str| {
             let span = ty.map_or(span, types::span);
             let (halves, half) = (halves(span), Ident::new(half, span));
             let codec = Ident::new(codec, span);
             quote_spanned!(span=> #halves.#half().#codec())
         };
-        let ok = half(ok, "ok", "codec");
-        let err = half(err, "err", "err_codec");
+        let ok = half(ok, "__ok", "__codec");
+        let err = half(err, "__err", "__err_codec");
         let (whole, method) = (halves(span), Ident::new(method, span));
-        quote_spanned!(span=> #whole.join(#ok, #err).#method #arguments)
+        quote_spanned!(span=> #whole.__join(#ok, #err).#method(#arguments))
     }
 
     /// Returns the fields as expressions for the child. Each may be used once.
     pub(crate) fn received(&self) -> impl Iterator<Item = TokenStream> {
-        let krate = self.args.krate();
         self.fields.iter().enumerate().map(move |(index, field)| {
             let local = local(index);
-            if self.lends(field.ty) {
-                let held = quote!((&mut #local));
-                codec(&krate, field.ty, types::span(field.ty), "lend", &held)
+            if !field.is_skipped && self.lends(field.ty) {
+                let held = quote!(&mut #local);
+                codec(field.ty, types::span(field.ty), "lend", &held)
             } else {
                 local.into_token_stream()
             }
@@ -229,90 +259,32 @@ fn defaults(krate: &TokenStream, settings: &[Setting]) -> TokenStream {
     }
 }
 
-/// Returns a call of the codec of a type. All our tokens have the span `span`, because the compiler
-/// reports the same error at the same place only once.
-fn codec(
-    krate: &TokenStream,
-    ty: &Type,
-    span: Span,
-    method: &str,
-    arguments: &TokenStream,
-) -> TokenStream {
-    let (krate, method) = (spanned(krate, span), Ident::new(method, span));
-    quote_spanned!(span=> #krate::__private::Shape::<#ty>::NEW.codec().#method #arguments)
+/// Returns a call of the codec of a type. All our tokens have the span `span`: the compiler reports
+/// an error at the user's type, and the same error at the same place only once.
+fn codec(ty: &Type, span: Span, method: &str, arguments: &TokenStream) -> TokenStream {
+    let method = Ident::new(method, span);
+    quote_spanned!(span=> __Shape::<#ty>::NEW.__codec().#method(#arguments))
 }
 
-/// Returns the tokens of a path, all with one span.
-pub(super) fn spanned(tokens: &TokenStream, span: Span) -> TokenStream {
-    let at = |mut token: TokenTree| {
-        token.set_span(span);
-        token
-    };
-    tokens.clone().into_iter().map(at).collect()
+/// Returns the lifetime parameter of the generated methods. No lifetime of the user's is the same,
+/// whatever its name.
+pub(crate) fn sent() -> Lifetime {
+    Lifetime::new("'__sent", Span::mixed_site())
 }
 
 fn local(index: usize) -> Ident {
     format_ident!("__{index}")
 }
 
-/// Returns an attribute that turns off the user's lints. They have checked the user's item already.
-pub(crate) fn quiet() -> TokenStream {
-    quote! {
-        #[allow(
-            dead_code,
-            deprecated,
-            explicit_outlives_requirements,
-            missing_copy_implementations,
-            missing_debug_implementations,
-            non_camel_case_types,
-            non_snake_case,
-            private_bounds,
-            private_interfaces,
-            redundant_lifetimes,
-            single_use_lifetimes,
-            trivial_casts,
-            trivial_numeric_casts,
-            unit_bindings,
-            unnameable_types,
-            unreachable_code,
-            unreachable_pub,
-            unused,
-            unused_lifetimes,
-            unused_qualifications,
-            unused_results,
-            clippy::all,
-            clippy::nursery,
-            clippy::pedantic,
-            clippy::restriction,
-        )]
-    }
-}
-
-/// Returns the attributes that `is_wanted` selects, also those within `cfg_attr`.
-pub(crate) fn copied(attrs: &[Attribute], is_wanted: fn(&Meta) -> bool) -> Vec<Attribute> {
-    let mut wanted = Vec::new();
-    for attr in attrs {
-        if is_wanted(&attr.meta) {
-            wanted.push(attr.clone());
-        } else if attr.path().is_ident("cfg_attr") {
-            let conditional = |input: ParseStream| {
-                let mut condition = TokenStream::new();
-                while !input.peek(Token![,]) {
-                    condition.extend([input.parse::<TokenTree>()?]);
-                }
-                input.parse::<Token![,]>()?;
-                let metas = Punctuated::<Meta, Token![,]>::parse_terminated(input)?;
-                Ok((condition, metas))
-            };
-            // The compiler reports an attribute that cannot be parsed.
-            if let Meta::List(list) = &attr.meta
-                && let Ok((condition, metas)) = conditional.parse2(list.tokens.clone())
-            {
-                for meta in metas.iter().filter(|meta| is_wanted(meta)) {
-                    wanted.push(parse_quote!(#[cfg_attr(#condition, #meta)]));
-                }
-            }
-        }
-    }
-    wanted
+/// Returns the attributes of everything that is generated of an item: its levels of lints, and that
+/// it may name the item although it is deprecated.
+pub(crate) fn inherited(attrs: &[Attribute]) -> Vec<Attribute> {
+    let deprecated = attrs::copied(attrs, |meta| {
+        meta.path()
+            .is_ident("deprecated")
+            .then(|| parse_quote!(allow(deprecated)))
+    });
+    let mut inherited = attrs::levels(attrs);
+    inherited.extend(deprecated);
+    inherited
 }

@@ -1,40 +1,41 @@
 //! `#[derive(Process)]`.
 
-use super::{
-    Definition,
-    parts::{Field, spanned},
-};
-use crate::ast::{Part, Structure};
-use proc_macro2::{Ident, TokenStream};
+use super::{Definition, inherited, parts::Field};
+use crate::ast::Structure;
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::{GenericParam, Member};
+use syn::{Attribute, Data, Fields, GenericParam, Member, ext::IdentExt};
 
 /// Returns the impl of `Process`.
 pub(crate) fn expand(structure: &Structure) -> TokenStream {
-    let definition = definition(structure);
+    let attrs = inherited(&structure.original.attrs);
+    let definition = definition(structure, &attrs);
     let call = call(structure, &definition);
-    definition.expand(&call)
+    let (krate, impls) = (structure.args.krate(), definition.expand(&call));
+    // If the path of the crate leads nowhere, this is the only error about that.
+    quote!(#krate::__items! { #impls })
 }
 
 /// Returns the parts of the impl of `Process`.
-pub(crate) fn definition<'a>(structure: &'a Structure) -> Definition<'a> {
-    let fields = structure
-        .fields
-        .iter()
-        .map(|Part { original, member }| Field {
-            member: member.clone(),
-            ty: &original.ty,
-            what: match member {
-                Member::Named(ident) => format!("field `{}`", syn::ext::IdentExt::unraw(ident)),
-                Member::Unnamed(index) => format!("field {}", index.index),
-            },
-        });
+pub(crate) fn definition<'a>(structure: &'a Structure, attrs: &'a [Attribute]) -> Definition<'a> {
+    let fields = structure.fields.iter().map(|part| Field {
+        member: part.member.clone(),
+        ty: &part.original.ty,
+        what: match &part.member {
+            Member::Named(ident) => format!("field `{}`", ident.unraw()),
+            Member::Unnamed(index) => format!("field {}", index.index),
+        },
+        is_skipped: part.is_skipped,
+    });
     Definition {
         args: structure.args,
         ident: structure.ident,
+        name: structure.ident.unraw().to_string(),
+        attrs,
         generics: &structure.generics,
         output: &structure.output,
         output_span: structure.output_span(),
+        end: structure.end(),
         fields: fields.collect(),
     }
 }
@@ -43,12 +44,10 @@ pub(crate) fn definition<'a>(structure: &'a Structure) -> Definition<'a> {
 // struct Mine<'a, T> { text: &'a str, t: T }
 //
 // {
-//     use ::procession::__private::MissingRun as _;
-//     let __returned = ::procession::__private::run::<Mine<'_, T>, _, _>(
-//         Mine::<'_, T>::run,
-//         Mine::<'_, T> { text: .., t: __1 }
-//     );
-//     ::procession::__private::output::<usize, _>(__returned)
+//     use ::procession::__private::{AsyncOutput as _, HasRun as _, OtherOutput as _, run as __run};
+//     let mut __returned =
+//         __run::<usize, _, _>(Mine::<'_, T> { text: .., t: __1 }, |mut __this| __this.run());
+//     ::core::result::Result::Ok(__returned.__output())
 // }
 /// Returns the expression that builds the struct and calls the user's `run`. The lifetimes of the
 /// struct are those of the values that the child keeps.
@@ -59,27 +58,33 @@ fn call(structure: &Structure, definition: &Definition) -> TokenStream {
     let krate = structure.args.krate();
     let (ident, output) = (structure.ident, &structure.output);
     let (at, output_at) = (ident.span(), structure.output_span());
+    let ours = Span::call_site().located_at(at);
     let args = structure.generics.params.iter().map(|param| match param {
         GenericParam::Lifetime(_) => quote!('_),
         GenericParam::Type(syn::TypeParam { ident, .. })
         | GenericParam::Const(syn::ConstParam { ident, .. }) => quote!(#ident),
     });
     let this = quote_spanned!(at=> #ident::<#(#args),*>);
-    let members = structure.fields.iter().map(|part| &part.member);
     let received = definition.received();
-    let (at_name, at_output) = (spanned(&krate, at), spanned(&krate, output_at));
+    let fields = if let Data::Struct(data) = &structure.original.data
+        && let Fields::Unnamed(_) = &data.fields
+    {
+        quote_spanned!(at=> (#(#received),*))
+    } else {
+        let members = structure.fields.iter().map(|part| &part.member);
+        quote_spanned!(at=> { #(#members: #received),* })
+    };
     let returned = Ident::new("__returned", at);
     let mut answered = returned.clone();
     answered.set_span(output_at.resolved_at(at));
-    let run = quote_spanned! {at=>
-        let #returned = #at_name::__private::run::<#this, _, _>(#this::run, #this { #(#members: #received),* });
-    };
-    let answer = quote_spanned!(output_at=> #at_output::__private::output::<#output, _>(#answered));
+    let run =
+        quote_spanned!(ours=> __run::<#output, _, _>(#this #fields, |mut __this| __this.run()));
+    let answer = quote_spanned!(output_at=> #answered.__output());
     quote! {
         {
-            use #krate::__private::MissingRun as _;
-            #run
-            #answer
+            use #krate::__private::{AsyncOutput as _, HasRun as _, OtherOutput as _, run as __run};
+            let mut #returned = #run;
+            ::core::result::Result::Ok(#answer)
         }
     }
 }

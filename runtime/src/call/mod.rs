@@ -2,6 +2,7 @@
 //!
 //! It does not know where it runs: a process is one host of a call.
 
+mod fields;
 mod meta;
 mod perform;
 
@@ -9,6 +10,7 @@ use crate::{
     error::Result,
     wire::{Incoming, Outgoing, Sink},
 };
+pub use fields::{debug, skipped};
 pub use meta::Meta;
 pub(crate) use perform::{__rust_begin_short_backtrace, Outcome, perform};
 

@@ -22,5 +22,5 @@ pub use definition::Process;
 pub use handle::Handle;
 pub use join_error::{JoinError, JoinErrorKind, Ran};
 pub use many::{join_all, wait_any};
-pub use receiver::{MissingRun, output, run};
+pub use receiver::{AsyncOutput, HasRun, OtherOutput, run};
 pub use registry::{children, set_exit_grace};

@@ -4,10 +4,10 @@
 //! an output alone may be, and the `Err` may be an error that serde does not carry. Generated code
 //! finds them as it finds the codec of a parameter (see [`shape`](super::shape)), in three steps:
 //!
-//! 1. `Shape::<Type>::NEW.halves()` is a [`Halves`] for a `Result`, and an [`Output`] for all other
+//! 1. `Shape::<Type>::NEW.__halves()` is a [`Halves`] for a `Result`, and an [`Output`] for all other
 //!    types.
-//! 2. `.ok().codec()` and `.err().err_codec()` find the codecs of both halves.
-//! 3. `.join(..)` makes one codec of the two.
+//! 2. `.__ok().__codec()` and `.__err().__err_codec()` find the codecs of both halves.
+//! 3. `.__join(..)` makes one codec of the two.
 //!
 //! For the `Err`, method resolution finds the most specific method in this order. Its receiver is a
 //! reference to the shape.
@@ -58,7 +58,7 @@ pub struct NoErr;
 impl<T, E> Shape<result::Result<T, E>> {
     /// Returns the halves of a `Result`.
     #[must_use]
-    pub fn halves(self) -> Halves<T, E> {
+    pub fn __halves(self) -> Halves<T, E> {
         Halves {
             ok: Shape::AT,
             err: Shape::AT,
@@ -71,13 +71,13 @@ pub trait ByWhole {
     /// The type itself.
     type Value;
     /// Returns what stands for the output.
-    fn halves(&self) -> Output<Self::Value>;
+    fn __halves(&self) -> Output<Self::Value>;
 }
 
 impl<T> ByWhole for Shape<T> {
     type Value = T;
 
-    fn halves(&self) -> Output<T> {
+    fn __halves(&self) -> Output<T> {
         Output(*self)
     }
 }
@@ -85,19 +85,19 @@ impl<T> ByWhole for Shape<T> {
 impl<T, E> Halves<T, E> {
     /// Returns the shape of the `Ok`.
     #[must_use]
-    pub fn ok(&self) -> Shape<T, OkHalf> {
+    pub fn __ok(&self) -> Shape<T, OkHalf> {
         self.ok
     }
 
     /// Returns the shape of the `Err`.
     #[must_use]
-    pub fn err(&self) -> &Shape<E, ErrHalf> {
+    pub fn __err(&self) -> &Shape<E, ErrHalf> {
         &self.err
     }
 
     /// Returns the codec of the `Result`.
     #[must_use]
-    pub fn join(self, ok: ValueCodec<T>, err: ValueCodec<E>) -> ResultCodec<T, E> {
+    pub fn __join(self, ok: ValueCodec<T>, err: ValueCodec<E>) -> ResultCodec<T, E> {
         ResultCodec { ok, err }
     }
 }
@@ -105,19 +105,19 @@ impl<T, E> Halves<T, E> {
 impl<T> Output<T> {
     /// Returns the shape of the output.
     #[must_use]
-    pub fn ok(&self) -> Shape<T> {
+    pub fn __ok(&self) -> Shape<T> {
         self.0
     }
 
     /// Returns what stands for the missing `Err`.
     #[must_use]
-    pub fn err(&self) -> &NoErr {
+    pub fn __err(&self) -> &NoErr {
         &NoErr
     }
 
     /// Returns the codec of the output.
     #[must_use]
-    pub fn join<Codec>(self, codec: Codec, _: NoErr) -> Codec {
+    pub fn __join<Codec>(self, codec: Codec, _: NoErr) -> Codec {
         codec
     }
 }
@@ -125,7 +125,7 @@ impl<T> Output<T> {
 impl NoErr {
     /// Returns what stands for the missing codec.
     #[must_use]
-    pub fn err_codec(&self) -> Self {
+    pub fn __err_codec(&self) -> Self {
         Self
     }
 }
@@ -181,7 +181,7 @@ pub trait ByOk {
     /// The type itself.
     type Value;
     /// Returns the codec of such a value.
-    fn codec(&self) -> ValueCodec<Self::Value>
+    fn __codec(&self) -> ValueCodec<Self::Value>
     where
         Self::Value: TransferOk;
 }
@@ -189,7 +189,7 @@ pub trait ByOk {
 impl<T> ByOk for Shape<T, OkHalf> {
     type Value = T;
 
-    fn codec(&self) -> ValueCodec<T>
+    fn __codec(&self) -> ValueCodec<T>
     where
         T: TransferOk,
     {
@@ -200,7 +200,7 @@ impl<T> ByOk for Shape<T, OkHalf> {
 impl Shape<io::Error, ErrHalf> {
     /// Returns the codec of an I/O error.
     #[must_use]
-    pub fn err_codec(&self) -> ValueCodec<io::Error> {
+    pub fn __err_codec(&self) -> ValueCodec<io::Error> {
         ValueCodec {
             send: |error, what, to| to.put_now(what, &Chain::of(error)),
             receive: |from| match received(from)? {
@@ -219,13 +219,13 @@ pub trait ByErrValue {
     /// The type itself.
     type Value;
     /// Returns the codec of such an error.
-    fn err_codec(&self) -> ValueCodec<Self::Value>;
+    fn __err_codec(&self) -> ValueCodec<Self::Value>;
 }
 
 impl<E: Transfer> ByErrValue for Shape<E, ErrHalf> {
     type Value = E;
 
-    fn err_codec(&self) -> ValueCodec<E> {
+    fn __err_codec(&self) -> ValueCodec<E> {
         ValueCodec::by_serde()
     }
 }
@@ -235,7 +235,7 @@ pub trait ByDynErr {
     /// The type itself.
     type Value;
     /// Returns the codec of such an error.
-    fn err_codec(&self) -> ValueCodec<Self::Value>;
+    fn __err_codec(&self) -> ValueCodec<Self::Value>;
 }
 
 impl<E> ByDynErr for &Shape<E, ErrHalf>
@@ -244,7 +244,7 @@ where
 {
     type Value = E;
 
-    fn err_codec(&self) -> ValueCodec<E> {
+    fn __err_codec(&self) -> ValueCodec<E> {
         ValueCodec {
             send: |error, what, to| to.put_now(what, &Chain::of(error.any_error())),
             receive: |from| {
@@ -296,7 +296,7 @@ pub trait ByErr {
     /// The type itself.
     type Value;
     /// Never called.
-    fn err_codec(self) -> ValueCodec<Self::Value>
+    fn __err_codec(self) -> ValueCodec<Self::Value>
     where
         Self::Value: TransferErr;
 }
@@ -304,7 +304,7 @@ pub trait ByErr {
 impl<E> ByErr for Shape<E, ErrHalf> {
     type Value = E;
 
-    fn err_codec(self) -> ValueCodec<E>
+    fn __err_codec(self) -> ValueCodec<E>
     where
         E: TransferErr,
     {

@@ -1,7 +1,7 @@
 //! Finds the codec for a type as the user wrote it.
 //!
 //! A macro sees tokens, not types: `Name<'_>` may be an alias of `&str`, and `Key` an alias of
-//! `[u8; 64]`. So generated code calls `Shape::<Type>::NEW.codec()`, and method resolution finds
+//! `[u8; 64]`. So generated code calls `Shape::<Type>::NEW.__codec()`, and method resolution finds
 //! the most specific method, in this order:
 //!
 //! 1. inherent methods: arrays of types that serde carries, references to such arrays, and
@@ -14,6 +14,8 @@
 //! causes one error, at that call, with the text of [`Transfer`].
 //!
 //! The type of an output may also be a `Result`: see [`halves`](super::halves).
+//!
+//! The method has a name that no trait of a user's has: a blanket impl would make it ambiguous.
 //!
 //! Every codec has the same four methods. `send` writes a value, and `own` reads one. `take` reads
 //! a value that the child holds, and `lend` makes of it what the function asked for, for as long as
@@ -58,7 +60,7 @@ impl<T, Place> Copy for Shape<T, Place> {}
 impl<T: Transfer, const N: usize, Place> Shape<[T; N], Place> {
     /// Returns the codec of an array of any length.
     #[must_use]
-    pub fn codec(self) -> ValueCodec<[T; N]> {
+    pub fn __codec(self) -> ValueCodec<[T; N]> {
         ValueCodec {
             send: send_array,
             receive: receive_array,
@@ -69,7 +71,7 @@ impl<T: Transfer, const N: usize, Place> Shape<[T; N], Place> {
 impl<'a, T: Transfer, const N: usize> Shape<&'a [T; N]> {
     /// Returns the codec of a reference to an array of any length.
     #[must_use]
-    pub fn codec(self) -> RefCodec<'a, [T; N], Box<[T; N]>> {
+    pub fn __codec(self) -> RefCodec<'a, [T; N], Box<[T; N]>> {
         RefCodec {
             send: send_array,
             receive: |from| receive_array(from).map(Box::new),
@@ -82,7 +84,7 @@ impl<'a, T: Transfer, const N: usize> Shape<&'a [T; N]> {
 impl<'a, T: Descriptor> Shape<&'a T> {
     /// Returns the codec of a reference to an owner of a descriptor.
     #[must_use]
-    pub fn codec(self) -> RefCodec<'a, T, T> {
+    pub fn __codec(self) -> RefCodec<'a, T, T> {
         RefCodec {
             send: send_descriptor,
             receive: receive_descriptor,
@@ -97,13 +99,13 @@ pub trait ByDescriptor: Sized {
     /// The type itself.
     type Value;
     /// Returns the codec of such a value.
-    fn codec(self) -> ValueCodec<Self::Value>;
+    fn __codec(self) -> ValueCodec<Self::Value>;
 }
 
 impl<T: Descriptor, Place> ByDescriptor for Shape<T, Place> {
     type Value = T;
 
-    fn codec(self) -> ValueCodec<T> {
+    fn __codec(self) -> ValueCodec<T> {
         ValueCodec {
             send: send_descriptor,
             receive: receive_descriptor,
@@ -114,7 +116,7 @@ impl<T: Descriptor, Place> ByDescriptor for Shape<T, Place> {
 impl<T: Descriptor, const N: usize, Place> ByDescriptor for Shape<[T; N], Place> {
     type Value = [T; N];
 
-    fn codec(self) -> ValueCodec<[T; N]> {
+    fn __codec(self) -> ValueCodec<[T; N]> {
         ValueCodec {
             send: send_descriptors,
             receive: receive_descriptors,
@@ -129,7 +131,7 @@ pub trait ByRef: Sized {
     /// The codec of such a reference.
     type Codec<Held>;
     /// Returns the codec of such a reference.
-    fn codec(self) -> Self::Codec<<Self::Target as Lend>::Held>
+    fn __codec(self) -> Self::Codec<<Self::Target as Lend>::Held>
     where
         Self::Target: Lend;
 }
@@ -138,7 +140,7 @@ impl<'a, T: ?Sized> ByRef for Shape<&'a T> {
     type Target = T;
     type Codec<Held> = RefCodec<'a, T, Held>;
 
-    fn codec(self) -> RefCodec<'a, T, T::Held>
+    fn __codec(self) -> RefCodec<'a, T, T::Held>
     where
         T: Lend,
     {
@@ -156,7 +158,7 @@ pub trait ByValue {
     /// The type itself.
     type Value;
     /// Returns the codec of such a value.
-    fn codec(&self) -> ValueCodec<Self::Value>
+    fn __codec(&self) -> ValueCodec<Self::Value>
     where
         Self::Value: Transfer;
 }
@@ -164,7 +166,7 @@ pub trait ByValue {
 impl<T> ByValue for Shape<T> {
     type Value = T;
 
-    fn codec(&self) -> ValueCodec<T>
+    fn __codec(&self) -> ValueCodec<T>
     where
         T: Transfer,
     {

@@ -1,0 +1,11 @@
+use procession::process;
+
+#[process]
+fn task<F: Fn(u64) -> u64>(call: F) -> u64 {
+    call(1)
+}
+
+fn main() -> procession::Result<()> {
+    assert_eq!(task(|n| n), task::spawn(|n| n)?.join()?);
+    Ok(())
+}

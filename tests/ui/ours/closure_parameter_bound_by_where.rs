@@ -1,0 +1,14 @@
+use procession::process;
+
+#[process]
+fn task<F>(call: &F) -> u64
+where
+    F: Copy + FnOnce(u64) -> u64,
+{
+    call(1)
+}
+
+fn main() -> procession::Result<()> {
+    assert_eq!(task(&|n| n), task::spawn(&|n| n)?.join()?);
+    Ok(())
+}

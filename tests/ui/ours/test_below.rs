@@ -1,0 +1,7 @@
+use procession::process;
+
+#[process]
+#[test]
+fn task() {}
+
+fn main() {}

@@ -1,0 +1,12 @@
+use procession::Process;
+
+#[derive(Process)]
+struct Task {
+    values: Vec<_>,
+}
+
+impl Task {
+    fn run(self) {}
+}
+
+fn main() {}

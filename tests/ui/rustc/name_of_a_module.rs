@@ -1,0 +1,12 @@
+use procession::process;
+
+mod task {}
+
+#[process]
+fn task(seconds: u64) -> u64 {
+    seconds
+}
+
+fn main() {
+    assert_eq!(task(1), 1);
+}
