@@ -185,7 +185,8 @@ impl<'a> Function<'a> {
         }
     }
 
-    /// Returns the first type with the name of the struct. The compiler would take it for the struct.
+    /// Returns the first type with the name of the struct. The compiler would take it for the
+    /// struct.
     pub(crate) fn mention_of_itself(&self) -> Option<Ident> {
         let params = self.params.iter().map(|param| &*param.original.ty);
         let mentions = Mentions::of(params.chain([&self.output]));
@@ -245,8 +246,8 @@ impl<'a> Function<'a> {
         })
     }
 
-    /// Whether a parameter has a type that may have lifetimes which nobody sees: a macro, or a `Cow`
-    /// without one.
+    /// Whether a parameter has a type that may have lifetimes which nobody sees: a macro, or a
+    /// `Cow` without one.
     pub(crate) fn hides_lifetimes(&self) -> bool {
         let mut types = self.params.iter().map(|param| &param.ty);
         types.any(crate::types::hides_lifetimes)

@@ -30,8 +30,9 @@ use proc_macro::TokenStream;
 /// | `task { name: "pl", seconds: 2 }` | the same, with named arguments |
 /// | `task::new("pl", 2).run()` | calls the function, in this process |
 ///
-/// The struct is `Clone` and `Debug` if all parameters are. It is neither if the type of a parameter
-/// is a macro, or if a bound of the function is about a type with a lifetime, as in `&'a T: Trait`.
+/// The struct is `Clone` and `Debug` if all parameters are. It is neither if the type of a
+/// parameter is a macro, or if a bound of the function is about a type with a lifetime, as in `&'a
+/// T: Trait`.
 ///
 /// The name of the struct can be chosen: with `#[process(struct = Worker)]`, it is
 /// `Worker::spawn(..)`. That is of use if a module, a type or a trait has the name of the function.
@@ -51,8 +52,8 @@ use proc_macro::TokenStream;
 /// returns `!` is `()`.
 ///
 /// Generic functions work, with all their instances. Type parameters that are sent need the bound
-/// `Transfer`. The generic parameters are those of the struct, so `task::<u8>::spawn(1)` names them,
-/// and `task::spawn::<u8>(1)` does not compile.
+/// `Transfer`. The generic parameters are those of the struct, so `task::<u8>::spawn(1)` names
+/// them, and `task::spawn::<u8>(1)` does not compile.
 ///
 /// Lints are set for what is generated as for the function: an `allow` on it holds for the struct
 /// too. A function that is neither called nor spawned is reported as dead code.
@@ -109,9 +110,10 @@ pub fn process(args: TokenStream, item: TokenStream) -> TokenStream {
 /// Makes a struct a process: `spawn` calls its method `run` in a child process.
 ///
 /// The method `run` takes `self`, `&self` or `&mut self` and nothing else: the fields are its
-/// arguments. It may be a method of a trait that is in scope. Every field must be `Transfer`. References are allowed in the same places as for the
-/// parameters of a function with `#[process]`. Structs with named fields, tuple structs and unit
-/// structs work, with generic parameters and `where` clauses.
+/// arguments. It may be a method of a trait that is in scope. Every field must be `Transfer`.
+/// References are allowed in the same places as for the parameters of a function with `#[process]`.
+/// Structs with named fields, tuple structs and unit structs work, with generic parameters and
+/// `where` clauses.
 ///
 /// # Arguments
 ///
@@ -122,8 +124,8 @@ pub fn process(args: TokenStream, item: TokenStream) -> TokenStream {
 /// |---|---|
 /// | `output = ..` | the type that `run` returns; by default `()` |
 ///
-/// A field takes one argument, `#[process(skip)]`. Such a field is not sent. In the child it has the
-/// value of `Default`. So its type must be `Default`, and need not be `Transfer`.
+/// A field takes one argument, `#[process(skip)]`. Such a field is not sent. In the child it has
+/// the value of `Default`. So its type must be `Default`, and need not be `Transfer`.
 ///
 /// # What it generates
 ///

@@ -248,8 +248,8 @@ pub(crate) fn inherent(
 /// asks for it only where the impl is used.
 ///
 /// The lifetimes in a type are such ones too, since bounds that differ only in lifetimes are
-/// ambiguous. For the same reason there are no impls if the user has such a bound. There are none either if a type
-/// leaves out a lifetime: the compiler would report that a second time.
+/// ambiguous. For the same reason there are no impls if the user has such a bound. There are none
+/// either if a type leaves out a lifetime: the compiler would report that a second time.
 pub(crate) fn common(function: &Function, attrs: &[Attribute]) -> TokenStream {
     let Function { name, generics, .. } = function;
     if function.bounds_a_borrow() || function.hides_lifetimes() {

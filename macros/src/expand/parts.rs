@@ -69,8 +69,8 @@ impl Definition<'_> {
     //         .. // the same, with `.own(__from)` at the end
     //     }
     // }
-    /// Returns the impls of `Process` and `Call`. `call` runs in the child, and returns a result. It
-    /// uses [`Self::received`].
+    /// Returns the impls of `Process` and `Call`. `call` runs in the child, and returns a result.
+    /// It uses [`Self::received`].
     pub(crate) fn expand(&self, call: &TokenStream) -> TokenStream {
         let krate = self.args.krate();
         let private = quote!(#krate::__private);
