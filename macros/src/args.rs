@@ -21,8 +21,8 @@ pub(crate) enum Form {
     Struct,
     /// `#[process(..)]` on a field of such a struct.
     Field,
-    /// `#[procession::main(..)]`.
-    Main,
+    /// `#[procession::main(..)]` and `#[procession::init(..)]`.
+    Bare,
 }
 
 /// The form of a value. Where it may be an expression, the compiler checks the type.

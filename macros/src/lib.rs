@@ -179,3 +179,31 @@ pub fn derive_process(input: TokenStream) -> TokenStream {
 pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::main(args.into(), &item.into()).into()
 }
+
+/// Makes a function run in every child process, before the function of that child.
+///
+/// It sets up what belongs to a process: a logger, a panic hook, a global configuration. The
+/// function takes no parameters, and returns nothing or a `Result<(), E>`. It may be in any crate of
+/// the program. A program may have several, which run in an order that is not specified.
+///
+/// The attribute takes no arguments except `crate = path`, the path of this crate if it is not
+/// `::procession`.
+///
+/// # What it generates
+///
+/// ```text
+/// #[procession::init]
+/// fn setup() -> io::Result<()> { .. }
+/// ```
+///
+/// becomes
+///
+/// ```text
+/// fn setup() -> io::Result<()> { .. }
+/// // A constructor that makes the function known when the program is loaded.
+/// ..
+/// ```
+#[proc_macro_attribute]
+pub fn init(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand::init(args.into(), &item.into()).into()
+}

@@ -354,6 +354,40 @@ pub(crate) fn check_main(source: &Source, errors: &mut Errors) {
     }
 }
 
+/// Checks the function under `#[procession::init]`.
+pub(crate) fn check_init(source: &Source, errors: &mut Errors) {
+    let sig = &source.sig;
+    if let Some(asyncness) = &sig.asyncness {
+        errors.add(
+            asyncness,
+            "`#[procession::init]` needs an ordinary function: no executor runs in a child before its function",
+        );
+    }
+    if let Safety::Unsafe(unsafety) = &sig.safety {
+        errors.add(
+            unsafety,
+            "`#[procession::init]` needs a safe function: every child calls it",
+        );
+    }
+    if !sig.generics.params.is_empty() {
+        errors.add(
+            &sig.generics,
+            "`#[procession::init]` needs a function without generic parameters: nothing says which types they are",
+        );
+    }
+    if let Some(receiver) = sig.receiver() {
+        errors.add(
+            receiver,
+            "`#[procession::init]` goes on a function, and this is a method",
+        );
+    } else if !sig.inputs.is_empty() {
+        errors.add(
+            &sig.inputs,
+            "a function under `#[procession::init]` takes no parameters: every child calls it alike",
+        );
+    }
+}
+
 fn check_conditions(attrs: &[Attribute], what: &str, errors: &mut Errors) {
     for attr in attrs {
         let is_condition = |attr: &attrs::Conditional| attr.meta.path().is_ident("cfg");

@@ -246,6 +246,57 @@ pub use process::{
 /// # Ok::<(), procession::Error>(())
 /// ```
 pub use procession_macros::Process;
+/// Makes a function run in every child process, before the function of that child.
+///
+/// A child is a new process, in which the `main` of the program does not run. So what `main` sets up
+/// for its process is missing there: a logger, a panic hook, a global configuration. A function with
+/// this attribute sets it up. It may be in any crate of the program, and there may be several, in an
+/// order that is not specified.
+///
+/// It runs when the settings of the child are applied (its environment, its streams, its limits),
+/// and before its arguments are decoded. It runs in children of all start methods, and in the
+/// children of children, but not in the first process of the program: let `main` call it there. A
+/// child by [`StartMethod::Fork`] is a copy, which has what its parent had set up, and runs the
+/// function all the same: [`Current::start_method`] tells.
+///
+/// If it returns an error or panics, `spawn` fails with [`ErrorKind::Init`] and the reason. It has
+/// no time limit but the [`timeout`](Builder::timeout) of the process. Each child pays for it.
+///
+/// # Beside `#[procession::main]`
+///
+/// | | [`#[procession::init]`](macro@init) | [`#[procession::main]`](macro@main) |
+/// |---|---|---|
+/// | goes on | any function, in any crate | the function `main` of a program |
+/// | says | what runs in each child before its function | where a child enters: at the beginning of `main`, and not before it |
+/// | needed | if children need something set up | if children need a main thread called `main`, or std's message for an overflow of their threads |
+///
+/// # Examples
+///
+/// ```
+/// use procession::process;
+/// use std::sync::OnceLock;
+///
+/// static GREETING: OnceLock<String> = OnceLock::new();
+///
+/// #[procession::init]
+/// fn setup() -> Result<(), std::env::VarError> {
+///     let home = std::env::var("PATH")?;
+///     GREETING.get_or_init(|| format!("programs are in {home}"));
+///     Ok(())
+/// }
+///
+/// #[process]
+/// fn greet() -> bool {
+///     GREETING.get().is_some()
+/// }
+///
+/// # fn main() -> procession::Result<()> {
+/// assert!(greet::spawn()?.join()?);
+/// assert!(!greet()); // not in this process
+/// # Ok(())
+/// # }
+/// ```
+pub use procession_macros::init;
 /// Lets child processes enter their function at the beginning of `main`, and not before `main`.
 ///
 /// # Examples

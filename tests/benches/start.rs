@@ -19,6 +19,7 @@ use procession::{Builder, Child, StartMethod, prewarm, process};
 use std::{
     env, hint, io,
     process::{Command, Stdio},
+    sync::OnceLock,
     thread,
     time::{Duration, Instant},
 };
@@ -45,6 +46,23 @@ fn join(child: Child<usize>) {
 
 fn by_forkserver() {
     join(start(StartMethod::ForkServer));
+}
+
+/// Says whether a child sets something up before its function.
+const SETUP: &str = "PROCESSION_BENCH_SETUP";
+
+static GREETING: OnceLock<String> = OnceLock::new();
+
+#[procession::init]
+fn set_up() {
+    if env::var(SETUP).as_deref() == Ok("1") {
+        GREETING.get_or_init(|| format!("hello from {}", procession::current().name()));
+    }
+}
+
+fn by_setup(setup: &str) {
+    let builder = Builder::new().env(SETUP, setup);
+    join(builder.spawn(length::new(TEXT)).expect("it starts"));
 }
 
 #[process]
@@ -99,6 +117,20 @@ fn main() -> io::Result<()> {
         yardstick: "fork + _exit + waitpid",
         yardstick_took: forked,
         goal: 1.8,
+    });
+
+    let [set_up, not_set_up] = alternate(
+        300,
+        [&mut (|| by_setup("1")) as &mut Work<'_>, &mut || {
+            by_setup("0")
+        }],
+    );
+    table.add(Row {
+        work: "the same with a function under `init` that sets a static",
+        took: set_up,
+        yardstick: "itself with one that does nothing",
+        yardstick_took: not_set_up,
+        goal: 1.1,
     });
 
     // Neither prints its message.

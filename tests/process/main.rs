@@ -11,6 +11,7 @@ mod exit;
 mod forms;
 mod generics;
 mod handles;
+mod init;
 mod join;
 mod last_words;
 mod limits;

@@ -24,7 +24,10 @@ use std::{
     fs, io,
     os::fd::AsFd,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::mpsc,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -79,6 +82,14 @@ pub fn use_method() {
 
 /// How long a test may take, on a machine that does other things as well.
 pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Whether this process is a child that was set up by this crate.
+pub static WAS_SET_UP: AtomicBool = AtomicBool::new(false);
+
+#[procession::init]
+fn set_up() {
+    WAS_SET_UP.store(true, Ordering::Relaxed);
+}
 
 /// Runs a test once under each start method, each time with a deadline.
 ///

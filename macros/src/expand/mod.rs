@@ -1,6 +1,7 @@
 //! The expansion of each macro: parse, check, generate, in this order.
 
 pub(crate) mod function;
+mod init;
 mod main;
 mod parts;
 pub(crate) mod structure;
@@ -66,10 +67,25 @@ pub(crate) fn main(args: TokenStream, item: &TokenStream) -> TokenStream {
         Err(error) => return fallback::unread(error, item),
     };
     let mut errors = Errors::default();
-    let args = Args::parse(args, Form::Main, &mut errors);
+    let args = Args::parse(args, Form::Bare, &mut errors);
     valid::check_main(&source, &mut errors);
     match errors.finish() {
         Ok(()) => main::expand(&args, &source),
         Err(error) => fallback::main(error, &source),
+    }
+}
+
+/// Expands `#[procession::init]`.
+pub(crate) fn init(args: TokenStream, item: &TokenStream) -> TokenStream {
+    let source = match Source::from_tokens("#[procession::init]", item) {
+        Ok(source) => source,
+        Err(error) => return fallback::unread(error, item),
+    };
+    let mut errors = Errors::default();
+    let args = Args::parse(args, Form::Bare, &mut errors);
+    valid::check_init(&source, &mut errors);
+    match errors.finish() {
+        Ok(()) => init::expand(&args, &source, item),
+        Err(error) => fallback::unread(error, item),
     }
 }

@@ -1,0 +1,4 @@
+#[procession::init]
+async fn setup() {}
+
+fn main() {}

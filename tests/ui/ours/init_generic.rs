@@ -1,0 +1,6 @@
+#[procession::init]
+fn setup<T: Default>() {
+    T::default();
+}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[procession::init]
+struct Setup;
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[procession::init]
+fn setup() -> bool {
+    true
+}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[procession::init]
+unsafe fn setup() {}
+
+fn main() {}

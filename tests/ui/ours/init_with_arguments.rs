@@ -1,0 +1,4 @@
+#[procession::init(order = 1)]
+fn setup() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[procession::init]
+fn setup(verbose: bool) {
+    let _ = verbose;
+}
+
+fn main() {}
