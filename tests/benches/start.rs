@@ -122,7 +122,7 @@ fn main() -> io::Result<()> {
     let [set_up, not_set_up] = alternate(
         300,
         [&mut (|| by_setup("1")) as &mut Work<'_>, &mut || {
-            by_setup("0")
+            by_setup("0");
         }],
     );
     table.add(Row {
