@@ -370,3 +370,31 @@ fn generic_processes_need_no_list_of_their_instances() {
         assert_eq!(child.join().unwrap(), "a-b?");
     });
 }
+
+#[test]
+fn arrays_of_arrays_have_any_length() {
+    #[process]
+    fn rows(numbers: [[u32; 100]; 50], texts: [[String; 33]; 2]) -> [[String; 40]; 2] {
+        assert_eq!((numbers[0][0], numbers[49][99]), (0, 4999));
+        assert_eq!(texts[1][32], "1.32");
+        std::array::from_fn(|row| std::array::from_fn(|column| format!("{row}:{column}")))
+    }
+    #[process]
+    fn echo<const N: usize>(grid: [[u16; N]; 2]) -> [[u16; N]; 2] {
+        grid
+    }
+    under_each_method(|method| {
+        let mut numbers = [[0; 100]; 50];
+        for (at, number) in (0..).zip(numbers.as_flattened_mut()) {
+            *number = at;
+        }
+        let texts =
+            std::array::from_fn(|row| std::array::from_fn(|column| format!("{row}.{column}")));
+        let texts = spawn(method, rows::new(numbers, texts)).join().unwrap();
+        assert_eq!((&*texts[0][39], &*texts[1][0]), ("0:39", "1:0"));
+        let grid = [[7; 40], [8; 40]];
+        assert_eq!(spawn(method, echo::new(grid)).join().unwrap(), grid);
+        let nothing: [[u16; 0]; 2] = [[], []];
+        assert_eq!(spawn(method, echo::new(nothing)).join().unwrap(), nothing);
+    });
+}

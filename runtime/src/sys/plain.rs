@@ -62,7 +62,7 @@ macro_rules! each_atomic {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot lie in shared memory",
     label = "is not plain old data",
-    note = "plain are numbers, atomics and arrays of them",
+    note = "plain are numbers, atomics and arrays of them: use a `u8` for a `bool`, and an array of bytes for text",
     note = "for a `#[repr(C)]` struct of these, turn on the feature `zerocopy` of `procession` and derive `zerocopy::FromBytes` and `zerocopy::IntoBytes`"
 )]
 pub trait Plain: bits::AnyBits + Send + 'static {}

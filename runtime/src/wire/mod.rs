@@ -42,7 +42,7 @@ pub use message::{Incoming, Outgoing};
 pub(crate) use outbox::Outbox;
 pub(crate) use record::{as_name, as_tuple};
 pub use remote_error::RemoteError;
-pub use shape::{ByDescriptor, ByRef, ByValue, Mention, Shape};
+pub use shape::{ByParts, ByRef, ByValue, Mention, Shape};
 #[cfg(feature = "net")]
 pub(crate) use transfer::Lend;
 pub use transfer::Transfer;

@@ -6,8 +6,8 @@
 //!
 //! 1. inherent methods: arrays of types that serde carries, references to such arrays, and
 //!    references to owners of a descriptor;
-//! 2. methods that take the shape by value: owners of a descriptor and arrays of them
-//!    ([`ByDescriptor`]), and other references ([`ByRef`]);
+//! 2. methods that take the shape by value: owners of a descriptor, arrays of them and arrays of
+//!    arrays ([`ByParts`]), and other references ([`ByRef`]);
 //! 3. methods that take the shape by reference, which come last: all other types ([`ByValue`]).
 //!
 //! The bounds of [`ByRef`] and [`ByValue`] are on the method only. So a type that cannot be sent
@@ -94,15 +94,16 @@ impl<'a, T: Descriptor> Shape<&'a T> {
     }
 }
 
-/// Owners of a descriptor, and arrays of them.
-pub trait ByDescriptor: Sized {
+/// Types that serde does not carry, but their parts: owners of a descriptor, arrays of them, and
+/// arrays of arrays. (Serde carries arrays of up to 32 elements.)
+pub trait ByParts: Sized {
     /// The type itself.
     type Value;
     /// Returns the codec of such a value.
     fn __codec(self) -> ValueCodec<Self::Value>;
 }
 
-impl<T: Descriptor, Place> ByDescriptor for Shape<T, Place> {
+impl<T: Descriptor, Place> ByParts for Shape<T, Place> {
     type Value = T;
 
     fn __codec(self) -> ValueCodec<T> {
@@ -113,13 +114,24 @@ impl<T: Descriptor, Place> ByDescriptor for Shape<T, Place> {
     }
 }
 
-impl<T: Descriptor, const N: usize, Place> ByDescriptor for Shape<[T; N], Place> {
+impl<T: Descriptor, const N: usize, Place> ByParts for Shape<[T; N], Place> {
     type Value = [T; N];
 
     fn __codec(self) -> ValueCodec<[T; N]> {
         ValueCodec {
             send: send_descriptors,
             receive: receive_descriptors,
+        }
+    }
+}
+
+impl<T: Transfer, const N: usize, const M: usize, Place> ByParts for Shape<[[T; N]; M], Place> {
+    type Value = [[T; N]; M];
+
+    fn __codec(self) -> ValueCodec<[[T; N]; M]> {
+        ValueCodec {
+            send: |rows, what, to| send_elements(rows.as_flattened(), what, to),
+            receive: receive_rows,
         }
     }
 }
@@ -179,18 +191,41 @@ fn send_array<'a, T: Transfer, const N: usize>(
     what: &str,
     to: &mut Outgoing<'a>,
 ) -> Result<()> {
-    if to.put_numbers(what, array)? {
+    send_elements(array, what, to)
+}
+
+fn send_elements<'a, T: Transfer>(
+    elements: &'a [T],
+    what: &str,
+    to: &mut Outgoing<'a>,
+) -> Result<()> {
+    if to.put_numbers(what, elements)? {
         return Ok(());
     }
-    array.iter().try_for_each(|element| to.put(what, element))
+    elements
+        .iter()
+        .try_for_each(|element| to.put(what, element))
 }
 
 fn receive_array<T: Transfer, const N: usize>(from: &mut Incoming) -> Result<[T; N]> {
-    let elements = match from.take_numbers::<T>() {
-        Some(numbers) => numbers?,
-        None => elements(|| from.take(), N)?,
-    };
-    array_of(elements)
+    array_of(receive_elements(from, N)?)
+}
+
+fn receive_elements<T: Transfer>(from: &mut Incoming, count: usize) -> Result<Vec<T>> {
+    match from.take_numbers::<T>() {
+        Some(numbers) if numbers.as_ref().is_ok_and(|numbers| numbers.len() != count) => Err(
+            Error::new(ErrorKind::Decode, "an array of another length arrived"),
+        ),
+        Some(numbers) => numbers,
+        None => elements(|| from.take(), count),
+    }
+}
+
+fn receive_rows<T: Transfer, const N: usize, const M: usize>(
+    from: &mut Incoming,
+) -> Result<[[T; N]; M]> {
+    let mut flat = receive_elements(from, N * M)?.into_iter();
+    array_of(elements(|| array_of(flat.by_ref().take(N).collect()), M)?)
 }
 
 fn send_descriptor<T: Descriptor>(value: &T, what: &str, to: &mut Outgoing<'_>) -> Result<()> {

@@ -27,7 +27,8 @@ use std::{
 /// - Files, sockets, pipe ends and other owners of a descriptor: [`File`](std::fs::File),
 ///   [`OwnedFd`], [`TcpStream`](std::net::TcpStream) and similar types. In messages and inside
 ///   other types, wrap them in [`Fd`](crate::Fd).
-/// - Arrays of any length.
+/// - Arrays of any length, and arrays of such arrays. (Inside other types, deeper, and within an
+///   array behind a reference, serde carries arrays of up to 32 elements.)
 /// - Outputs only: a `Result`, whose `Ok` is anything that may be an output. Its `Err` is `Transfer`,
 ///   an [`io::Error`](std::io::Error), or an error type that can be made of any error, such as
 ///   `Box<dyn Error>` or `anyhow::Error`. Other errors become a [`RemoteError`](crate::RemoteError)
@@ -110,7 +111,8 @@ use std::{
     note = "processes share no memory: what they exchange must implement serde's `Serialize` and `Deserialize`; a type parameter \
             needs the bound `T: Transfer`",
     note = "a file, a socket or another owner of a descriptor can be a parameter or an output; in messages and inside other types \
-            it travels as `procession::Fd`"
+            it travels as `procession::Fd`",
+    note = "a lock and shared memory hold plain data only: a `u8` for a `bool`, an array of bytes for text"
 )]
 pub trait Transfer: Serialize + DeserializeOwned {}
 
@@ -152,7 +154,8 @@ descriptors! {
     note = "processes share no memory: what they exchange must implement serde's `Serialize` and `Deserialize`; a type parameter \
             needs the bound `T: Transfer`",
     note = "a file, a socket or another owner of a descriptor can be a parameter or an output; in messages and inside other types \
-            it travels as `procession::Fd`"
+            it travels as `procession::Fd`",
+    note = "a lock and shared memory hold plain data only: a `u8` for a `bool`, an array of bytes for text"
 )]
 pub trait Lend {
     /// The type that the child owns while its function borrows it.

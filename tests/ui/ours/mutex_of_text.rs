@@ -1,0 +1,5 @@
+use procession::sync::Mutex;
+
+fn main() {
+    let _ = Mutex::new(String::new());
+}
