@@ -134,6 +134,7 @@
     not(all(
         unix,
         feature = "channel",
+        feature = "death",
         feature = "net",
         feature = "shm",
         feature = "sync",
@@ -155,6 +156,8 @@ mod call;
 #[cfg(feature = "channel")]
 #[cfg_attr(docsrs, doc(cfg(feature = "channel")))]
 pub mod channel;
+#[cfg(feature = "death")]
+#[cfg_attr(docsrs, doc(cfg(feature = "death")))]
 pub mod death;
 mod error;
 #[cfg(all(any(test, fuzzing), feature = "channel"))]
