@@ -67,6 +67,7 @@ macro_rules! each_atomic {
 )]
 pub trait Plain: bits::AnyBits + Send + 'static {}
 
+#[diagnostic::do_not_recommend]
 impl<T: bits::AnyBits + Send + 'static> Plain for T {}
 
 /// Plain data without atomics: behind a shared reference, only another process can change it.
@@ -81,6 +82,7 @@ impl<T: bits::AnyBits + Send + 'static> Plain for T {}
 )]
 pub trait Immutable: bits::NoCells {}
 
+#[diagnostic::do_not_recommend]
 impl<T: bits::NoCells> Immutable for T {}
 
 /// What the bytes of a type may be, as zerocopy says it.
@@ -91,11 +93,13 @@ mod bits {
     /// Every bit pattern is a valid value of the type, and none of its bytes is padding.
     pub trait AnyBits: FromBytes + IntoBytes {}
 
+    #[diagnostic::do_not_recommend]
     impl<T: FromBytes + IntoBytes> AnyBits for T {}
 
     /// The type has no interior mutability.
     pub trait NoCells: zerocopy::Immutable {}
 
+    #[diagnostic::do_not_recommend]
     impl<T: zerocopy::Immutable> NoCells for T {}
 }
 
