@@ -7,7 +7,7 @@ use crate::{
     types::{Mentions, NameLifetimes},
 };
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, format_ident};
+use quote::ToTokens;
 use std::collections::BTreeSet;
 use syn::{
     Attribute, Data, DataStruct, DeriveInput, Error, Field, Fields, FnArg, GenericParam, Generics,
@@ -143,11 +143,25 @@ impl<'a> Function<'a> {
             FnArg::Typed(typed) => Some(typed),
             FnArg::Receiver(_) => None,
         });
+        let written: BTreeSet<_> = sig
+            .inputs
+            .iter()
+            .filter_map(|input| match input {
+                FnArg::Typed(typed) => pattern_name(&typed.pat).map(|name| name.to_string()),
+                FnArg::Receiver(_) => None,
+            })
+            .collect();
         let mut params = Vec::new();
         for (index, typed) in typed.enumerate() {
             let named = pattern_name(&typed.pat).filter(|name| fields.insert(name.to_string()));
             let is_named = named.is_some();
-            let ident = named.unwrap_or_else(|| format_ident!("__{index}"));
+            let ident = named.unwrap_or_else(|| {
+                let mut name = format!("__{index}");
+                while written.contains(&name) {
+                    name.push('_');
+                }
+                Ident::new(&name, Span::call_site())
+            });
             let mut ty = Type::clone(&typed.ty);
             NameLifetimes {
                 name: ident.unraw().to_string().trim_start_matches("__"),

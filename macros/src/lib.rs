@@ -180,14 +180,9 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::main(args.into(), &item.into()).into()
 }
 
-/// Makes a function run in every child process, before the function of that child.
+/// # Arguments
 ///
-/// It sets up what belongs to a process: a logger, a panic hook, a global configuration. The
-/// function takes no parameters, and returns nothing or a `Result<(), E>`. It may be in any crate of
-/// the program. A program may have several, which run in an order that is not specified.
-///
-/// The attribute takes no arguments except `crate = path`, the path of this crate if it is not
-/// `::procession`.
+/// There are none except `crate = path`, the path of this crate if it is not `::procession`.
 ///
 /// # What it generates
 ///

@@ -69,7 +69,7 @@ fn process_keeps_the_function_and_adds_a_struct() {
                     static META: ::procession::__private::Meta = ::procession::__private::Meta::new("task");
                     &META
                 }
-                fn __send<'__sent>(&'__sent self, __to: &mut ::procession::__private::Outgoing<'__sent>) -> ::procession::Result<()> {
+                fn __send<'___sent>(&'___sent self, __to: &mut ::procession::__private::Outgoing<'___sent>) -> ::procession::Result<()> {
                     use ::procession::__private::{ByParts as _, ByRef as _, ByValue as _, Shape as __Shape};
                     __Shape::<&'__name str>::NEW.__codec().send(&self.name, "argument `name`", __to)?;
                     __Shape::<T>::NEW.__codec().send(&self.value, "argument `value`", __to)?;
@@ -88,9 +88,9 @@ fn process_keeps_the_function_and_adds_a_struct() {
                         __2
                     ))
                 }
-                fn __reply<'__sent>(
-                    __output: &'__sent usize,
-                    __to: &mut ::procession::__private::Outgoing<'__sent>
+                fn __reply<'___sent>(
+                    __output: &'___sent usize,
+                    __to: &mut ::procession::__private::Outgoing<'___sent>
                 ) -> ::procession::Result<()> {
                     use ::procession::__private::{ByParts as _, ByRef as _, ByValue as _, Shape as __Shape};
                     use ::procession::__private::{ByDynErr as _, ByErr as _, ByErrValue as _, ByOk as _, ByWhole as _};
@@ -106,9 +106,9 @@ fn process_keeps_the_function_and_adds_a_struct() {
             #[automatically_derived]
             impl<'__name, T: Transfer> ::core::clone::Clone for task<'__name, T>
             where
-                for<'__any0> &'__any0 str: ::core::clone::Clone,
-                for<'__any> T: ::core::clone::Clone,
-                for<'__any> u8: ::core::clone::Clone
+                for<'___any0> &'___any0 str: ::core::clone::Clone,
+                for<'___any> T: ::core::clone::Clone,
+                for<'___any> u8: ::core::clone::Clone
             {
                 fn clone(&self) -> Self {
                     Self {
@@ -122,9 +122,9 @@ fn process_keeps_the_function_and_adds_a_struct() {
             #[automatically_derived]
             impl<'__name, T: Transfer> ::core::fmt::Debug for task<'__name, T>
             where
-                for<'__any0> &'__any0 str: ::core::fmt::Debug,
-                for<'__any> T: ::core::fmt::Debug,
-                for<'__any> u8: ::core::fmt::Debug
+                for<'___any0> &'___any0 str: ::core::fmt::Debug,
+                for<'___any> T: ::core::fmt::Debug,
+                for<'___any> u8: ::core::fmt::Debug
             {
                 fn fmt(&self, __f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                     ::procession::__private::debug(
@@ -200,7 +200,7 @@ fn derive_builds_the_struct_and_calls_its_run() {
                 static META: crate::p::__private::Meta = crate::p::__private::Meta::new("Mine");
                 &META
             }
-            fn __send<'__sent>(&'__sent self, __to: &mut crate::p::__private::Outgoing<'__sent>) -> crate::p::Result<()> {
+            fn __send<'___sent>(&'___sent self, __to: &mut crate::p::__private::Outgoing<'___sent>) -> crate::p::Result<()> {
                 use crate::p::__private::{ByParts as _, ByRef as _, ByValue as _, Shape as __Shape};
                 __Shape::<&'a str>::NEW.__codec().send(&self.0, "field 0", __to)?;
                 __Shape::<T>::NEW.__codec().send(&self.1, "field 1", __to)?;
@@ -223,7 +223,7 @@ fn derive_builds_the_struct_and_calls_its_run() {
                     ::core::result::Result::Ok(__returned.__output())
                 }
             }
-            fn __reply<'__sent>(__output: &'__sent usize, __to: &mut crate::p::__private::Outgoing<'__sent>) -> crate::p::Result<()> {
+            fn __reply<'___sent>(__output: &'___sent usize, __to: &mut crate::p::__private::Outgoing<'___sent>) -> crate::p::Result<()> {
                 use crate::p::__private::{ByParts as _, ByRef as _, ByValue as _, Shape as __Shape};
                     use crate::p::__private::{ByDynErr as _, ByErr as _, ByErrValue as _, ByOk as _, ByWhole as _};
                 __Shape::<usize>::NEW.__halves().__join(__Shape::<usize>::NEW.__halves().__ok().__codec(), __Shape::<usize>::NEW.__halves().__err().__err_codec()).send(__output, "the output", __to)

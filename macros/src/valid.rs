@@ -357,6 +357,25 @@ pub(crate) fn check_main(source: &Source, errors: &mut Errors) {
 /// Checks the function under `#[procession::init]`.
 pub(crate) fn check_init(source: &Source, errors: &mut Errors) {
     let sig = &source.sig;
+    if sig.ident == "main" {
+        errors.add(
+            &sig.ident,
+            "`main` would run in every child: put `#[procession::init]` on a function that sets up a child, and call that in `main`",
+        );
+    }
+    let again = attrs::all(&source.attrs);
+    if let Some(again) = again.iter().find(|attr| {
+        let path = attr.meta.path();
+        path.is_ident("init")
+            || path.segments.len() == 2
+                && path.segments[0].ident == "procession"
+                && path.segments[1].ident == "init"
+    }) {
+        errors.add(
+            again.meta.path(),
+            "`#[procession::init]` is there twice: the function would run twice",
+        );
+    }
     if let Some(asyncness) = &sig.asyncness {
         errors.add(
             asyncness,

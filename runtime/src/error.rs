@@ -58,7 +58,8 @@ enum Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The current process is a daemon. Daemons may not have children.
+    /// The current process is a daemon, or may not have children for another reason: see
+    /// [`Builder::may_have_children`](crate::Builder::may_have_children).
     DaemonicChildren,
     /// An argument, or a descriptor in an argument, could not be encoded.
     Encode,
@@ -97,6 +98,8 @@ pub enum ErrorKind {
     Disconnected,
     /// The process ended without a value: see [`Error::join_error`].
     Join,
+    /// The function of the process returned an error: [`Error::get_ref`] returns it.
+    Returned,
     /// A connection could not be made or used: [`Error::get_ref`] returns the error of the module
     /// `net`.
     Connection,
@@ -166,8 +169,9 @@ impl Error {
     }
 
     /// Returns the error that this error was converted from: a [`JoinError`](crate::JoinError), an
-    /// [`io::Error`], or an error of the module `net`. Returns `None` if this error was not
-    /// converted from another error.
+    /// [`io::Error`], the error that a function returned as a [`RemoteError`](crate::RemoteError),
+    /// or an error of the module `net`. Returns `None` if this error was not converted from another
+    /// error.
     #[must_use]
     pub fn get_ref(&self) -> Option<&(dyn error::Error + Send + Sync + 'static)> {
         match &self.0.source {

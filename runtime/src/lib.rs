@@ -74,6 +74,9 @@
 //! [`std::env::args`]. If your children need one of these, put [`#[procession::main]`](macro@main)
 //! on your `main`. Then children begin there.
 //!
+//! What `main` sets up for its process, such as a logger, is missing in a child. A function with
+//! [`#[procession::init]`](macro@init) sets it up there.
+//!
 //! A child holds only the descriptors that it was given. It has the environment, the working
 //! directory, the limits and the signal mask of the process and thread that spawned it, unless you
 //! set others. Its standard input is empty. Statics have the values that they have when the program
@@ -251,16 +254,20 @@ pub use process::{
 pub use procession_macros::Process;
 /// Makes a function run in every child process, before the function of that child.
 ///
-/// A child is a new process, in which the `main` of the program does not run. So what `main` sets up
-/// for its process is missing there: a logger, a panic hook, a global configuration. A function with
-/// this attribute sets it up. It may be in any crate of the program, and there may be several, in an
-/// order that is not specified.
+/// A child is a new process, in which the `main` of the program does not run. So what `main` sets
+/// up for its process is missing there: a logger, a panic hook, a global configuration. A function
+/// with this attribute sets it up. It takes no parameters, and returns nothing or a `Result<(),
+/// E>`.
 ///
-/// It runs when the settings of the child are applied (its environment, its streams, its limits),
-/// and before its arguments are decoded. It runs in children of all start methods, and in the
-/// children of children, but not in the first process of the program: let `main` call it there. A
-/// child by [`StartMethod::Fork`] is a copy, which has what its parent had set up, and runs the
-/// function all the same: [`Current::start_method`] tells.
+/// It may be in any crate of the program, and there may be several, in an order that is not
+/// specified. A crate that the program never mentions is not linked: write `use that_crate as _;`.
+///
+/// The function runs when the settings of the child are applied (its environment, its streams, its
+/// limits), and before its arguments are decoded. It runs in children of all start methods, and in
+/// their children, but not in the first process of the program: let `main` call it there. A child
+/// by [`StartMethod::Fork`] is a copy, which has what its parent had set up, and runs the function
+/// all the same: [`Current::start_method`] tells. If the function starts processes, these run it
+/// too: it must not do so in each of them.
 ///
 /// If it returns an error or panics, `spawn` fails with [`ErrorKind::Init`] and the reason. It has
 /// no time limit but the [`timeout`](Builder::timeout) of the process. Each child pays for it.
@@ -277,30 +284,36 @@ pub use procession_macros::Process;
 ///
 /// ```
 /// use procession::process;
-/// use std::sync::OnceLock;
+/// use std::{io, sync::OnceLock};
 ///
-/// static GREETING: OnceLock<String> = OnceLock::new();
+/// static HOST: OnceLock<String> = OnceLock::new();
 ///
 /// #[procession::init]
-/// fn setup() -> Result<(), std::env::VarError> {
-///     let home = std::env::var("PATH")?;
-///     GREETING.get_or_init(|| format!("programs are in {home}"));
+/// fn setup() -> io::Result<()> {
+///     std::panic::set_hook(Box::new(|info| eprintln!("{}: {info}", procession::current().name())));
+///     let host = std::fs::read_to_string("/proc/sys/kernel/hostname")?;
+///     HOST.get_or_init(|| host);
 ///     Ok(())
 /// }
 ///
 /// #[process]
-/// fn greet() -> bool {
-///     GREETING.get().is_some()
+/// fn is_set_up() -> bool {
+///     HOST.get().is_some()
 /// }
 ///
-/// # fn main() -> procession::Result<()> {
-/// assert!(greet::spawn()?.join()?);
-/// assert!(!greet()); // not in this process
-/// # Ok(())
-/// # }
+/// fn main() -> procession::Result<()> {
+///     assert!(is_set_up::spawn()?.join()?);
+///     assert!(!is_set_up()); // not in this process
+///     setup()?; // so this one calls it
+///     assert!(is_set_up());
+///     Ok(())
+/// }
 /// ```
 pub use procession_macros::init;
 /// Lets child processes enter their function at the beginning of `main`, and not before `main`.
+///
+/// To run something in each child before its function, use [`#[procession::init]`](macro@init): it
+/// has a table of the differences.
 ///
 /// # Examples
 ///

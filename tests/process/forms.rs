@@ -479,3 +479,26 @@ fn every_form_is_spawned() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!(phantoms::spawn(PhantomData, 1)?.join()?, 1);
     Ok(())
 }
+
+#[test]
+fn names_of_parameters_hide_nothing() {
+    #[process]
+    fn task(sent: &str, any0: &str, any: &str, held: &str) -> usize {
+        sent.len() + any0.len() + any.len() + held.len()
+    }
+    #[process]
+    #[allow(
+        clippy::just_underscores_and_digits,
+        reason = "the macro makes such names"
+    )]
+    fn numbered(__1: u8, _: u8, (a, b): (u8, u8), __2: u8) -> u8 {
+        __1 + a + b + __2
+    }
+    let process = task::new("a", "b", "c", "d");
+    assert_eq!(process.clone().spawn().unwrap().join().unwrap(), 4);
+    assert!(format!("{process:?}").contains("any0: \"b\""));
+    assert_eq!(
+        numbered::spawn(1, 9, (2, 3), 4).unwrap().join().unwrap(),
+        10
+    );
+}

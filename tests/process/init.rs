@@ -1,9 +1,12 @@
 //! Functions that run in every child before its own.
 
+#![allow(unsafe_code, reason = "a copy is made by the bare call")]
+
 use procession::{Builder, ErrorKind, JoinErrorKind, process};
 use procession_tests::{WAS_SET_UP, by, under_each_method};
 use std::{
     env, error,
+    io::Write,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
@@ -19,6 +22,11 @@ fn setup() -> Result<(), Box<dyn error::Error + Send + Sync>> {
     match env::var(ACT).as_deref() {
         Ok("fail") => Err(Box::new("x".parse::<u8>().unwrap_err())),
         Ok("panic") => panic!("no configuration"),
+        Ok("display") => Err(Box::new(Silent)),
+        Ok("fork") => {
+            copy_this_process();
+            Ok(())
+        }
         Ok("exit") => std::process::exit(3),
         Ok("hang") => procession_tests::forever(),
         Ok("hook") => {
@@ -35,11 +43,50 @@ fn setup() -> Result<(), Box<dyn error::Error + Send + Sync>> {
     }
 }
 
-/// Runs before its function in a child too, but it has nothing to say.
+/// Runs before its function in a child too. Its name is one that the macro could have used.
 #[procession::init]
-fn another() {
+fn add() {
     SETUPS.fetch_add(100, Ordering::Relaxed);
 }
+
+#[procession::init]
+#[allow(non_snake_case, reason = "as above")]
+fn INIT() {
+    SETUPS.fetch_add(10_000, Ordering::Relaxed);
+}
+
+fn copy_this_process() {
+    // SAFETY: the copy does what a process with one thread may do.
+    unsafe { nix::unistd::fork() }.unwrap();
+}
+
+/// How often each of the three has run.
+#[process]
+fn setups() -> u32 {
+    SETUPS.load(Ordering::Relaxed)
+}
+
+#[test]
+fn each_function_runs_once() {
+    for method in procession_tests::ANEW {
+        assert_eq!(
+            by(method).spawn(setups::new()).unwrap().join().unwrap(),
+            10_101
+        );
+    }
+}
+
+/// An error that cannot say what it is.
+#[derive(Debug)]
+struct Silent;
+
+impl std::fmt::Display for Silent {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("no words")
+    }
+}
+
+impl error::Error for Silent {}
 
 /// How often this process, and each of its descendants, was set up by this crate and by another.
 #[process]
@@ -89,6 +136,9 @@ fn reason_why_a_child_is_not_set_up_is_that_of_its_spawn() {
             "{text}"
         );
         assert!(text.ends_with(": no configuration"), "{text}");
+        let error = fails("display");
+        assert_eq!(error.kind(), ErrorKind::Init);
+        assert!(error.to_string().ends_with(": no words"), "{error}");
         let error = fails("exit");
         assert_eq!(error.kind(), ErrorKind::EndedEarly);
         assert!(error.to_string().ends_with("with exit status 3"), "{error}");
@@ -98,6 +148,29 @@ fn reason_why_a_child_is_not_set_up_is_that_of_its_spawn() {
         assert_eq!(child.join().unwrap_err().kind(), JoinErrorKind::TimedOut);
         // The next one is not affected.
         by(method).spawn(counted::new(0)).unwrap().join().unwrap();
+    });
+}
+
+/// A copy of a child is no child: it does not run the function.
+#[test]
+fn copy_made_by_a_setup_runs_nothing() {
+    #[process]
+    fn once(ran: &std::io::PipeWriter) -> u32 {
+        let mut ran = ran;
+        ran.write_all(b"x").unwrap();
+        std::process::id()
+    }
+    under_each_method(|method| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let child = by(method)
+            .env(ACT, "fork")
+            .spawn(once::new(&writer))
+            .unwrap();
+        let id = child.id();
+        drop(writer);
+        assert_eq!(child.join().unwrap(), id);
+        // Whoever could run it has ended.
+        assert_eq!(procession_tests::read_to_end(reader), "x");
     });
 }
 

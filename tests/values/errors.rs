@@ -447,3 +447,18 @@ fn error_that_no_process_of_ours_sent_is_refused() {
         (ErrorKind::Other, "m".to_owned())
     );
 }
+
+#[test]
+fn remote_error_becomes_an_error_of_the_crate() {
+    #[process]
+    fn parse(text: &str) -> Result<u32, RemoteError> {
+        Ok(text.parse()?)
+    }
+    fn program(text: &str) -> procession::Result<u32> {
+        Ok(parse::spawn(text)?.join()??)
+    }
+    assert_eq!(program("7").unwrap(), 7);
+    let error = program("seven").unwrap_err();
+    assert_eq!(error.kind(), procession::ErrorKind::Returned);
+    assert_eq!(error.to_string(), "invalid digit found in string");
+}

@@ -384,10 +384,9 @@ fn arrays_of_arrays_have_any_length() {
         grid
     }
     under_each_method(|method| {
-        let mut numbers = [[0; 100]; 50];
-        for (at, number) in (0..).zip(numbers.as_flattened_mut()) {
-            *number = at;
-        }
+        let numbers = std::array::from_fn(|row| {
+            std::array::from_fn(|column| 100 * row as u32 + column as u32)
+        });
         let texts =
             std::array::from_fn(|row| std::array::from_fn(|column| format!("{row}.{column}")));
         let texts = spawn(method, rows::new(numbers, texts)).join().unwrap();

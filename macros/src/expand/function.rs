@@ -229,8 +229,8 @@ pub(crate) fn inherent(
 
 // impl<'__name, T: Transfer> ::core::clone::Clone for task<'__name, T>
 // where
-//     for<'__any0> &'__any0 str: ::core::clone::Clone,
-//     for<'__any> T: ::core::clone::Clone
+//     for<'___any0> &'___any0 str: ::core::clone::Clone,
+//     for<'___any> T: ::core::clone::Clone
 // {
 //     fn clone(&self) -> Self {
 //         Self { name: ::core::clone::Clone::clone(&self.name), t: .. }
@@ -244,7 +244,7 @@ pub(crate) fn inherent(
 /// Returns the impls of `Clone` and `Debug`. The struct has them if all of its fields have them.
 ///
 /// That is the bound of each impl. A bound that is false without any generic parameter, such as
-/// `File: Clone`, is an error. With a lifetime of its own, `for<'__any> File: Clone`, the compiler
+/// `File: Clone`, is an error. With a lifetime of its own, `for<'___any> File: Clone`, the compiler
 /// asks for it only where the impl is used.
 ///
 /// The lifetimes in a type are such ones too, since bounds that differ only in lifetimes are
@@ -259,11 +259,11 @@ pub(crate) fn common(function: &Function, attrs: &[Attribute]) -> TokenStream {
     let with_bound = |bound: TokenStream| {
         let bounds = function.params.iter().map(|param| -> WherePredicate {
             let (mut ty, mut lifetimes) = (param.ty.clone(), Vec::new());
-            let name = "__any";
+            let name = "___any";
             let fresh = &mut lifetimes;
             Rename { name, fresh }.visit_type_mut(&mut ty);
             if lifetimes.is_empty() {
-                lifetimes.push(Lifetime::new("'__any", Span::mixed_site()));
+                lifetimes.push(Lifetime::new("'___any", Span::mixed_site()));
             }
             parse_quote!(for<#(#lifetimes),*> #ty: #bound)
         });

@@ -44,7 +44,7 @@ impl Definition<'_> {
     // impl<'name> ::procession::__private::Call for task<'name> {
     //     type Value = usize;
     //     fn __meta() -> &'static Meta { static META: Meta = Meta::new("task"); &META }
-    //     fn __send<'__sent>(&'__sent self, __to: &mut Outgoing<'__sent>) -> Result<()> {
+    //     fn __send<'___sent>(&'___sent self, __to: &mut Outgoing<'___sent>) -> Result<()> {
     //         __Shape::<&'name str>::NEW.__codec().send(&self.name, "argument `name`", __to)?;
     //         Ok(())
     //     }
@@ -53,9 +53,9 @@ impl Definition<'_> {
     //         __from.ready()?;
     //         Ok(task(__Shape::<&'name str>::NEW.__codec().lend(&mut __0)))
     //     }
-    //     fn __reply<'__sent>(
-    //         __output: &'__sent usize,
-    //         __to: &mut Outgoing<'__sent>
+    //     fn __reply<'___sent>(
+    //         __output: &'___sent usize,
+    //         __to: &mut Outgoing<'___sent>
     //     ) -> Result<()> {
     //         __Shape::<usize>::NEW
     //             .__halves()
@@ -204,8 +204,8 @@ impl Definition<'_> {
         mentions.borrows() && mentions.lifetimes.is_disjoint(&bounds.lifetimes)
     }
 
-    /// Returns a call of the codec of the output, which may be a `Result`. An error about one of its
-    /// halves is reported at that half, if the tokens show where it is.
+    /// Returns a call of the codec of the output, which may be a `Result`. An error about one of
+    /// its halves is reported at that half, if the tokens show where it is.
     fn output_codec(&self, method: &str, arguments: &TokenStream) -> TokenStream {
         let (output, span) = (self.output, self.output_span);
         let types::Halves { ok, err } = types::halves(output);
@@ -267,9 +267,9 @@ fn codec(ty: &Type, span: Span, method: &str, arguments: &TokenStream) -> TokenS
 }
 
 /// Returns the lifetime parameter of the generated methods. No lifetime of the user's is the same,
-/// whatever its name.
+/// whatever its name, and none that is made of the name of a parameter: those have two underscores.
 pub(crate) fn sent() -> Lifetime {
-    Lifetime::new("'__sent", Span::mixed_site())
+    Lifetime::new("'___sent", Span::mixed_site())
 }
 
 fn local(index: usize) -> Ident {

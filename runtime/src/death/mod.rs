@@ -6,7 +6,7 @@
 mod capture;
 
 use crate::{
-    process::{Builder, JoinError, JoinErrorKind, Process},
+    process::{Builder, JoinError, JoinErrorKind, Process, Ran},
     start::{Panic, Stdio},
     sys::{signal, wait},
 };
@@ -21,7 +21,7 @@ const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 /// The time for the kernel to end a process that this process does not end, because it is stopped
 /// or gone.
-const LATER: Duration = Duration::from_secs(5);
+const LATER: Duration = Duration::from_millis(500);
 
 /// The time for a process that has ended to be reaped.
 const REAPED: Duration = Duration::from_secs(10);
@@ -52,7 +52,7 @@ pub enum End {
     OutOfMemory,
     /// By its limit of CPU time.
     CpuTime,
-    /// Not at all: it still runs when the timeout is over, and is killed.
+    /// Not at all: its function still runs when the timeout is over, and is killed.
     Hang,
 }
 
@@ -161,7 +161,7 @@ impl<P: Process> DeathTest<P> {
     }
 
     /// Runs the process, and returns how it ended. Blocks until it has ended, and for the timeout
-    /// at most.
+    /// and half a second at most.
     ///
     /// What the process writes is printed by this thread at the end, by [`print!`] and
     /// [`eprint!`], so that `cargo test` captures it. The first and the last half mebibyte of each
@@ -225,8 +225,11 @@ impl<P: Process> DeathTest<P> {
             (_, Ok(None)) => expected.failed("it cannot be killed", &stderr),
         };
         let hung = hung || error.kind() == JoinErrorKind::TimedOut;
-        if !expected.end.is(hung, &error) {
-            let how = if hung {
+        let is_on_its_way = hung && error.ran() == Ran::No;
+        if is_on_its_way || !expected.end.is(hung, &error) {
+            let how = if is_on_its_way {
+                format!("it had not reached its function after {timeout:?} and was killed")
+            } else if hung {
                 format!("it still ran after {timeout:?} and was killed")
             } else {
                 error.to_string()
@@ -317,7 +320,9 @@ impl Death {
 /// # Arguments
 ///
 /// 1. The process: a call `task(x)` of a [`#[process]`](macro@crate::process) function, which does
-///    not run here, or a value that is a process, such as `task::new(x)`.
+///    not run here, or a value that is a process, such as `task::new(x)`. If the struct of the
+///    function has another name, as with `#[process(struct = Worker)]`, write `Worker(x)`.
+///    Every call is taken for one of such a function: put another call in parentheses.
 /// 2. How it must end: a variant of [`End`](crate::death::End), which needs no `use`, and neither
 ///    do the numbers of signals. Without it, every end will do but a value.
 /// 3. A text that must be in what the process writes to its standard error, or in the message of

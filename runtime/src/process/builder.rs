@@ -427,14 +427,18 @@ impl Builder {
     /// [`ErrorKind`] tells what failed:
     ///
     /// - The system is not supported.
-    /// - This process is a daemon.
+    /// - This process is a daemon, or [may not have children](Self::may_have_children) otherwise.
     /// - An argument cannot be encoded.
     /// - The executable cannot, or must not, be executed again.
     /// - The system has no processes, descriptors or memory left.
     /// - A setting cannot be applied.
     /// - The child ended before it reached its function.
-    /// - For a minute, the child received nothing of what it was sent. Decoding the arguments has
-    ///   no limit except the [`timeout`](Self::timeout).
+    /// - A function under [`#[procession::init]`](macro@crate::init) failed in the child.
+    /// - For a minute, the child received nothing of what it was sent. Decoding the arguments, and
+    ///   what runs under `init`, have no limit except the [`timeout`](Self::timeout).
+    ///
+    /// If the child fills a [piped](Stdio::piped) stream before it enters its function, it waits
+    /// for a reader, who gets the pipe only when this returns. A pipe holds 64 KiB.
     ///
     /// After an error nothing is left of the child. If a child of a helper is stopped before it
     /// reaches its function, it is replaced by another child, without an error. But a child that

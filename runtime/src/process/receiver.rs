@@ -19,7 +19,7 @@ pub fn run<Declared, P, T>(process: P, run: impl FnOnce(P) -> T) -> Returned<T, 
 impl<T: Returns<Declared>, Declared> Returned<T, Declared> {
     /// Returns the value, which has the declared type.
     pub fn __output(self) -> Declared {
-        self.0.get()
+        self.0.__get()
     }
 }
 
@@ -31,12 +31,12 @@ impl<T: Returns<Declared>, Declared> Returned<T, Declared> {
 )]
 pub trait Returns<Declared> {
     /// Returns itself.
-    fn get(self) -> Declared;
+    fn __get(self) -> Declared;
 }
 
 #[diagnostic::do_not_recommend]
 impl<T> Returns<T> for T {
-    fn get(self) -> T {
+    fn __get(self) -> T {
         self
     }
 }
@@ -44,7 +44,7 @@ impl<T> Returns<T> for T {
 /// A `run` that never returns fits the output `()`.
 #[diagnostic::do_not_recommend]
 impl Returns<()> for Never {
-    fn get(self) {
+    fn __get(self) {
         self
     }
 }

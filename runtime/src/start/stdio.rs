@@ -59,7 +59,8 @@ impl Stdio {
         Self(Kind::Inherit)
     }
 
-    /// Leads to a pipe. The [`Child`](crate::Child) has the other end.
+    /// Leads to a pipe. The [`Child`](crate::Child) has the other end. A pipe holds 64 KiB: who
+    /// writes more waits for the reader.
     #[must_use]
     pub fn piped() -> Self {
         Self(Kind::Piped)

@@ -57,8 +57,9 @@ macro_rules! __init {
         const _: () = {
             #[used]
             #[unsafe(link_section = ".init_array.00102")]
-            static INIT: extern "C" fn() = {
-                extern "C" fn add() {
+            // These names would hide a function of the user's that has one of them.
+            static __PROCESSION_INIT: extern "C" fn() = {
+                extern "C" fn __procession_init() {
                     $crate::__private::add_init(
                         ::core::concat!(
                             ::core::module_path!(),
@@ -68,7 +69,7 @@ macro_rules! __init {
                         || $crate::__private::InitOutput::into_result($function()),
                     );
                 }
-                add
+                __procession_init
             };
         };
     };

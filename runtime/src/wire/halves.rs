@@ -4,8 +4,8 @@
 //! an output alone may be, and the `Err` may be an error that serde does not carry. Generated code
 //! finds them as it finds the codec of a parameter (see [`shape`](super::shape)), in three steps:
 //!
-//! 1. `Shape::<Type>::NEW.__halves()` is a [`Halves`] for a `Result`, and an [`Output`] for all other
-//!    types.
+//! 1. `Shape::<Type>::NEW.__halves()` is a [`Halves`] for a `Result`, and an [`Output`] for all
+//!    other types.
 //! 2. `.__ok().__codec()` and `.__err().__err_codec()` find the codecs of both halves.
 //! 3. `.__join(..)` makes one codec of the two.
 //!

@@ -1,6 +1,7 @@
 //! An error of any type that can be sent.
 
 use super::chain::{Boxed, Chain};
+use crate::error::ErrorKind;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{any, borrow::Cow, error::Error, fmt, io, iter};
 
@@ -33,8 +34,8 @@ use std::{any, borrow::Cow, error::Error, fmt, io, iter};
 /// an [`io::Error`], also as a source, arrives as an `io::Error` of the same kind and code. An
 /// `io::Error` that is made of text and has no error inside arrives with an error inside.
 ///
-/// At most 64 errors of a chain arrive, with 64 KiB of text each. The rest is left out, and the text
-/// says so.
+/// At most 64 errors of a chain arrive, with 64 KiB of text each. The rest is left out, and the
+/// text says so.
 ///
 /// # Print
 ///
@@ -44,8 +45,10 @@ use std::{any, borrow::Cow, error::Error, fmt, io, iter};
 /// # Convert it back
 ///
 /// It does not implement [`Error`], because otherwise not every `Error` could convert into it. In a
-/// function that returns `Result<_, Box<dyn Error>>` or `io::Result<_>`, `?` converts it. Elsewhere,
-/// as for `anyhow`, use [`into_error`](Self::into_error).
+/// function that returns `Result<_, Box<dyn Error>>`, `procession::Result<_>` or `io::Result<_>`,
+/// `?` converts it. For others, as for `anyhow` and `Box<dyn Error + Send + Sync>`, write
+/// `.map_err(RemoteError::into_error)?`. In an error type of your own, keep it in a field of type
+/// `Box<dyn Error + Send + Sync>`, made by [`into_boxed_error`](Self::into_boxed_error).
 ///
 /// # Examples
 ///
@@ -178,6 +181,14 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for RemoteError {
 impl From<RemoteError> for Box<dyn Error> {
     fn from(error: RemoteError) -> Self {
         error.error
+    }
+}
+
+impl From<RemoteError> for crate::error::Error {
+    /// Returns an error that displays as this one does, of the kind
+    /// [`Returned`](crate::ErrorKind::Returned).
+    fn from(error: RemoteError) -> Self {
+        Self::whole(ErrorKind::Returned, error.error)
     }
 }
 

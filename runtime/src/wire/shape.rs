@@ -30,8 +30,8 @@ use super::{
 use crate::error::{Error, ErrorKind, Result};
 use std::marker::PhantomData;
 
-/// Stands for a type whose codec is needed. `Place` is where the type stands: alone, or in a half of
-/// a `Result`.
+/// Stands for a type whose codec is needed. `Place` is where the type stands: alone, or in a half
+/// of a `Result`.
 #[derive(Debug)]
 pub struct Shape<T, Place = Whole>(PhantomData<fn() -> (T, Place)>);
 

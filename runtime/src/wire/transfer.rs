@@ -29,8 +29,8 @@ use std::{
 ///   other types, wrap them in [`Fd`](crate::Fd).
 /// - Arrays of any length, and arrays of such arrays. (Inside other types, deeper, and within an
 ///   array behind a reference, serde carries arrays of up to 32 elements.)
-/// - Outputs only: a `Result`, whose `Ok` is anything that may be an output. Its `Err` is `Transfer`,
-///   an [`io::Error`](std::io::Error), or an error type that can be made of any error, such as
+/// - Outputs only: a `Result`, whose `Ok` is anything that may be an output. Its `Err` is
+///   `Transfer`, an [`io::Error`](std::io::Error), or an error type that can be made of any error, such as
 ///   `Box<dyn Error>` or `anyhow::Error`. Other errors become a [`RemoteError`](crate::RemoteError)
 ///   by `?`. In messages and inside other types, an `io::Error` must become one too.
 /// - Parameters only: references (`&str`, `&[T]`, `&Path`, `&T`). They are sent without a clone.
@@ -61,6 +61,10 @@ use std::{
 /// times longer.
 ///
 /// # What arrives
+///
+/// The child has a copy of every value, and what it changes in the copy is not changed here. That
+/// holds for a [`Mutex`](std::sync::Mutex) or an atomic of [`std`] too, also behind a reference:
+/// use those of `procession::sync` and `procession::shm`, which are shared.
 ///
 /// Each of serde's types has an encoding of its own: `Some(None)` and `Some(())` are not `None`,
 /// and floats keep their bits.

@@ -4,7 +4,7 @@ use super::{
     arrival::{NO_NULL, accept, introduce, overflow_message, take_up},
     hook, init,
     line::{FAILED, hold, line_on, next},
-    perform,
+    perform, stage,
 };
 use crate::{
     call::Entry,
@@ -47,7 +47,7 @@ pub(in crate::start) struct Known<'a> {
 pub(in crate::start) fn live_copied(socket: OwnedFd, known: Known<'_>, alone: &Alone) -> i32 {
     let copying = known.copying;
     (copying.disown)();
-    perform::begin();
+    stage::begin();
     let Ok(socket) = stdio::above_standard(socket) else {
         return FAILED;
     };

@@ -1,9 +1,12 @@
 //! Panics of a child. The hook keeps what it sees until it is known whether the panic ends the
 //! process.
 
-use super::{backtrace, line, tell};
+use super::{backtrace, line, stage, tell};
 use crate::{
-    start::message::panic::{Location, Panic},
+    start::message::{
+        failure::Failure,
+        panic::{Location, Panic},
+    },
     sys::{room, signal::Fuse},
     wire::Line,
 };
@@ -50,6 +53,10 @@ impl Seen {
             },
             backtrace: has_room.then(backtrace::capture).flatten(),
         }
+    }
+
+    pub(super) fn panic(&self) -> &Panic {
+        &self.panic
     }
 
     /// Sends the panic to the parent. The backtrace follows in a message of its own, since
@@ -137,7 +144,12 @@ fn notice(info: &PanicHookInfo<'_>, has_room: bool) {
         }
     };
     if let Some(line) = line::line() {
-        fatal.tell(&line);
+        if stage::has_reached() {
+            fatal.tell(&line);
+        } else {
+            // If this fails, the parent does not listen.
+            let _ = tell::failed(&line, &Failure::of(&stage::panicked(&fatal.panic)));
+        }
     }
 }
 

@@ -1,8 +1,13 @@
 //! The functions under `#[procession::init]`, which run in a child before its function.
 
-use super::hook;
-use crate::error::{Boxed, Error, ErrorKind, Result};
+use super::{hook, line::is_child, stage};
+use crate::{
+    error::{Boxed, Error, ErrorKind, Result},
+    sys::exit,
+    wire::RemoteError,
+};
 use std::{
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Mutex, PoisonError},
 };
@@ -11,7 +16,8 @@ use std::{
 #[diagnostic::on_unimplemented(
     message = "a function under `#[procession::init]` cannot return `{Self}`",
     label = "is neither `()` nor a `Result<(), E>`",
-    note = "return nothing, or a `Result<(), E>` whose error is the reason why no child can start"
+    note = "return nothing, or a `Result<(), E>` whose error is the reason why no child can start",
+    note = "the error must be `Send` and `Sync`: any such error type, `Box<dyn Error + Send + Sync>`, `anyhow::Error` or text"
 )]
 pub trait InitOutput {
     /// Returns the error, if there is one.
@@ -28,6 +34,7 @@ impl InitOutput for () {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<E: Into<Boxed>> InitOutput for std::result::Result<(), E> {
     fn into_result(self) -> std::result::Result<(), Boxed> {
         self.map_err(Into::into)
@@ -56,23 +63,30 @@ pub(super) fn run() -> Result<()> {
     // may start a process.
     let all = ALL.lock().unwrap_or_else(PoisonError::into_inner).clone();
     for init in &all {
-        match catch_unwind(AssertUnwindSafe(init.run)) {
+        stage::run_init(Some(init.name));
+        // The error is made text in here, since its `Display` may panic too.
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            (init.run)().map_err(|error| format!("{:#}", RemoteError::of(&*error)))
+        }));
+        if !is_child() {
+            // A copy of this process that a bare `fork` has made in there. The function is not its.
+            exit::now(0);
+        }
+        match outcome {
             Ok(Ok(())) => {}
-            Ok(Err(source)) => {
+            Ok(Err(reason)) => {
                 let what = format!("`{}` has failed", init.name);
-                return Err(Error::new(ErrorKind::Init, what).because(source));
+                return Err(Error::new(ErrorKind::Init, what).because(reason));
             }
             Err(payload) => {
                 let panic = hook::caught(&*payload);
                 // Dropping a payload runs the user's code, which could panic again.
-                std::mem::forget(payload);
-                return Err(Error::new(
-                    ErrorKind::Init,
-                    format!("`{}` {panic}", init.name),
-                ));
+                mem::forget(payload);
+                return Err(stage::panicked(panic.panic()));
             }
         }
     }
+    stage::run_init(None);
     if !all.is_empty() {
         hook::watch_again();
     }

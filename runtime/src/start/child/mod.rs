@@ -11,6 +11,7 @@ mod perform;
 mod rehearsal;
 mod server;
 mod spill;
+mod stage;
 mod tell;
 
 pub(crate) use copied::Copying;

@@ -4,7 +4,7 @@
 use super::{
     hook,
     line::{FAILED, is_child, line},
-    tell,
+    stage, tell,
 };
 use crate::{
     call::{Answer, Entry, Outcome, perform},
@@ -13,23 +13,11 @@ use crate::{
     sys::{abort, room, segment::Width},
     wire::{Incoming, Line, Outgoing, Sink},
 };
-use std::{
-    cell::RefCell,
-    io, mem,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::{cell::RefCell, io, mem};
 
 /// The exit status of a child whose function panicked. A Rust program has the same status if its
 /// `main` panics.
 const PANICKED: i32 = 101;
-
-/// Whether this process has reached its function.
-static REACHED: AtomicBool = AtomicBool::new(false);
-
-/// Resets the flag, in a copy of a process that may have reached its function.
-pub(super) fn begin() {
-    REACHED.store(false, Ordering::Relaxed);
-}
 
 /// Tells the parent that the function runs next. The function is responsible for whatever happens
 /// from here on.
@@ -37,7 +25,7 @@ pub(super) fn reached() -> Result<()> {
     if let Some(line) = line() {
         tell::reached(&line).map_err(|source| Error::os("its parent is gone", source))?;
     }
-    REACHED.store(true, Ordering::Relaxed);
+    stage::reach();
     room::keep_reserve();
     // The system may have refused memory before. The function is not responsible for that.
     abort::forget();
@@ -88,7 +76,7 @@ pub(super) fn run(line: &Line<'_>, entry: Entry, mut arguments: Incoming) -> i32
             }
         };
     }
-    if !REACHED.load(Ordering::Relaxed) {
+    if !stage::has_reached() {
         return match outcome {
             Outcome::Answered => fail(
                 line,
@@ -99,10 +87,7 @@ pub(super) fn run(line: &Line<'_>, entry: Entry, mut arguments: Incoming) -> i32
                 let panic = hook::caught(&*payload);
                 // Dropping a payload runs the user's code, which could panic again.
                 mem::forget(payload);
-                fail(
-                    line,
-                    &Error::new(ErrorKind::Decode, format!("decoding its arguments {panic}")),
-                )
+                fail(line, &stage::panicked(panic.panic()))
             }
         };
     }

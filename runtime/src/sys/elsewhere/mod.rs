@@ -1,10 +1,10 @@
-//! The system layer of every system that this crate does not support. The floors above find here the
-//! names of the real layer, so they are the same on all systems.
+//! The system layer of every system that this crate does not support. The floors above find here
+//! the names of the real layer, so they are the same on all systems.
 //!
 //! Nothing can be made here. Whatever makes something fails with
-//! [`Unsupported`](io::ErrorKind::Unsupported), and the type of what it would make has no values. So
-//! a function that takes such a value need not say what it does. (That there are no values is private
-//! to each type. Otherwise the compiler would find code of the floors above unreachable.)
+//! [`Unsupported`](io::ErrorKind::Unsupported), and the type of what it would make has no values.
+//! So a function that takes such a value need not say what it does. (That there are no values is
+//! private to each type. Otherwise the compiler would find code of the floors above unreachable.)
 //!
 //! Support for another system begins with a copy of this folder.
 

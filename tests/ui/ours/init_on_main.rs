@@ -1,0 +1,2 @@
+#[procession::init]
+fn main() {}

@@ -1,0 +1,5 @@
+#[procession::init]
+#[procession::init]
+fn setup() {}
+
+fn main() {}
