@@ -61,6 +61,8 @@ fn panics_that_abort_are_told() {
             "main\nPanicked in the child true Some(6)\n"
         );
         assert_eq!(said(&program, "value", &[]), "main\nOk(3)\n");
+        // The reason why a child does not start is told too.
+        assert_eq!(said(&program, "set up", &[]), "main\nInit true\n");
     }
 }
 

@@ -30,6 +30,14 @@ fn fail() {
     panic!("in the child");
 }
 
+/// The variable with which a child is not set up.
+const SPOILED: &str = "PROCESSION_TESTS_SPOILED";
+
+#[procession::init]
+fn set_up() {
+    assert!(env::var_os(SPOILED).is_none(), "spoiled");
+}
+
 #[process]
 fn look_around() -> (String, usize, bool) {
     // A broken pipe must be an error and not the end.
@@ -79,6 +87,12 @@ pub(crate) fn main() {
                 panic.line().is_some(),
                 error.signal()
             );
+        }
+        "set up" => {
+            let spoiled = Builder::new().env(SPOILED, "1").spawn(add::new(1, 2));
+            let error = spoiled.expect_err("it does not start");
+            let text = error.to_string();
+            println!("{:?} {}", error.kind(), text.ends_with(": spoiled"));
         }
         "look" => println!(
             "{:?}",

@@ -384,9 +384,8 @@ fn arrays_of_arrays_have_any_length() {
         grid
     }
     under_each_method(|method| {
-        let numbers = std::array::from_fn(|row| {
-            std::array::from_fn(|column| 100 * row as u32 + column as u32)
-        });
+        let mut next = 0..;
+        let numbers = std::array::from_fn(|_| std::array::from_fn(|_| next.next().unwrap()));
         let texts =
             std::array::from_fn(|row| std::array::from_fn(|column| format!("{row}.{column}")));
         let texts = spawn(method, rows::new(numbers, texts)).join().unwrap();
