@@ -5,10 +5,11 @@ use nix::{
     sched::{CpuSet, sched_getaffinity},
     sys::prctl::get_child_subreaper,
     sys::resource::{Resource, getrlimit},
-    unistd::Pid,
+    unistd::{Pid, getgid, getpgrp, getpid, getuid},
 };
 use procession::{
-    AuthKey, Builder, JoinErrorKind, Setting, StartMethod, Stdio, authkey, current, process,
+    AuthKey, Builder, ErrorKind, JoinErrorKind, Setting, StartMethod, Stdio, authkey, current,
+    process,
 };
 use procession_tests::{read_to_end, under_each_method};
 use std::{
@@ -30,7 +31,15 @@ fn cpus() -> Vec<usize> {
 type Portrait = BTreeMap<String, String>;
 
 /// The settings that a process does not see. Tests of their own take them back.
-const UNSEEN: [Setting; 3] = [Setting::Timeout, Setting::KillOnDrop, Setting::Backtrace];
+const UNSEEN: [Setting; 7] = [
+    Setting::Timeout,
+    Setting::KillOnDrop,
+    Setting::MayHaveChildren,
+    Setting::Backtrace,
+    Setting::Groups,
+    Setting::Gid,
+    Setting::Uid,
+];
 
 fn portrait() -> Portrait {
     let stream = |number: u8| format!("{:?}", fs::read_link(format!("/proc/self/fd/{number}")));
@@ -67,6 +76,15 @@ fn portrait() -> Portrait {
         (
             Setting::Subreaper,
             get_child_subreaper().unwrap().to_string(),
+        ),
+        (
+            Setting::ProcessGroup,
+            if getpgrp() == getpid() {
+                "own"
+            } else {
+                "another"
+            }
+            .to_owned(),
         ),
     ];
     seen.map(|(setting, seen)| (format!("{setting:?}"), seen))
@@ -108,6 +126,7 @@ fn zero() -> fs::File {
     open_files_limit = 70 + 7,
     nice = 19,
     affinity = [cpus()[0]],
+    process_group = 0,
 )]
 fn dressed() -> Portrait {
     portrait()
@@ -136,7 +155,8 @@ fn attribute_sets_what_a_builder_sets() {
             .cpu_time_limit(Duration::from_secs(1000))
             .open_files_limit(77)
             .nice(19)
-            .affinity([cpus()[0]]);
+            .affinity([cpus()[0]])
+            .process_group(0);
         let plain = start().spawn(plain::new()).unwrap().join().unwrap();
         let seen = by_attribute.join().unwrap();
         // Each argument changes what the process sees. So the test fails if one has no effect.
@@ -376,5 +396,68 @@ fn backtrace_of_an_attribute_can_be_taken_back() {
                 .reset(Setting::Backtrace)
                 .env("RUST_LIB_BACKTRACE", "1")
         ));
+    });
+}
+
+/// Whether this process may have children, and the error that it is refused one with.
+#[process(may_have_children = false)]
+fn childless() -> bool {
+    // The child would not start in any case.
+    let error = Builder::new()
+        .current_dir("/nowhere")
+        .spawn(plain::new())
+        .unwrap_err();
+    error.kind() != ErrorKind::DaemonicChildren
+}
+
+#[test]
+fn leave_to_have_children_is_taken_back() {
+    under_each_method(|method| {
+        let run = |builder: Builder| builder.spawn(childless::new()).unwrap().join().unwrap();
+        let start = || Builder::new().start_method(method);
+        assert!(!run(start()));
+        assert!(run(start().may_have_children(true)));
+        assert!(run(start().reset(Setting::MayHaveChildren)));
+        assert!(!run(start().daemon(true).reset(Setting::MayHaveChildren)));
+    });
+}
+
+type Ids = (u32, u32, Vec<u32>);
+
+fn own_ids() -> Ids {
+    let groups = fs::read_to_string("/proc/thread-self/status").unwrap();
+    let groups = groups.lines().find_map(|line| line.strip_prefix("Groups:"));
+    let groups = groups.unwrap().split_whitespace();
+    let groups = groups.map(|id| id.parse().unwrap()).collect();
+    (getuid().as_raw(), getgid().as_raw(), groups)
+}
+
+#[process(uid = 65534, gid = 65533, groups = [7, 8])]
+fn other_ids() -> Ids {
+    own_ids()
+}
+
+#[test]
+fn user_and_groups_of_an_attribute_are_taken_back() {
+    under_each_method(|method| {
+        let start = || Builder::new().start_method(method);
+        if !getuid().is_root() {
+            let error = start().spawn(other_ids::new()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Setting);
+            return;
+        }
+        let run = |builder: Builder| builder.spawn(other_ids::new()).unwrap().join().unwrap();
+        let (uid, gid, groups) = own_ids();
+        assert_eq!(run(start()), (65534, 65533, vec![7, 8]));
+        let seen = run(start().reset(Setting::Uid));
+        assert_eq!(seen, (uid, 65533, vec![7, 8]));
+        let seen = run(start().reset(Setting::Gid));
+        assert_eq!(seen, (65534, gid, vec![7, 8]));
+        // Another user does not have the groups of this one.
+        let seen = run(start().reset(Setting::Groups));
+        assert_eq!(seen, (65534, 65533, vec![]));
+        let all = [Setting::Uid, Setting::Gid, Setting::Groups];
+        let seen = run(all.into_iter().fold(start(), Builder::reset));
+        assert_eq!(seen, (uid, gid, groups));
     });
 }
