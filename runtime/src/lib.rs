@@ -274,11 +274,10 @@ pub use procession_macros::Process;
 ///
 /// # Beside `#[procession::main]`
 ///
-/// | | [`#[procession::init]`](macro@init) | [`#[procession::main]`](macro@main) |
-/// |---|---|---|
-/// | goes on | any function, in any crate | the function `main` of a program |
-/// | says | what runs in each child before its function | where a child enters: at the beginning of `main`, and not before it |
-/// | needed | if children need something set up | if children need a main thread called `main`, or std's message for an overflow of their threads |
+/// The two do not depend on each other. This one goes on any function, in any crate. It says *what*
+/// runs in each child before its function. [`#[procession::main]`](macro@main) goes on the function
+/// `main` of a program. It says *where* a child enters: at the beginning of `main`, and not before
+/// it. A program may have both.
 ///
 /// # Examples
 ///
@@ -290,7 +289,9 @@ pub use procession_macros::Process;
 ///
 /// #[procession::init]
 /// fn setup() -> io::Result<()> {
-///     std::panic::set_hook(Box::new(|info| eprintln!("{}: {info}", procession::current().name())));
+///     std::panic::set_hook(Box::new(|info| {
+///         eprintln!("{}: {info}", procession::current().name());
+///     }));
 ///     let host = std::fs::read_to_string("/proc/sys/kernel/hostname")?;
 ///     HOST.get_or_init(|| host);
 ///     Ok(())
@@ -312,8 +313,7 @@ pub use procession_macros::Process;
 pub use procession_macros::init;
 /// Lets child processes enter their function at the beginning of `main`, and not before `main`.
 ///
-/// To run something in each child before its function, use [`#[procession::init]`](macro@init): it
-/// has a table of the differences.
+/// To run something in each child before its function, use [`#[procession::init]`](macro@init).
 ///
 /// # Examples
 ///
@@ -368,7 +368,8 @@ pub use procession_macros::main;
 /// - `env_clear` comes before `env`, whatever their order.
 /// - Text in the source that the system would not take is refused: an empty name, a NUL, a `=` in
 ///   the name of a variable.
-/// - A field of a struct with [`#[derive(Process)]`](derive@Process) takes `#[process(skip)]` alone.
+/// - A field of a struct with [`#[derive(Process)]`](derive@Process) takes `#[process(skip)]`
+///   alone.
 /// - There is no argument for [`Builder::authkey`]. A key in the source is in the executable too,
 ///   where everyone can read it.
 pub use procession_macros::process;

@@ -522,7 +522,7 @@ fn user_and_groups_are_given_up_for_good() {
 
 #[process]
 fn sleeper() {
-    std::thread::sleep(Duration::from_secs(1000));
+    procession_tests::forever()
 }
 
 #[test]

@@ -1,11 +1,8 @@
 //! What a child writes, read without a thread and kept within bounds.
 
 use crate::{
-    process::Child,
-    sys::{
-        fd::{AsFd, BorrowedFd},
-        wait,
-    },
+    process::{Child, Keep, Stream},
+    sys::{fd::AsFd, wait},
 };
 use std::{
     collections::VecDeque,
@@ -17,9 +14,6 @@ use std::{
 /// How much of the beginning, and of the end, of a stream is kept.
 const KEPT: usize = 512 << 10;
 
-/// The size of one read.
-const CHUNK: usize = 64 << 10;
-
 /// The most that is read of each stream after the end of its process. A pipe holds a mebibyte at
 /// most, unless the system's administrator allows more. A descendant of the process that has the
 /// pipe could write for ever.
@@ -27,8 +21,8 @@ const MOST_REMAINS: usize = 4 << 20;
 
 /// Both streams of a child.
 pub(super) struct Capture {
-    stdout: Stream<ChildStdout>,
-    stderr: Stream<ChildStderr>,
+    stdout: Stream<ChildStdout, Kept>,
+    stderr: Stream<ChildStderr, Kept>,
 }
 
 /// Why listening ended.
@@ -70,11 +64,12 @@ impl Capture {
             if has_ended {
                 return Ok(Heard::End);
             }
+            // An error is the end of that stream.
             if has_stdout {
-                self.stdout.read();
+                let _ = self.stdout.read();
             }
             if has_stderr {
-                self.stderr.read();
+                let _ = self.stderr.read();
             }
             // A process that writes all the time is always ready.
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
@@ -85,8 +80,8 @@ impl Capture {
 
     /// Reads what a process that has ended has left in the pipes. Does not block.
     pub(super) fn drain(&mut self) {
-        self.stdout.drain();
-        self.stderr.drain();
+        drain(&mut self.stdout);
+        drain(&mut self.stderr);
     }
 
     /// Returns the texts of standard output and standard error.
@@ -95,51 +90,14 @@ impl Capture {
     }
 }
 
-/// One stream of a child.
-struct Stream<R> {
-    /// `None` after its end.
-    pipe: Option<R>,
-    kept: Kept,
-}
-
-impl<R: Read + AsFd> Stream<R> {
-    fn new(pipe: Option<R>) -> Self {
-        Self {
-            pipe,
-            kept: Kept::default(),
-        }
-    }
-
-    fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.pipe.as_ref().map(AsFd::as_fd)
-    }
-
-    /// Reads once from a pipe that is ready. Returns how much it has read.
-    fn read(&mut self) -> usize {
-        let Some(pipe) = &mut self.pipe else { return 0 };
-        let mut chunk = vec![0; CHUNK];
-        match pipe.read(&mut chunk) {
-            Ok(length) if length > 0 => {
-                self.kept.push(&chunk[..length]);
-                length
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-            // It is at its end.
-            Ok(_) | Err(_) => {
-                self.pipe = None;
-                0
-            }
-        }
-    }
-
-    fn drain(&mut self) {
-        let mut left = MOST_REMAINS;
-        while let Some(pipe) = self.fd()
-            && wait::readable(pipe, Some(Instant::now())).unwrap_or(false)
-            && left > 0
-        {
-            left = left.saturating_sub(self.read().max(1));
-        }
+/// Reads what is left in a pipe. Does not block.
+fn drain(stream: &mut Stream<impl Read + AsFd, Kept>) {
+    let mut left = MOST_REMAINS;
+    while let Some(pipe) = stream.fd()
+        && wait::readable(pipe, Some(Instant::now())).unwrap_or(false)
+        && left > 0
+    {
+        left = left.saturating_sub(stream.read().unwrap_or(0).max(1));
     }
 }
 
@@ -151,7 +109,7 @@ struct Kept {
     left_out: u64,
 }
 
-impl Kept {
+impl Keep for Kept {
     fn push(&mut self, bytes: &[u8]) {
         let (head, tail) = bytes.split_at(bytes.len().min(KEPT - self.head.len()));
         self.head.extend_from_slice(head);
@@ -160,7 +118,9 @@ impl Kept {
         self.tail.drain(..too_much);
         self.left_out += too_much as u64;
     }
+}
 
+impl Kept {
     fn text(mut self) -> String {
         if self.left_out > 0 {
             let gap = format!("\n[.. {} bytes are left out ..]\n", self.left_out);
@@ -173,7 +133,7 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
-    use super::{KEPT, Kept};
+    use super::{KEPT, Keep, Kept};
 
     #[test]
     fn beginning_and_end_are_kept() {

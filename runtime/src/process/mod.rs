@@ -22,5 +22,7 @@ pub use definition::Process;
 pub use handle::Handle;
 pub use join_error::{JoinError, JoinErrorKind, Ran};
 pub use many::{join_all, wait_any};
+#[cfg(feature = "death")]
+pub(crate) use output::{Keep, Stream};
 pub use receiver::{AsyncOutput, HasRun, OtherOutput, run};
 pub use registry::{children, set_exit_grace};

@@ -30,9 +30,10 @@ use std::{
 /// - Arrays of any length, and arrays of such arrays. (Inside other types, deeper, and within an
 ///   array behind a reference, serde carries arrays of up to 32 elements.)
 /// - Outputs only: a `Result`, whose `Ok` is anything that may be an output. Its `Err` is
-///   `Transfer`, an [`io::Error`](std::io::Error), or an error type that can be made of any error, such as
-///   `Box<dyn Error>` or `anyhow::Error`. Other errors become a [`RemoteError`](crate::RemoteError)
-///   by `?`. In messages and inside other types, an `io::Error` must become one too.
+///   `Transfer`, an [`io::Error`](std::io::Error), or an error type that can be made of any error,
+///   such as `Box<dyn Error>` or `anyhow::Error`. Other errors become a
+///   [`RemoteError`](crate::RemoteError) by `?`. In messages and inside other types, an `io::Error`
+///   must become one too.
 /// - Parameters only: references (`&str`, `&[T]`, `&Path`, `&T`). They are sent without a clone.
 ///   The child owns the value that they point to while its function runs.
 ///
