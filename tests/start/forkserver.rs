@@ -18,6 +18,7 @@ use procession_tests::{
 use seccompiler::{SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 use serde::{Deserialize, Serialize};
 use std::{
+    cell::RefCell,
     collections::HashMap,
     fs,
     io::{BufRead, BufReader, Write},
@@ -157,12 +158,23 @@ fn helper_holds_nothing_of_its_owner() {
             fs::read_link(format!("/proc/{helper}/cwd")).unwrap(),
             PathBuf::from("/")
         );
-        let fds = fs::read_dir(format!("/proc/{helper}/fd")).unwrap();
-        let mut open: Vec<_> = fds
-            .map(|fd| fs::read_link(fd.unwrap().path()).unwrap())
-            .map(|path| path.display().to_string())
-            .collect();
-        open.sort();
+        let open = || {
+            let fds = fs::read_dir(format!("/proc/{helper}/fd")).unwrap();
+            // One may be closed meanwhile.
+            let mut open: Vec<_> = fds
+                .filter_map(|fd| fs::read_link(fd.unwrap().path()).ok())
+                .map(|path| path.display().to_string())
+                .collect();
+            open.sort();
+            open
+        };
+        // While it forks a spare, it holds the socket of that one too.
+        let seen = RefCell::new(Vec::new());
+        eventually("the helper has forked its spares", || {
+            seen.replace(open());
+            seen.borrow().len() == 3 + 4
+        });
+        let open = seen.into_inner();
         let (null, others) = open.split_at(3);
         assert!(null.iter().all(|path| path == "/dev/null"), "{open:?}");
         // Its own threads, what tells of its owner's end, what ends it then, and where it is asked.
