@@ -139,6 +139,7 @@
         feature = "channel",
         feature = "death",
         feature = "net",
+        feature = "pool",
         feature = "shm",
         feature = "sync",
         feature = "tracing"
@@ -169,6 +170,9 @@ pub mod fuzz;
 #[cfg(all(feature = "net", unix))]
 #[cfg_attr(docsrs, doc(cfg(feature = "net")))]
 pub mod net;
+#[cfg(feature = "pool")]
+#[cfg_attr(docsrs, doc(cfg(feature = "pool")))]
+pub mod pool;
 mod process;
 #[cfg(feature = "shm")]
 #[cfg_attr(docsrs, doc(cfg(feature = "shm")))]
@@ -199,9 +203,13 @@ mod wire;
 pub mod __private;
 
 pub use error::{Error, ErrorKind, Result};
+#[cfg(feature = "pool")]
+#[cfg_attr(docsrs, doc(cfg(feature = "pool")))]
+#[doc(inline)]
+pub use pool::{Job, Pool};
 pub use process::{
-    Builder, Child, Current, Handle, JoinError, JoinErrorKind, Parent, Process, Ran, children,
-    current, join_all, parent, set_exit_grace, wait_any,
+    Builder, Child, Current, Handle, JoinError, JoinErrorKind, Parent, Process, Ran, Worker,
+    children, current, join_all, parent, set_exit_grace, wait_any,
 };
 /// Makes a struct a process: `spawn` calls its method `run` in a child process.
 ///

@@ -49,7 +49,7 @@ pub(crate) type Entry = fn(&mut Incoming, &dyn Answer) -> Result<()>;
 /// borrows from it.
 pub(crate) trait Answer: Sink {
     /// Sends the value.
-    fn give(&self, value: &Outgoing<'_>);
+    fn give(&self, value: Outgoing<'_>);
 }
 
 /// Decodes the arguments, runs the function, and encodes the value.
@@ -57,7 +57,7 @@ pub(crate) fn entry<C: Call>(arguments: &mut Incoming, answer: &dyn Answer) -> R
     let output = __rust_begin_short_backtrace(|| C::__run(arguments))?;
     let mut value = Outgoing::through(answer);
     C::__reply(&output, &mut value)?;
-    answer.give(&value);
+    answer.give(value);
     Ok(())
 }
 

@@ -18,30 +18,30 @@ use std::{
 
 /// One end of the socket pair of a queue.
 #[derive(Debug)]
-pub(super) struct Carrier(OwnedFd);
+pub(crate) struct Carrier(OwnedFd);
 
 impl Carrier {
     /// Makes both ends: the end of the senders and the end of the receivers.
-    pub(super) fn pair() -> io::Result<(Self, Self)> {
+    pub(crate) fn pair() -> io::Result<(Self, Self)> {
         let (senders, receivers) = socket::packet_pair()?;
         Ok((Self(senders), Self(receivers)))
     }
 
     /// Shares an end that another process holds.
-    pub(super) fn open(fd: OwnedFd) -> Self {
+    pub(crate) fn open(fd: OwnedFd) -> Self {
         Self(fd)
     }
 
     /// Sends packet number `packet`, whole or not at all. Fails with `EAGAIN` if the socket has no
     /// room.
-    pub(super) fn send(&self, packet: u64, fds: &[OwnedFd]) -> io::Result<()> {
+    pub(crate) fn send(&self, packet: u64, fds: &[OwnedFd]) -> io::Result<()> {
         socket::try_send(self.as_fd(), &[IoSlice::new(&packet.to_le_bytes())], fds)?;
         Ok(())
     }
 
     /// Receives packet number `packet`. Returns `None` if a receiver took it and died. Drops the
     /// packets before it: they belong to messages that were never sent.
-    pub(super) fn receive(&self, packet: u64) -> io::Result<Option<Vec<OwnedFd>>> {
+    pub(crate) fn receive(&self, packet: u64) -> io::Result<Option<Vec<OwnedFd>>> {
         loop {
             let mut number = [0; size_of::<u64>()];
             let length = match socket::peek_into(self.as_fd(), &mut number) {
@@ -77,6 +77,12 @@ impl Carrier {
     pub(super) fn is_alone(&self) -> io::Result<bool> {
         let ended = wait::until_ready(&[(self.as_fd(), For::End)], Some(Instant::now()))?;
         Ok(ended == [true])
+    }
+}
+
+impl From<Carrier> for OwnedFd {
+    fn from(carrier: Carrier) -> Self {
+        carrier.0
     }
 }
 

@@ -25,11 +25,17 @@ mod search;
 mod tasks;
 mod wait;
 
+#[cfg(feature = "pool")]
+pub(crate) use carrier::Carrier;
 pub use connection::{Connection, one_way, pipe};
 pub use error::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
 pub use iter::Iter;
+#[cfg(feature = "pool")]
+pub(crate) use parcel::{Packing, Parcel};
 pub use queue::{IntoIter, Receiver, ReceiverIter, Sender, queue};
+#[cfg(feature = "pool")]
+pub(crate) use ring::Form;
 pub use tasks::{Task, Tasks};
 pub use wait::wait;

@@ -18,11 +18,11 @@ use std::{
 
 /// An encoded message: its bytes and its descriptors. It owns all its data, so it can wait until
 /// there is room.
-#[derive(Debug)]
-pub(super) struct Parcel {
-    pub(super) bytes: Vec<u8>,
-    pub(super) fds: Vec<OwnedFd>,
-    pub(super) form: Form,
+#[derive(Debug, Default)]
+pub(crate) struct Parcel {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) fds: Vec<OwnedFd>,
+    pub(crate) form: Form,
 }
 
 /// Most encoded messages have no more bytes than this.
@@ -32,20 +32,12 @@ impl Parcel {
     /// Encodes a message. A message of more than `longest` bytes, or with large parts, is written
     /// into a memory file of its own.
     pub(super) fn pack<T: Transfer>(message: &T, longest: usize) -> Result<Self> {
+        let packing = Packing::default();
+        let mut outgoing = Outgoing::through(&packing);
         // Most messages are short: this capacity avoids a second allocation.
-        let file = Spilling::default();
-        let mut outgoing = Outgoing::through(&file);
         outgoing.bytes.reserve(USUAL);
         outgoing.put("a message", message)?;
-        if outgoing.has_nothing_large() && outgoing.bytes.len() <= longest {
-            return Self::tied(outgoing.bytes, outgoing.fds, false);
-        }
-        let file = file
-            .finish(&outgoing)
-            .map_err(|source| Error::os("a large message cannot be written", source))?;
-        let mut fds = outgoing.fds;
-        fds.push(file);
-        Self::tied(Vec::new(), fds, true)
+        packing.finish(outgoing, longest)
     }
 
     /// Makes a parcel whose descriptors fit into one packet: if they are too many, it ties them
@@ -66,7 +58,7 @@ impl Parcel {
     }
 
     /// Unpacks the parcel into a message that can be decoded.
-    pub(super) fn open(self) -> Result<Incoming> {
+    pub(crate) fn open(self) -> Result<Incoming> {
         let Self {
             bytes,
             mut fds,
@@ -98,27 +90,35 @@ pub(super) fn unreadable(what: &'static str, source: io::Error) -> Error {
     }
 }
 
-/// The memory file of a message, if it has one.
+/// A message that is being encoded: its memory file, if it has one.
 #[derive(Debug, Default)]
-struct Spilling(RefCell<Option<Memory>>);
+pub(crate) struct Packing(RefCell<Option<Memory>>);
 
-impl Spilling {
+impl Packing {
+    /// Makes a parcel of the message. If the message has more than `longest` bytes, or large parts,
+    /// they are in the file.
+    pub(crate) fn finish(&self, message: Outgoing<'_>, longest: usize) -> Result<Parcel> {
+        if message.has_nothing_large() && message.bytes.len() <= longest {
+            return Parcel::tied(message.bytes, message.fds, false);
+        }
+        let file = self
+            .write(|memory| flatten(&message, memory))
+            .and_then(|()| self.0.take().ok_or_else(|| io::ErrorKind::NotFound.into()))
+            .map_err(|source| Error::os("a large message cannot be written", source))?;
+        let mut fds = message.fds;
+        fds.push(file.into());
+        Parcel::tied(Vec::new(), fds, true)
+    }
+
     fn write(&self, act: impl FnOnce(&mut Memory) -> io::Result<()>) -> io::Result<()> {
         match &mut *self.0.borrow_mut() {
             Some(memory) => act(memory),
             none => act(none.insert(memfd::create()?)),
         }
     }
-
-    /// Writes what is left of the message.
-    fn finish(&self, message: &Outgoing<'_>) -> io::Result<OwnedFd> {
-        self.write(|memory| flatten(message, memory))?;
-        let memory = self.0.take().ok_or(io::ErrorKind::NotFound)?;
-        Ok(memory.into())
-    }
 }
 
-impl Sink for Spilling {
+impl Sink for Packing {
     fn send(&self, width: Width, bytes: &[u8]) -> io::Result<()> {
         self.write(|memory| Outbox::blob(width, bytes).write_out(memory))
     }

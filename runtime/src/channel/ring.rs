@@ -109,12 +109,12 @@ pub(super) struct Entry {
 
 /// How the bytes and the descriptors of a message are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Form {
+pub(crate) struct Form {
     /// Whether the message is in a memory file of its own. Then there are no bytes, and the file is
     /// the last descriptor.
-    pub(super) spilled: bool,
+    pub(crate) spilled: bool,
     /// Whether the descriptors are bundles of descriptors.
-    pub(super) bundled: bool,
+    pub(crate) bundled: bool,
 }
 
 /// The offsets of the words in the memory. Words of senders and words of receivers are on different

@@ -410,6 +410,12 @@ impl Builder {
         self.settings.timeout.or(P::__defaults().timeout)
     }
 
+    /// Returns the start method that the process would have, unless its attribute says another one.
+    #[cfg(feature = "pool")]
+    pub(crate) fn method(&self) -> StartMethod {
+        self.settings.start_method.unwrap_or_default()
+    }
+
     /// Returns the settings, for generated code.
     #[doc(hidden)]
     #[must_use]

@@ -65,6 +65,39 @@ impl Current {
     pub fn start_method(&self) -> Option<StartMethod> {
         self.0.start_method
     }
+
+    /// Returns which worker of a pool this process is, or `None` if it is no worker.
+    #[must_use]
+    pub fn worker(&self) -> Option<Worker> {
+        start::seat().map(Worker)
+    }
+}
+
+/// The place of this process in a pool, as [`Current::worker`] returns it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Worker(start::Seat);
+
+impl Worker {
+    /// Returns the index of this worker: a number below [`count`](Self::count). A worker that takes
+    /// the place of another one has its index, and no two workers have the same at one time.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.0.index
+    }
+
+    /// Returns how many workers the pool has at most.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.count
+    }
+
+    /// Asks the pool to let this worker end after its task, and to start another one in its place.
+    ///
+    /// Use it if the task finds out that the process is of no more use: a library has broken its
+    /// state, or a connection is lost.
+    pub fn replace(&self) {
+        start::want_rest();
+    }
 }
 
 /// The parent of this process, as [`parent`] returns it.

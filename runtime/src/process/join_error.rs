@@ -6,7 +6,7 @@ use crate::{
     start::Panic,
     sys::{sentinel::Usage, signal},
 };
-use std::{error, fmt, io, process::ExitStatus, time::Duration};
+use std::{error, fmt, io, process::ExitStatus, sync::Arc, time::Duration};
 
 /// Why joining a process returned no value.
 ///
@@ -48,9 +48,22 @@ struct Inner {
     usage: Option<Usage>,
     ran: Ran,
     cause: Cause,
+    /// The job of a pool that the error is about.
+    job: Option<JobInfo>,
 }
 
-pub(super) enum Cause {
+/// What an error says of a job of a pool.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct JobInfo {
+    pub(crate) id: u64,
+    pub(crate) function: &'static str,
+    /// How often it was begun.
+    pub(crate) attempts: u32,
+    /// Whether it has cost as many workers as a job may cost.
+    pub(crate) is_set_aside: bool,
+}
+
+pub(crate) enum Cause {
     Panicked(Panic),
     Exited,
     Signalled,
@@ -64,6 +77,12 @@ pub(super) enum Cause {
     Undecodable(Error),
     Taken,
     Os(io::Error),
+    /// The arguments of a job did not arrive.
+    Arguments(Error),
+    Cancelled,
+    PoolClosed,
+    /// No worker could be started, for this reason.
+    NoWorker(Option<Arc<Error>>),
 }
 
 /// Whether the function of a process has run, as [`JoinError::ran`] returns it.
@@ -120,6 +139,16 @@ pub enum JoinErrorKind {
     /// [`try_join`](crate::Child::try_join) and [`join_timeout`](crate::Child::join_timeout) can
     /// get it later.
     Os,
+    /// The arguments of a job of a pool could not be encoded, or could not be decoded by the
+    /// worker.
+    Arguments,
+    /// The job was cancelled before it began.
+    Cancelled,
+    /// The pool was closed or terminated before the job began.
+    PoolClosed,
+    /// The pool could start no worker for the job: the source says why. Its initializer may have
+    /// failed.
+    NoWorker,
 }
 
 impl JoinError {
@@ -138,7 +167,75 @@ impl JoinError {
             usage: life.usage(),
             ran,
             cause,
+            job: None,
         }))
+    }
+
+    /// Returns the error of a job whose worker has answered, or that no worker has begun. `worker`
+    /// is the name and the id of the worker.
+    #[cfg(feature = "pool")]
+    pub(crate) fn of_job(job: JobInfo, (name, id): (String, u32), cause: Cause) -> Self {
+        let ran = match cause {
+            Cause::Panicked(_) | Cause::Unsendable(_) | Cause::Undecodable(_) | Cause::Taken => {
+                Ran::Yes
+            }
+            _ if job.attempts == 0 => Ran::No,
+            Cause::Arguments(_) if job.attempts == 1 => Ran::No,
+            _ => Ran::Maybe,
+        };
+        Self(Box::new(Inner {
+            name,
+            id,
+            status: None,
+            usage: None,
+            ran,
+            cause,
+            job: Some(job),
+        }))
+    }
+
+    /// Makes the error of a worker that was lost the error of its job. With a cause, this pool has
+    /// ended the worker.
+    #[cfg(feature = "pool")]
+    pub(crate) fn for_job(mut self, job: JobInfo, cause: Option<Cause>) -> Self {
+        if let Some(cause) = cause {
+            self.0.cause = cause;
+        }
+        if !matches!(self.0.cause, Cause::Panicked(_)) {
+            self.0.ran = Ran::Maybe;
+        }
+        self.0.job = Some(job);
+        self
+    }
+
+    /// Notes that the job has cost as many workers as a job may cost.
+    #[cfg(feature = "pool")]
+    pub(crate) fn set_aside(mut self) -> Self {
+        if let Some(job) = &mut self.0.job {
+            job.is_set_aside = true;
+        }
+        self
+    }
+
+    /// Returns the number of the job that the error is about, if it is one of a pool:
+    /// `Job::id` returns the same.
+    #[must_use]
+    pub fn job(&self) -> Option<u64> {
+        self.0.job.map(|job| job.id)
+    }
+
+    /// Returns how often the job was begun, if it is one of a pool. It was begun more than once
+    /// only if the pool was asked to try it again.
+    #[must_use]
+    pub fn attempts(&self) -> Option<u32> {
+        self.0.job.map(|job| job.attempts)
+    }
+
+    /// Returns whether the job was set aside because it had cost as many workers as
+    /// `poison_after` allows.
+    #[must_use]
+    pub fn is_set_aside(&self) -> bool {
+        self.0.job.is_some_and(|job| job.is_set_aside)
     }
 
     /// Returns how the process ended.
@@ -156,16 +253,21 @@ impl JoinError {
             Cause::Undecodable(_) => JoinErrorKind::Undecodable,
             Cause::Taken => JoinErrorKind::Taken,
             Cause::Os(_) => JoinErrorKind::Os,
+            Cause::Arguments(_) => JoinErrorKind::Arguments,
+            Cause::Cancelled => JoinErrorKind::Cancelled,
+            Cause::PoolClosed => JoinErrorKind::PoolClosed,
+            Cause::NoWorker(_) => JoinErrorKind::NoWorker,
         }
     }
 
-    /// Returns the name of the process.
+    /// Returns the name of the process. For a job that no worker has begun it is the name of the
+    /// pool.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// Returns the id that the process had.
+    /// Returns the id that the process had. For a job that no worker has begun it is 0.
     #[must_use]
     #[doc(alias = "pid")]
     pub fn id(&self) -> u32 {
@@ -257,10 +359,30 @@ impl fmt::Debug for JoinError {
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "process `{}` (pid {}) ", self.0.name, self.0.id)?;
+        if let Some(job) = self.0.job {
+            write!(f, "job {} (`{}`) in ", job.id, job.function)?;
+        }
+        if self.0.job.is_some() && self.0.id == 0 {
+            write!(f, "pool `{}` ", self.0.name)?;
+        } else {
+            write!(f, "process `{}` (pid {}) ", self.0.name, self.0.id)?;
+        }
+        self.cause(f)?;
+        match self.0.job {
+            Some(job) if job.is_set_aside => {
+                write!(f, ", and is set aside after {} attempts", job.attempts)
+            }
+            Some(job) if job.attempts > 1 => write!(f, " (attempt {})", job.attempts),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl JoinError {
+    fn cause(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let signal = self.signal().map(signal::name);
         match &self.0.cause {
-            Cause::Panicked(panic) => panic.fmt(f),
+            Cause::Panicked(panic) => write!(f, "{panic}"),
             Cause::Exited => match self.0.status.and_then(|status| status.code()) {
                 Some(code) => write!(f, "exited with status {code} and without a value"),
                 None => f.write_str("ended without a value, and somebody else has reaped it"),
@@ -305,6 +427,10 @@ impl fmt::Display for JoinError {
             Cause::Undecodable(_) => f.write_str("returned a value that cannot be decoded"),
             Cause::Taken => f.write_str("has given out its value already"),
             Cause::Os(_) => f.write_str("cannot be joined here"),
+            Cause::Arguments(_) => f.write_str("did not get its arguments"),
+            Cause::Cancelled => f.write_str("was cancelled before it began"),
+            Cause::PoolClosed => f.write_str("was not begun before the pool was closed"),
+            Cause::NoWorker(_) => f.write_str("found no worker, since none can be started"),
         }
     }
 }
@@ -312,7 +438,10 @@ impl fmt::Display for JoinError {
 impl error::Error for JoinError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match &self.0.cause {
-            Cause::Unsendable(source) | Cause::Undecodable(source) => Some(source),
+            Cause::Unsendable(source) | Cause::Undecodable(source) | Cause::Arguments(source) => {
+                Some(source)
+            }
+            Cause::NoWorker(source) => source.as_ref().map(|source| source as _),
             Cause::Os(source) => Some(source),
             _ => None,
         }
@@ -356,7 +485,9 @@ impl From<JoinError> for io::Error {
     fn from(error: JoinError) -> Self {
         let kind = match error.kind() {
             JoinErrorKind::TimedOut => io::ErrorKind::TimedOut,
-            JoinErrorKind::Undecodable | JoinErrorKind::Unsendable => io::ErrorKind::InvalidData,
+            JoinErrorKind::Undecodable | JoinErrorKind::Unsendable | JoinErrorKind::Arguments => {
+                io::ErrorKind::InvalidData
+            }
             JoinErrorKind::OutOfMemory => io::ErrorKind::OutOfMemory,
             _ => io::ErrorKind::Other,
         };

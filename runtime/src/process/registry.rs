@@ -14,7 +14,7 @@ use crate::{
 use std::{
     collections::BTreeMap,
     io, mem,
-    sync::{Arc, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -51,6 +51,19 @@ pub(super) fn prepare() -> Result<()> {
         registry.settles_at_exit = true;
     }
     Ok(())
+}
+
+/// What is called before the children are settled.
+static BEFORE: Mutex<Vec<fn()>> = Mutex::new(Vec::new());
+
+/// Calls `act` when this process ends normally, before its children are settled: whoever starts
+/// children in the background stops that.
+#[cfg(feature = "pool")]
+pub(crate) fn before_end(act: fn()) {
+    BEFORE
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(act);
 }
 
 /// What a forked copy of this process calls: `disown` at its beginning, `settle` at its end.
@@ -245,6 +258,10 @@ impl Settlement {
 /// Settles the children when this process ends normally: sends SIGTERM to the daemons, kills those
 /// that do not end, and waits for all other children.
 extern "C" fn settle() {
+    let before = mem::take(&mut *BEFORE.lock().unwrap_or_else(PoisonError::into_inner));
+    for act in before {
+        act();
+    }
     let begun = Instant::now();
     let mut settlement = Settlement {
         begun,

@@ -1,7 +1,7 @@
 //! The identity of this process: what its birth says, or the defaults in the first process of a
 //! program.
 
-use super::{StartMethod, bond::Bond};
+use super::{StartMethod, bond::Bond, seat::take_seat};
 use crate::{
     error::{Error, Result},
     sys::{
@@ -77,6 +77,7 @@ pub(crate) fn current() -> &'static Identity {
 /// Sets the identity and the key that the birth brought.
 pub(super) fn assume(mut identity: Identity, authkey: AuthKey) {
     *AUTHKEY.lock().unwrap_or_else(PoisonError::into_inner) = Some(authkey);
+    take_seat(None);
     let mut current = self::identity();
     identity.before = *current;
     *current = Some(Box::leak(Box::new(identity)));

@@ -42,10 +42,13 @@ mod message;
 mod method;
 mod parent;
 mod patience;
+mod seat;
 mod settings;
 mod stdio;
 
 pub(crate) use bond::{AtExit, Bond};
+#[cfg(feature = "pool")]
+pub(crate) use child::caught;
 pub(crate) use child::{Copying, at_load};
 pub use child::{InitOutput, add_init, defer, run_deferred};
 pub(crate) use environment::Environment;
@@ -54,6 +57,8 @@ pub(crate) use event::listen;
 pub(crate) use event::{About, Event, tell};
 pub use identity::{AuthKey, authkey};
 pub(crate) use identity::{Identity, Parent, current};
+#[cfg(feature = "pool")]
+pub(crate) use message::failure::Failure;
 pub use message::panic::Panic;
 pub(crate) use message::reply::Reply;
 #[cfg(any(test, fuzzing))]
@@ -65,6 +70,9 @@ pub use method::{StartMethod, set_start_method};
 pub(crate) use parent::{Order, Replies, Streams, replenish, start};
 pub use parent::{prewarm, stop_helper};
 pub(crate) use patience::{LAST_BREATH, MARGIN};
+pub(crate) use seat::{Seat, seat, want_rest};
+#[cfg(feature = "pool")]
+pub(crate) use seat::{take_seat, wants_rest};
 pub(crate) use settings::arguments_in_docs;
 pub use settings::{Setting, Settings};
 pub use stdio::Stdio;

@@ -76,11 +76,8 @@ impl<F: Copy> Place<F> {
     /// Returns the place of a function. Returns `None` if the function is not in the main
     /// executable, or if another run would not start the program in memory.
     pub(crate) fn of(function: F) -> io::Result<Option<Self>> {
-        const { assert!(size_of::<F>() == size_of::<usize>(), "a function pointer") };
         let image = Image::main()?;
-        // SAFETY: `F` is as large as an address, as checked above, and every function pointer is an
-        // address.
-        let address: usize = unsafe { std::mem::transmute_copy(&function) };
+        let address = address_of(function);
         if !image.has_code_at(address) || !is_executable_in_memory() {
             return Ok(None);
         }
@@ -104,6 +101,39 @@ impl<F: Copy> Place<F> {
         // parent, and the kernel vouches for the parent.
         Ok(Some(unsafe { std::mem::transmute_copy(&address) }))
     }
+}
+
+/// Returns the offset of a function in the main executable. Returns `None` where
+/// [`Place::of`] does.
+#[cfg(feature = "pool")]
+pub(crate) fn offset_of<F: Copy>(function: F) -> io::Result<Option<u64>> {
+    let image = Image::main()?;
+    let address = address_of(function);
+    let is_there = image.has_code_at(address) && is_executable_in_memory();
+    Ok(is_there.then(|| (address - image.base) as u64))
+}
+
+/// Returns the function at an offset that [`offset_of`] has returned in a process of this build,
+/// for a function of type `F`. Returns `None` if there is no code.
+#[cfg(feature = "pool")]
+pub(crate) fn at<F: Copy>(offset: u64) -> io::Result<Option<F>> {
+    const { assert!(size_of::<F>() == size_of::<usize>(), "a function pointer") };
+    let image = Image::main()?;
+    let address = image.base.wrapping_add(address(offset));
+    if !image.has_code_at(address) {
+        return Ok(None);
+    }
+    // SAFETY: the offset was made of an `F` by a process of this very build, where that function
+    // has the same offset. It comes from the parent of this process, whose build was compared
+    // before.
+    Ok(Some(unsafe { std::mem::transmute_copy(&address) }))
+}
+
+fn address_of<F: Copy>(function: F) -> usize {
+    const { assert!(size_of::<F>() == size_of::<usize>(), "a function pointer") };
+    // SAFETY: `F` is as large as an address, as checked above, and every function pointer is an
+    // address.
+    unsafe { std::mem::transmute_copy(&function) }
 }
 
 impl Image {

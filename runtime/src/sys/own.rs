@@ -64,6 +64,12 @@ pub(super) fn page() -> io::Result<&'static Own> {
     PAGE.get().copied().ok_or_else(|| Errno::ENOMEM.into())
 }
 
+/// Makes the page, so that this process has a [`number`].
+#[cfg(feature = "pool")]
+pub(crate) fn prepare() -> io::Result<()> {
+    page().map(drop)
+}
+
 /// Returns the number of this process. No process that it was forked from has the same number.
 ///
 /// The number is zero before the [page] exists.
@@ -119,6 +125,17 @@ fn find_namespace() -> Option<u64> {
     // SAFETY: the kernel has just made this descriptor for us, and nobody else knows of it.
     let namespace = unsafe { OwnedFd::from_raw_fd(fd) };
     Some(fstat(&namespace).ok()?.st_ino)
+}
+
+/// Returns how many bytes of memory this process has resident:
+/// [proc_pid_statm(5)](https://man7.org/linux/man-pages/man5/proc_pid_statm.5.html).
+#[cfg(feature = "pool")]
+pub(crate) fn resident_memory() -> io::Result<u64> {
+    let line = fs::read_to_string("/proc/thread-self/statm")?;
+    let pages = line.split(' ').nth(1).and_then(|pages| pages.parse().ok());
+    let pages: u64 = pages.ok_or(io::ErrorKind::InvalidData)?;
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)?.unwrap_or(4096);
+    Ok(pages.saturating_mul(page.unsigned_abs()))
 }
 
 #[cfg(test)]

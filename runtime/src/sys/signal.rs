@@ -1,6 +1,6 @@
 //! Signals of this process and thread.
 
-pub(crate) use libc::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGXCPU};
+pub(crate) use libc::{SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM, SIGXCPU};
 
 /// The signals that end a process.
 #[allow(unreachable_pub, reason = "they are for death tests")]
@@ -13,7 +13,10 @@ pub mod numbers {
 use nix::{
     errno::Errno,
     sys::{
-        signal::{SigEvent, SigHandler, SigevNotify, Signal, signal},
+        signal::{
+            SaFlags, SigAction, SigEvent, SigHandler, SigSet, SigevNotify, Signal, sigaction,
+            signal,
+        },
         timer::{Expiration, Timer, TimerSetTimeFlags},
     },
     time::ClockId,
@@ -98,7 +101,7 @@ pub(crate) fn change_ignored(before: Mask, ignored: Mask) -> io::Result<()> {
 
 /// Returns the mask without the signals that ask a process to end: SIGTERM and SIGINT.
 pub(crate) fn without_requests_to_end(mask: Mask) -> Mask {
-    mask & !(1 << (SIGTERM - 1) | 1 << (libc::SIGINT - 1))
+    mask & !(1 << (SIGTERM - 1) | 1 << (SIGINT - 1))
 }
 
 /// Returns what this process does when the signal arrives.
@@ -116,6 +119,22 @@ fn action(number: libc::c_int) -> io::Result<libc::sigaction> {
 pub(crate) fn discards_children() -> io::Result<bool> {
     let action = action(libc::SIGCHLD)?;
     Ok(action.sa_sigaction == libc::SIG_IGN || action.sa_flags & libc::SA_NOCLDWAIT != 0)
+}
+
+/// Makes this process go on after a signal whose default action would end it. A program that this
+/// process executes gets the default action again.
+#[cfg(feature = "pool")]
+pub(crate) fn survive(number: libc::c_int) -> io::Result<()> {
+    extern "C" fn nothing(_: libc::c_int) {}
+    if action(number)?.sa_sigaction != libc::SIG_DFL {
+        return Ok(());
+    }
+    // System calls that the signal interrupts are begun again.
+    let handler = SigHandler::Handler(nothing);
+    let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler does nothing.
+    unsafe { sigaction(Signal::try_from(number)?, &action) }?;
+    Ok(())
 }
 
 /// Gives a signal its default action if it was ignored.

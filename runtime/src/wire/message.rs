@@ -150,6 +150,12 @@ impl Incoming {
         }
     }
 
+    /// Returns all bytes of the message.
+    #[cfg(feature = "pool")]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Takes the next value.
     pub(crate) fn take<T: DeserializeOwned>(&mut self) -> Result<T> {
         let bytes = Self::next(&self.bytes, &mut self.at)

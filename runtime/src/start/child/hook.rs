@@ -183,6 +183,19 @@ pub(super) fn caught(payload: &(dyn Any + Send)) -> Seen {
         })
 }
 
+/// Returns the panic that was caught with this payload, with its backtrace if that was asked for.
+/// The process goes on.
+#[cfg(feature = "pool")]
+pub(crate) fn caught_by_a_worker(payload: &(dyn Any + Send)) -> Panic {
+    let Seen { panic, backtrace } = caught(payload);
+    match backtrace {
+        Some(backtrace) if !room::is_limited() || room::is_there_for_a_backtrace() => {
+            panic.with_backtrace(backtrace::resolve(&backtrace))
+        }
+        _ => panic,
+    }
+}
+
 fn message(payload: &dyn Any) -> String {
     let string = payload.downcast_ref::<String>().map(String::as_str);
     string

@@ -2,7 +2,7 @@
 
 use super::{hook, line::is_child, stage};
 use crate::{
-    error::{Boxed, Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result},
     sys::exit,
     wire::RemoteError,
 };
@@ -25,18 +25,18 @@ pub trait InitOutput {
     /// # Errors
     ///
     /// Fails if the function did.
-    fn into_result(self) -> std::result::Result<(), Boxed>;
+    fn into_result(self) -> std::result::Result<(), RemoteError>;
 }
 
 impl InitOutput for () {
-    fn into_result(self) -> std::result::Result<(), Boxed> {
+    fn into_result(self) -> std::result::Result<(), RemoteError> {
         Ok(())
     }
 }
 
 #[diagnostic::do_not_recommend]
-impl<E: Into<Boxed>> InitOutput for std::result::Result<(), E> {
-    fn into_result(self) -> std::result::Result<(), Boxed> {
+impl<E: Into<RemoteError>> InitOutput for std::result::Result<(), E> {
+    fn into_result(self) -> std::result::Result<(), RemoteError> {
         self.map_err(Into::into)
     }
 }
@@ -45,14 +45,14 @@ impl<E: Into<Boxed>> InitOutput for std::result::Result<(), E> {
 #[derive(Clone, Copy, Debug)]
 struct Init {
     name: &'static str,
-    run: fn() -> std::result::Result<(), Boxed>,
+    run: fn() -> std::result::Result<(), RemoteError>,
 }
 
 /// All of them, in the order in which the linker has put them.
 static ALL: Mutex<Vec<Init>> = Mutex::new(Vec::new());
 
 /// Adds a function. A constructor that runs before ours calls this one.
-pub fn add_init(name: &'static str, run: fn() -> std::result::Result<(), Boxed>) {
+pub fn add_init(name: &'static str, run: fn() -> std::result::Result<(), RemoteError>) {
     let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
     all.push(Init { name, run });
 }
@@ -66,7 +66,7 @@ pub(super) fn run() -> Result<()> {
         stage::run_init(Some(init.name));
         // The error is made text in here, since its `Display` may panic too.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            (init.run)().map_err(|error| format!("{:#}", RemoteError::of(&*error)))
+            (init.run)().map_err(|error| format!("{error:#}"))
         }));
         if !is_child() {
             // A copy of this process that a bare `fork` has made in there. The function is not its.

@@ -18,5 +18,7 @@ pub(crate) use copied::Copying;
 pub(super) use copied::{Known, live_copied};
 pub(crate) use entry::at_load;
 pub use entry::{defer, run_deferred};
+#[cfg(feature = "pool")]
+pub(crate) use hook::caught_by_a_worker as caught;
 pub use init::{InitOutput, add_init};
 pub(super) use line::FAILED;

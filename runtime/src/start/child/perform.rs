@@ -51,9 +51,9 @@ impl Sink for Telling<'_> {
 }
 
 impl Answer for Telling<'_> {
-    fn give(&self, value: &Outgoing<'_>) {
+    fn give(&self, value: Outgoing<'_>) {
         if is_child() {
-            *self.sent.borrow_mut() = tell::returned(self.line, value);
+            *self.sent.borrow_mut() = tell::returned(self.line, &value);
         }
     }
 }

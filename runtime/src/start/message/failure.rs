@@ -39,7 +39,7 @@ crate::wire::as_name!(FailureKind {
 });
 
 impl Failure {
-    pub(in crate::start) fn of(error: &Error) -> Self {
+    pub(crate) fn of(error: &Error) -> Self {
         Self {
             kind: match error.kind() {
                 ErrorKind::Setting => FailureKind::Setting,

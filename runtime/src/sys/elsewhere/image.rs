@@ -35,6 +35,16 @@ impl<F: Copy> Place<F> {
     }
 }
 
+#[cfg(feature = "pool")]
+pub(crate) fn offset_of<F: Copy>(_: F) -> io::Result<Option<u64>> {
+    unsupported()
+}
+
+#[cfg(feature = "pool")]
+pub(crate) fn at<F: Copy>(_: u64) -> io::Result<Option<F>> {
+    unsupported()
+}
+
 pub(crate) fn executable() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| env::current_exe().unwrap_or_default())

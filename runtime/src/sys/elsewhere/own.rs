@@ -10,3 +10,13 @@ pub(crate) fn parent_id() -> u32 {
 pub(crate) fn number() -> u64 {
     process::id().into()
 }
+
+#[cfg(feature = "pool")]
+pub(crate) fn prepare() -> std::io::Result<()> {
+    super::unsupported()
+}
+
+#[cfg(feature = "pool")]
+pub(crate) fn resident_memory() -> std::io::Result<u64> {
+    super::unsupported()
+}

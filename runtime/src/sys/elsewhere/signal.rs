@@ -3,6 +3,7 @@
 use super::unsupported;
 use std::{convert::Infallible, io, process::ExitStatus, time::Duration};
 
+pub(crate) const SIGINT: i32 = 2;
 pub(crate) const SIGKILL: i32 = 9;
 pub(crate) const SIGTERM: i32 = 15;
 // These have other numbers on other systems, and nobody is sent them.
@@ -60,6 +61,11 @@ pub(crate) fn without_requests_to_end(mask: Mask) -> Mask {
 }
 
 pub(crate) fn discards_children() -> io::Result<bool> {
+    unsupported()
+}
+
+#[cfg(feature = "pool")]
+pub(crate) fn survive(_: i32) -> io::Result<()> {
     unsupported()
 }
 

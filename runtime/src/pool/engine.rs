@@ -1,0 +1,463 @@
+//! What a pool does: it tells the scheduler what happens, and does what the scheduler decides.
+
+use super::{
+    config::Config,
+    jobs::{Answer, Done, Entry, Jobs, Order},
+    lane::{Glance, Withdrawal},
+    schedule::{Action, End, Event, Schedule, TaskId, Why, WorkerId},
+    staff::{Member, Staff},
+    stats::{RestartReason, RunningJob, Stats, Tally, WorkerStats},
+    worker::Ended,
+};
+use crate::{
+    error::{Error, ErrorKind},
+    process::{Cause, JoinError},
+    sys::futex,
+};
+use std::{collections::VecDeque, mem, sync::Arc, time::Duration};
+
+/// The state of a pool, behind its lock.
+#[derive(Debug)]
+pub(super) struct Engine {
+    config: Arc<Config>,
+    pub(super) schedule: Schedule,
+    pub(super) jobs: Jobs,
+    pub(super) staff: Staff,
+    /// The workers to be started.
+    pub(super) starts: VecDeque<WorkerId>,
+    /// Whether no job is taken any more.
+    pub(super) is_closed: bool,
+    /// Why the last worker could not be started.
+    reason: Option<Arc<Error>>,
+    /// The last worker that was lost, and the error of its job.
+    lost: Option<(WorkerId, JoinError)>,
+    /// Looks at the lanes, for whoever waits without the lock.
+    pub(super) glances: Arc<[Glance]>,
+    actions: Vec<Action>,
+    pub(super) tally: Tally,
+    /// Whether a job was resolved since the lock was taken.
+    pub(super) has_resolved: bool,
+}
+
+impl Engine {
+    pub(super) fn new(config: Arc<Config>) -> Self {
+        Self {
+            schedule: Schedule::new(config.plan),
+            config,
+            jobs: Jobs::default(),
+            staff: Staff::default(),
+            starts: VecDeque::new(),
+            is_closed: false,
+            reason: None,
+            lost: None,
+            glances: Arc::new([]),
+            actions: Vec::new(),
+            tally: Tally::default(),
+            has_resolved: false,
+        }
+    }
+
+    /// Adds a job. Returns it and its number.
+    pub(super) fn submit(&mut self, order: Order) -> (TaskId, u64) {
+        let now = futex::since_boot();
+        let wish = order.wish;
+        let (task, id) = self.jobs.add(order, now);
+        self.schedule.submit(task, wish, now);
+        self.act(now);
+        (task, id)
+    }
+
+    /// Tells the scheduler something, and does what follows.
+    pub(super) fn tell(&mut self, event: Event) {
+        let now = futex::since_boot();
+        self.schedule.tell(event, now);
+        self.act(now);
+    }
+
+    /// Takes the answers of all workers, and does what follows from them and from the time.
+    pub(super) fn turn(&mut self) {
+        let now = futex::since_boot();
+        let Self {
+            config,
+            schedule,
+            jobs,
+            staff,
+            tally,
+            ..
+        } = self;
+        for member in staff.iter_mut() {
+            collect(config, (schedule, jobs, tally), member, now);
+        }
+        self.act(now);
+    }
+
+    /// Whether a worker has sent something that was not taken.
+    pub(super) fn has_news(&self) -> bool {
+        self.staff.iter().any(|member| {
+            member.lane.has_answer() || member.ready.is_none() && member.lane.is_ready()
+        })
+    }
+
+    /// Returns the numbers of this moment.
+    pub(super) fn stats(&mut self) -> Stats {
+        self.turn();
+        let now = futex::since_boot();
+        let tally = &self.tally;
+        let running = self.staff.iter().filter_map(|member| {
+            let mut offered = member.offered.iter().rev();
+            let (task, began) =
+                offered.find_map(|(number, task)| Some((*task, member.lane.claimed(*number)?)))?;
+            let job = self.jobs.get(task)?;
+            Some(RunningJob {
+                job: job.id,
+                function: job.function,
+                worker: member.id.index as usize,
+                since: now.saturating_sub(began),
+            })
+        });
+        let mut longest: Vec<_> = running.collect();
+        longest.sort_by_key(|job| std::cmp::Reverse(job.since));
+        let workers = self.staff.iter().map(|member| WorkerStats {
+            index: member.id.index as usize,
+            id: member.about.id,
+            name: member.about.name.clone(),
+            tasks: member.answered,
+            busy: member.busy,
+            age: now.saturating_sub(member.began),
+            start_up: member.ready.map(|ready| ready.saturating_sub(member.began)),
+        });
+        let workers: Vec<_> = workers.collect();
+        let offered = self.staff.iter().map(|member| member.offered.len());
+        let waiting = self.staff.iter().map(|member| member.waiting.len());
+        let at_workers = offered.chain(waiting).sum::<usize>();
+        Stats {
+            queued: self.schedule.queued() + at_workers - longest.len(),
+            running: longest.len(),
+            done: tally.done,
+            failed: tally.failed.clone(),
+            workers,
+            restarts: tally.restarts,
+            last_restarts: tally.last_restarts.iter().cloned().collect(),
+            queue_wait: tally.queue_wait.clone(),
+            run_time: tally.run_time.clone(),
+            longest,
+        }
+    }
+
+    /// Whether one more job may wait for a worker, or none is taken any more.
+    pub(super) fn has_room(&self) -> bool {
+        self.is_closed || self.schedule.queued() < self.config.backlog
+    }
+
+    /// Gives a worker its seat, when its process runs.
+    pub(super) fn seat(&mut self, member: Box<Member>) {
+        self.staff.seat(member);
+        self.glances = self.staff.glances();
+        self.turn();
+    }
+
+    /// Notes that a worker could not be started.
+    pub(super) fn not_started(&mut self, id: WorkerId, error: Error) {
+        self.staff.remove(id);
+        self.tally
+            .restarted(id.index as usize, RestartReason::NotStarted);
+        self.reason = Some(Arc::new(error));
+        self.tell(Event::Gone {
+            worker: id,
+            again: false,
+        });
+    }
+
+    /// Notes that the process of a worker has ended.
+    pub(super) fn ended(&mut self, id: WorkerId, how: Result<Ended, JoinError>) {
+        let now = futex::since_boot();
+        let Some(mut member) = self.staff.remove(id) else {
+            return;
+        };
+        self.glances = self.staff.glances();
+        let work = (&mut self.schedule, &mut self.jobs, &mut self.tally);
+        collect(&self.config, work, &mut member, now);
+        let claims = member.offered.iter().filter_map(|(number, task)| {
+            let began = member.lane.claimed(*number)?;
+            Some((*task, began))
+        });
+        let guilty = claims.last();
+        if let Some((task, began)) = guilty {
+            let worker = id;
+            let claimed = Event::Claimed {
+                worker,
+                task,
+                began,
+            };
+            self.schedule.tell(claimed, now);
+        }
+        let reason = match &how {
+            _ if member.killed.is_some() => RestartReason::Killed,
+            _ if member.ready.is_none() => RestartReason::NotStarted,
+            Ok(_) => RestartReason::Retired,
+            Err(error) => RestartReason::Lost(error.kind()),
+        };
+        self.tally.restarted(id.index as usize, reason);
+        let again = match (guilty, how) {
+            (Some((task, _)), Err(error)) => self.lose(&member, task, error),
+            (None, how) if member.ready.is_none() && member.killed.is_none() => {
+                self.reason = Some(Arc::new(why_not_ready(how)));
+                false
+            }
+            _ => false,
+        };
+        self.schedule.tell(Event::Gone { worker: id, again }, now);
+        self.act(now);
+        self.lost = None;
+    }
+
+    /// Keeps the error of a job whose worker was lost. Returns whether it may be tried again.
+    fn lose(&mut self, member: &Member, task: TaskId, error: JoinError) -> bool {
+        let Some(job) = self.jobs.get_mut(task) else {
+            return false;
+        };
+        job.attempts += 1;
+        let cause = match member.killed {
+            Some(Why::TimedOut) => job.wish.timeout.map(Cause::TimedOut),
+            Some(Why::Cancelled | Why::Stopped) => Some(Cause::Killed),
+            None => None,
+        };
+        let error = error.for_job(job.info(), cause);
+        let again = job.may_be_tried_again() && self.config.may_retry(&error);
+        self.lost = Some((member.id, error));
+        again
+    }
+
+    /// Lets the scheduler decide, and does what it decides, until nothing is left to do.
+    pub(super) fn act(&mut self, now: Duration) {
+        loop {
+            self.schedule.step(now);
+            let mut actions = mem::take(&mut self.actions);
+            actions.extend(self.schedule.actions());
+            if actions.is_empty() {
+                self.actions = actions;
+                break;
+            }
+            for action in actions.drain(..) {
+                self.act_on(action, now);
+            }
+            self.actions = actions;
+        }
+        for member in self.staff.iter_mut().filter(|member| member.is_unrung) {
+            member.is_unrung = false;
+            member.lane.ring();
+        }
+    }
+
+    fn act_on(&mut self, action: Action, now: Duration) {
+        match action {
+            Action::Start(id) => {
+                self.staff.starts(id);
+                self.starts.push_back(id);
+            }
+            Action::Offer(id, task) => {
+                if let Some(member) = self.staff.get(id) {
+                    member.waiting.push_back(task);
+                    offer((&mut self.schedule, &mut self.jobs), member, now);
+                }
+            }
+            Action::Withdraw(id, task) => self.withdraw(id, task, now),
+            Action::Look(worker) => {
+                if let Some(member) = self.staff.get(worker) {
+                    for (number, task) in &member.offered {
+                        let Some(began) = member.lane.claimed(*number) else {
+                            break;
+                        };
+                        let task = *task;
+                        let claimed = Event::Claimed {
+                            worker,
+                            task,
+                            began,
+                        };
+                        self.schedule.tell(claimed, now);
+                    }
+                }
+            }
+            Action::Retire(id) => {
+                if let Some(member) = self.staff.get(id) {
+                    member.lane.close();
+                }
+            }
+            Action::Kill(id, why) => self.staff.kill(id, why),
+            Action::Resolve(task, end) => self.resolve(task, end),
+        }
+    }
+
+    fn withdraw(&mut self, worker: WorkerId, task: TaskId, now: Duration) {
+        let Some(member) = self.staff.get(worker) else {
+            return;
+        };
+        let withdrawn = Event::Withdrawn { worker, task };
+        if let Some(place) = member.waiting.iter().position(|waiting| *waiting == task) {
+            member.waiting.remove(place);
+            self.schedule.tell(withdrawn, now);
+        }
+        let Some(place) = member
+            .offered
+            .iter()
+            .rposition(|(_, offered)| *offered == task)
+        else {
+            return;
+        };
+        match member.lane.withdraw(member.offered[place].0) {
+            Withdrawal::Withdrawn => {
+                member.offered.remove(place);
+                self.schedule.tell(withdrawn, now);
+            }
+            Withdrawal::Claimed(began) => {
+                let claimed = Event::Claimed {
+                    worker,
+                    task,
+                    began,
+                };
+                self.schedule.tell(claimed, now);
+            }
+        }
+    }
+
+    fn resolve(&mut self, task: TaskId, end: End) {
+        let Some(job) = self.jobs.get_mut(task) else {
+            return;
+        };
+        let done = match (end, job.done.take()) {
+            (End::Answered, Some(done)) => done,
+            (End::Lost(id) | End::Poisonous(id) | End::TimedOut(id) | End::Killed(id), _) => {
+                let lost = self.lost.take().filter(|(lost, _)| *lost == id);
+                let is_poisonous = matches!(end, End::Poisonous(_));
+                Done::Failed(match lost {
+                    Some((_, error)) if is_poisonous => error.set_aside(),
+                    Some((_, error)) => error,
+                    None => job.unbegun(&self.config.name, End::Stopped, None),
+                })
+            }
+            (end, _) => Done::Failed(job.unbegun(&self.config.name, end, self.reason.as_ref())),
+        };
+        match &done {
+            Done::Failed(error) => self.tally.failed(error),
+            Done::Answered(answer) => match answer.failed_as() {
+                None => self.tally.done += 1,
+                Some(kind) => *self.tally.failed.entry(kind).or_default() += 1,
+            },
+        }
+        self.has_resolved = true;
+        self.jobs.resolve(task, done);
+    }
+}
+
+/// Takes the answers of a worker.
+fn collect(
+    config: &Config,
+    (schedule, jobs, tally): (&mut Schedule, &mut Jobs, &mut Tally),
+    member: &mut Member,
+    now: Duration,
+) {
+    if member.ready.is_none() && member.lane.is_ready() {
+        member.ready = Some(now);
+        schedule.tell(Event::Ready(member.id), now);
+    }
+    let mut has_taken = false;
+    while let Some(number) = member.lane.next_answer() {
+        has_taken = true;
+        // They are answered in the order in which they were offered.
+        let place = member
+            .offered
+            .iter()
+            .position(|(offered, _)| *offered == number);
+        let task = place.and_then(|place| member.offered.remove(place));
+        let mut job = task.and_then(|(_, task)| Some((task, jobs.get_mut(task)?)));
+        let bytes = job.as_mut().map(|(_, job)| job.spare_bytes());
+        let Some(answer) = member.lane.answer(bytes.unwrap_or_default()) else {
+            break;
+        };
+        let took = Duration::from_nanos(answer.head.detail);
+        member.answered += 1;
+        member.busy += took;
+        if let Some((task, job)) = job {
+            tally.answered(job.submitted, answer.began, took);
+            job.attempts += 1;
+            let content = Answer {
+                outcome: answer.head.kind,
+                content: answer.parcel,
+                by: Arc::clone(&member.about),
+            };
+            let (done, again) = judge(config, job, content);
+            job.done = done;
+            let answered = Event::Answered {
+                worker: member.id,
+                task,
+                took,
+                again,
+            };
+            schedule.tell(answered, now);
+        }
+        if answer.is_tired {
+            schedule.tell(Event::Tired(member.id), now);
+        }
+    }
+    if has_taken {
+        // The worker may wait for room.
+        member.is_unrung = true;
+        offer((schedule, jobs), member, now);
+    }
+}
+
+/// Returns what came of a job, or that it may be tried again.
+fn judge(config: &Config, job: &Entry, answer: Answer) -> (Option<Done>, bool) {
+    if answer.is_value() || !job.may_be_tried_again() {
+        return (Some(Done::Answered(answer)), false);
+    }
+    match answer.open(job.info()) {
+        Err(error) if config.may_retry(&error) => (None, true),
+        Err(error) => (Some(Done::Failed(error)), false),
+        // It is a value: see above.
+        Ok(_) => (None, false),
+    }
+}
+
+/// Puts tasks into the lane of a worker, as far as there is room.
+fn offer((schedule, jobs): (&mut Schedule, &mut Jobs), member: &mut Member, now: Duration) {
+    while let Some(task) = member.waiting.front().copied() {
+        let Some(job) = jobs.get_mut(task) else {
+            member.waiting.pop_front();
+            continue;
+        };
+        match member.lane.offer(job.offset, &job.arguments) {
+            Ok(Some(number)) => {
+                member.waiting.pop_front();
+                member.offered.push_back((number, task));
+                member.is_unrung = true;
+            }
+            Ok(None) => return,
+            Err(source) => {
+                member.waiting.pop_front();
+                let error = Error::os("its descriptors cannot be sent", source);
+                let by = (member.about.name.clone(), member.about.id);
+                let error = JoinError::of_job(job.info(), by, Cause::Arguments(error));
+                job.done = Some(Done::Failed(error));
+                let answered = Event::Answered {
+                    worker: member.id,
+                    task,
+                    took: Duration::ZERO,
+                    again: false,
+                };
+                schedule.tell(answered, now);
+            }
+        }
+    }
+}
+
+/// Returns why a worker has ended before it was ready.
+fn why_not_ready(how: Result<Ended, JoinError>) -> Error {
+    match how {
+        Ok(Ok(())) => Error::new(ErrorKind::EndedEarly, "a worker ended before it was ready"),
+        Ok(Err(error)) => {
+            Error::new(ErrorKind::Init, "a worker could not begin").because(error.into_error())
+        }
+        Err(error) => error.into(),
+    }
+}

@@ -1,0 +1,307 @@
+//! The jobs of a pool: what was submitted, and what came of it.
+
+use super::{
+    schedule::{End, Moment, TaskId, Wish},
+    staff::About,
+    worker::outcome,
+};
+use crate::{
+    channel::Parcel,
+    error::{Error, ErrorKind},
+    process::{Cause, JobInfo, JoinError, JoinErrorKind},
+    start::Failure,
+    wire::{self, Incoming},
+};
+use serde::de::DeserializeOwned;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io, mem,
+    sync::Arc,
+};
+
+/// Jobs that are waited for together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct GroupId(u64);
+
+/// What is submitted.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) function: &'static str,
+    /// The offset of the function in the executable.
+    pub(super) offset: u64,
+    pub(super) arguments: Parcel,
+    pub(super) wish: Wish,
+    pub(super) group: Option<GroupId>,
+}
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    turn: u32,
+    pub(super) id: u64,
+    pub(super) function: &'static str,
+    pub(super) offset: u64,
+    pub(super) arguments: Parcel,
+    pub(super) wish: Wish,
+    /// When it was submitted.
+    pub(super) submitted: Moment,
+    /// How often it was begun.
+    pub(super) attempts: u32,
+    /// What came of its last attempt, until the scheduler has decided.
+    pub(super) done: Option<Done>,
+    state: State,
+    group: Option<GroupId>,
+}
+
+/// What a worker has answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) outcome: u8,
+    pub(super) content: io::Result<Parcel>,
+    pub(super) by: Arc<About>,
+}
+
+/// What came of a job.
+#[derive(Debug)]
+pub(super) enum Done {
+    Answered(Answer),
+    Failed(JoinError),
+}
+
+#[derive(Debug)]
+enum State {
+    /// The entry is free.
+    Free,
+    /// `is_wanted` says whether somebody holds the job.
+    Open { is_wanted: bool },
+    /// `None` if it was given out.
+    Done(Option<Done>),
+}
+
+/// All jobs that are open, or whose value nobody has taken yet.
+#[derive(Debug, Default)]
+pub(super) struct Jobs {
+    entries: Vec<Entry>,
+    free: Vec<u32>,
+    next_id: u64,
+    /// The jobs of each group that have ended and were not taken.
+    groups: BTreeMap<GroupId, VecDeque<TaskId>>,
+    next_group: u64,
+}
+
+impl Jobs {
+    /// Adds a job, and returns its number too.
+    pub(super) fn add(&mut self, order: Order, now: Moment) -> (TaskId, u64) {
+        let id = self.skip_id();
+        let index = self.free.pop().unwrap_or_else(|| {
+            let index = u32::try_from(self.entries.len()).expect("there are fewer jobs");
+            self.entries.push(Entry {
+                turn: 0,
+                id: 0,
+                function: "",
+                offset: 0,
+                arguments: Parcel::default(),
+                wish: Wish::default(),
+                submitted: Moment::ZERO,
+                attempts: 0,
+                done: None,
+                state: State::Free,
+                group: None,
+            });
+            index
+        });
+        let job = &mut self.entries[index as usize];
+        job.turn = job.turn.wrapping_add(1);
+        job.id = id;
+        job.function = order.function;
+        job.offset = order.offset;
+        job.arguments = order.arguments;
+        job.wish = order.wish;
+        job.group = order.group;
+        job.submitted = now;
+        job.attempts = 0;
+        job.state = State::Open { is_wanted: true };
+        let turn = job.turn;
+        (TaskId { index, turn }, id)
+    }
+
+    pub(super) fn get(&self, task: TaskId) -> Option<&Entry> {
+        let job = self.entries.get(task.index as usize)?;
+        (job.turn == task.turn && !matches!(job.state, State::Free)).then_some(job)
+    }
+
+    pub(super) fn get_mut(&mut self, task: TaskId) -> Option<&mut Entry> {
+        let job = self.entries.get_mut(task.index as usize)?;
+        (job.turn == task.turn && !matches!(job.state, State::Free)).then_some(job)
+    }
+
+    pub(super) fn is_done(&self, task: TaskId) -> bool {
+        self.get(task)
+            .is_none_or(|job| matches!(job.state, State::Done(_)))
+    }
+
+    /// Gives an open job its end.
+    pub(super) fn resolve(&mut self, task: TaskId, done: Done) {
+        let Some(job) = self.get_mut(task) else {
+            return;
+        };
+        let State::Open { is_wanted } = job.state else {
+            return;
+        };
+        job.arguments = Parcel::default();
+        job.done = None;
+        job.state = State::Done(is_wanted.then_some(done));
+        let group = job.group;
+        if !is_wanted {
+            self.remove(task);
+        } else if let Some(ended) = group.and_then(|group| self.groups.get_mut(&group)) {
+            ended.push_back(task);
+        }
+    }
+
+    /// Makes a group, whose jobs can be waited for together.
+    pub(super) fn add_group(&mut self) -> GroupId {
+        let group = GroupId(self.next_group);
+        self.next_group += 1;
+        self.groups.insert(group, VecDeque::new());
+        group
+    }
+
+    pub(super) fn remove_group(&mut self, group: GroupId) {
+        self.groups.remove(&group);
+    }
+
+    /// Whether a job of the group has ended that was not taken.
+    pub(super) fn has_ended(&self, group: GroupId) -> bool {
+        self.groups
+            .get(&group)
+            .is_none_or(|ended| !ended.is_empty())
+    }
+
+    /// Takes a job of the group that has ended, in the order of their ends.
+    pub(super) fn next_ended(&mut self, group: GroupId) -> Option<TaskId> {
+        self.groups.get_mut(&group)?.pop_front()
+    }
+
+    /// Returns a number for something that could not become a job.
+    pub(super) fn skip_id(&mut self) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        id
+    }
+
+    /// Takes what came of a job that is done, and forgets the job.
+    pub(super) fn take(&mut self, task: TaskId) -> Option<(JobInfo, Done)> {
+        let job = self.get_mut(task)?;
+        let info = job.info();
+        let State::Done(done) = mem::replace(&mut job.state, State::Free) else {
+            return None;
+        };
+        self.remove(task);
+        Some((info, done?))
+    }
+
+    /// Notes that nobody holds the job any more. Returns whether it is still open.
+    pub(super) fn give_up(&mut self, task: TaskId) -> bool {
+        match self.get_mut(task).map(|job| &mut job.state) {
+            Some(State::Open { is_wanted }) => {
+                *is_wanted = false;
+                true
+            }
+            Some(State::Done(_)) => {
+                self.remove(task);
+                false
+            }
+            Some(State::Free) | None => false,
+        }
+    }
+
+    fn remove(&mut self, task: TaskId) {
+        let job = &mut self.entries[task.index as usize];
+        job.state = State::Free;
+        self.free.push(task.index);
+    }
+}
+
+impl Entry {
+    pub(super) fn info(&self) -> JobInfo {
+        JobInfo {
+            id: self.id,
+            function: self.function,
+            attempts: self.attempts,
+            is_set_aside: false,
+        }
+    }
+
+    /// Whether it may be begun once more after this attempt.
+    pub(super) fn may_be_tried_again(&self) -> bool {
+        self.attempts <= self.wish.retries
+    }
+
+    /// Returns the bytes of the arguments if they are not needed again, for the answer.
+    pub(super) fn spare_bytes(&mut self) -> Vec<u8> {
+        if self.wish.retries > 0 {
+            return Vec::new();
+        }
+        mem::take(&mut self.arguments.bytes)
+    }
+
+    /// Returns the error of an end without an answer and without a lost worker.
+    pub(super) fn unbegun(&self, pool: &str, end: End, reason: Option<&Arc<Error>>) -> JoinError {
+        let cause = match end {
+            End::Cancelled => Cause::Cancelled,
+            End::NoWorkers => Cause::NoWorker(reason.cloned()),
+            _ => Cause::PoolClosed,
+        };
+        JoinError::of_job(self.info(), (pool.to_owned(), 0), cause)
+    }
+}
+
+impl Answer {
+    /// Returns the name and the id of the worker.
+    pub(super) fn by(&self) -> (String, u32) {
+        (self.by.name.clone(), self.by.id)
+    }
+
+    /// Returns how the job has failed, as far as the worker knows.
+    pub(super) fn failed_as(&self) -> Option<JoinErrorKind> {
+        match self.outcome {
+            _ if self.content.is_err() => Some(JoinErrorKind::Os),
+            outcome::VALUE => None,
+            outcome::PANICKED => Some(JoinErrorKind::Panicked),
+            outcome::UNREADABLE => Some(JoinErrorKind::Arguments),
+            outcome::UNSENDABLE => Some(JoinErrorKind::Unsendable),
+            _ => Some(JoinErrorKind::Undecodable),
+        }
+    }
+
+    /// Whether the job has a value, as far as the worker knows.
+    pub(super) fn is_value(&self) -> bool {
+        self.outcome == outcome::VALUE && self.content.is_ok()
+    }
+
+    /// Returns the value, still encoded, or the error of a job that has none.
+    pub(super) fn open(self, job: JobInfo) -> Result<Incoming, JoinError> {
+        let by = self.by();
+        let kind = self.outcome;
+        let content = self.content.map_err(Cause::Os).and_then(|parcel| {
+            let incoming = parcel.open().map_err(Cause::Undecodable)?;
+            match kind {
+                outcome::VALUE => Ok(incoming),
+                outcome::PANICKED => Err(Cause::Panicked(decode(&incoming)?)),
+                outcome::UNREADABLE => Err(Cause::Arguments(decode::<Failure>(&incoming)?.into())),
+                outcome::UNSENDABLE => Err(Cause::Unsendable(decode::<Failure>(&incoming)?.into())),
+                _ => Err(Cause::Undecodable(unreadable())),
+            }
+        });
+        content.map_err(|cause| JoinError::of_job(job, by, cause))
+    }
+}
+
+/// Decodes what a worker says about a job that has no value.
+fn decode<T: DeserializeOwned>(message: &Incoming) -> Result<T, Cause> {
+    wire::decode(message.bytes()).map_err(|source| Cause::Undecodable(unreadable().because(source)))
+}
+
+fn unreadable() -> Error {
+    Error::new(ErrorKind::Decode, "what its worker says cannot be decoded")
+}

@@ -1,0 +1,191 @@
+//! A ring of records, which one process writes and another one reads.
+//!
+//! Positions count bytes and never go back. The writer alone stores `SENT`, after the record; the
+//! reader alone stores `TAKEN`, after it has copied the record out. So there is no state between a
+//! record and no record, whenever one of them is killed.
+
+use crate::sys::{mapping::Mapping, step::step};
+use std::{
+    cell::Cell,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// How many bytes a ring has.
+pub(super) const SIZE: usize = 64 << 10;
+
+/// The most bytes of one record. What is longer goes beside the ring.
+pub(in crate::pool) const LONGEST: usize = 16 << 10;
+
+/// Records begin at multiples of a word.
+const WORD: usize = size_of::<u64>();
+
+/// The words before the bytes of a record.
+const HEAD: usize = 3 * WORD;
+
+/// What stands before the bytes of a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::pool) struct Head {
+    /// What the record is.
+    pub(in crate::pool) kind: u8,
+    /// How its bytes and its descriptors are read.
+    pub(in crate::pool) flags: u8,
+    /// The number of the task.
+    pub(in crate::pool) number: u64,
+    /// The function of a task, or how many nanoseconds it took.
+    pub(in crate::pool) detail: u64,
+}
+
+/// Where a ring is in the memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// The offset of the word that the writer stores.
+    pub(super) sent: usize,
+    /// The offset of the word that the reader stores.
+    pub(super) taken: usize,
+    /// The offset of the bytes.
+    pub(super) bytes: usize,
+}
+
+/// The side that writes.
+#[derive(Debug)]
+pub(super) struct Writer {
+    mapping: Arc<Mapping>,
+    place: Place,
+    sent: u64,
+    /// What was last read of the reader's word.
+    seen: Cell<u64>,
+}
+
+/// The side that reads.
+#[derive(Debug)]
+pub(super) struct Reader {
+    mapping: Arc<Mapping>,
+    place: Place,
+    taken: u64,
+    /// What was last read of the writer's word.
+    seen: Cell<u64>,
+}
+
+/// How many bytes of the ring a record takes.
+fn size(length: usize) -> usize {
+    HEAD + length.next_multiple_of(WORD)
+}
+
+fn word(mapping: &Mapping, at: usize) -> &AtomicU64 {
+    mapping.get(at)
+}
+
+/// Returns the offset of a position in the ring.
+fn offset(position: u64) -> usize {
+    usize::try_from(position % SIZE as u64).expect("it is below the size")
+}
+
+impl Writer {
+    pub(super) fn new(mapping: &Arc<Mapping>, place: Place) -> Self {
+        Self {
+            mapping: Arc::clone(mapping),
+            place,
+            sent: 0,
+            seen: Cell::new(0),
+        }
+    }
+
+    /// Whether there is room for a record of this length now.
+    pub(super) fn has_room(&self, length: usize) -> bool {
+        let size = size(length) as u64;
+        let left = |taken: u64| (SIZE as u64).saturating_sub(self.sent.wrapping_sub(taken));
+        if left(self.seen.get()) >= size {
+            return true;
+        }
+        let taken = word(&self.mapping, self.place.taken).load(Ordering::Acquire);
+        self.seen.set(taken);
+        left(taken) >= size
+    }
+
+    /// Writes a record, for which there is room.
+    pub(super) fn write(&mut self, head: Head, bytes: &[u8]) {
+        debug_assert!(bytes.len() <= LONGEST, "longer records go beside the ring");
+        let length = u32::try_from(bytes.len()).expect("a record is short");
+        let [a, b, c, d] = length.to_le_bytes();
+        let first = u64::from_le_bytes([a, b, c, d, head.kind, head.flags, 0, 0]);
+        for (index, value) in [first, head.number, head.detail].into_iter().enumerate() {
+            let at = offset(self.sent + (index * WORD) as u64);
+            word(&self.mapping, self.place.bytes + at).store(value, Ordering::Relaxed);
+        }
+        let at = offset(self.sent + HEAD as u64);
+        let (here, wrapped) = bytes.split_at(bytes.len().min(SIZE - at));
+        self.mapping.store(self.place.bytes + at, here);
+        self.mapping.store(self.place.bytes, wrapped);
+        self.sent += size(bytes.len()) as u64;
+        step();
+        word(&self.mapping, self.place.sent).store(self.sent, Ordering::Release);
+    }
+}
+
+impl Reader {
+    pub(super) fn new(mapping: &Arc<Mapping>, place: Place) -> Self {
+        Self {
+            mapping: Arc::clone(mapping),
+            place,
+            taken: 0,
+            seen: Cell::new(0),
+        }
+    }
+
+    /// Whether there is a record.
+    pub(super) fn has_more(&self) -> bool {
+        if self.seen.get() == self.taken {
+            let sent = word(&self.mapping, self.place.sent).load(Ordering::Acquire);
+            self.seen.set(sent);
+        }
+        self.seen.get() != self.taken
+    }
+
+    /// Returns the head of the next record, without taking it.
+    pub(super) fn peek(&self) -> Option<Head> {
+        self.has_more().then(|| self.head().0)
+    }
+
+    /// Takes the next record, and appends its bytes to `to`.
+    pub(super) fn take(&mut self, to: &mut Vec<u8>) {
+        let (_, length) = self.head();
+        let at = offset(self.taken + HEAD as u64);
+        let here = length.min(SIZE - at);
+        self.mapping.append_to(self.place.bytes + at, here, to);
+        self.mapping.append_to(self.place.bytes, length - here, to);
+        self.pass(length);
+    }
+
+    /// Takes the next record without its bytes.
+    pub(super) fn skip(&mut self) {
+        let (_, length) = self.head();
+        self.pass(length);
+    }
+
+    fn head(&self) -> (Head, usize) {
+        let at = |index: usize| {
+            let at = offset(self.taken + (index * WORD) as u64);
+            word(&self.mapping, self.place.bytes + at).load(Ordering::Relaxed)
+        };
+        let [a, b, c, d, kind, flags, ..] = at(0).to_le_bytes();
+        let head = Head {
+            kind,
+            flags,
+            number: at(1),
+            detail: at(2),
+        };
+        // The other side may write anything. A wrong length is a wrong value, and no more than
+        // that.
+        let length = usize::try_from(u32::from_le_bytes([a, b, c, d])).unwrap_or(LONGEST);
+        (head, length.min(LONGEST))
+    }
+
+    fn pass(&mut self, length: usize) {
+        self.taken += size(length) as u64;
+        step();
+        word(&self.mapping, self.place.taken).store(self.taken, Ordering::Release);
+    }
+}

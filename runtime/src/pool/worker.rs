@@ -1,0 +1,263 @@
+//! The process that does the tasks.
+
+use super::{
+    errand::Errand,
+    lane::{Attention, Head, LONGEST, Next, Ringer, WorkerEnd},
+};
+use crate::{
+    call::{self, Answer, Call, Entry, Meta, Outcome},
+    channel::{Packing, Parcel},
+    error::{Error, ErrorKind, Result},
+    process::{Builder, Child, Process},
+    start::{self, Failure, Seat, Settings},
+    sys::{
+        abort, exit,
+        fd::{AsFd, OwnedFd},
+        futex, image, own,
+        segment::Width,
+        signal,
+    },
+    wire::{self, Fd, Incoming, Outgoing, RemoteError, Sink},
+};
+use std::{
+    cell::RefCell,
+    io, mem,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+/// What a worker is told when it starts.
+#[derive(Debug)]
+pub(super) struct Worker {
+    /// The memory and the socket of its lane, and the memory and the bell of the attention.
+    pub(super) fds: [OwnedFd; 4],
+    pub(super) index: usize,
+    pub(super) count: usize,
+    pub(super) initializer: Option<Errand>,
+    pub(super) finalizer: Option<Errand>,
+    /// The most resident memory, in bytes, after which it wants to be replaced.
+    pub(super) max_memory: Option<u64>,
+}
+
+/// How a task ended, in the head of its answer.
+pub(super) mod outcome {
+    pub(in crate::pool) const VALUE: u8 = 0;
+    /// The content is a `Panic`.
+    pub(in crate::pool) const PANICKED: u8 = 1;
+    /// The arguments could not be decoded. The content is a `Failure`.
+    pub(in crate::pool) const UNREADABLE: u8 = 2;
+    /// The value could not be encoded. The content is a `Failure`.
+    pub(in crate::pool) const UNSENDABLE: u8 = 3;
+}
+
+/// How a worker ends that is not lost. Otherwise its initializer has failed.
+pub(super) type Ended = std::result::Result<(), RemoteError>;
+
+impl Call for Worker {
+    type Value = Ended;
+
+    fn __meta() -> &'static Meta {
+        static META: Meta = Meta::new("worker");
+        &META
+    }
+
+    fn __send<'a>(&'a self, to: &mut Outgoing<'a>) -> Result<()> {
+        let what = "what a worker is told";
+        for fd in &self.fds {
+            to.put_now(what, &Fd(fd.as_fd()))?;
+        }
+        to.put_now(what, &(self.index, self.count, self.max_memory))?;
+        for errand in [&self.initializer, &self.finalizer] {
+            to.put_now(what, errand)?;
+        }
+        Ok(())
+    }
+
+    fn __run(from: &mut Incoming) -> Result<Ended> {
+        let mut fd = || from.take::<Fd<OwnedFd>>().map(|Fd(fd)| fd);
+        let fds = [fd()?, fd()?, fd()?, fd()?];
+        let (index, count, max_memory) = from.take()?;
+        let worker = Self {
+            fds,
+            index,
+            count,
+            initializer: from.take()?,
+            finalizer: from.take()?,
+            max_memory,
+        };
+        from.ready()?;
+        Ok(worker.work().map_err(RemoteError::from))
+    }
+
+    fn __reply<'a>(value: &'a Ended, to: &mut Outgoing<'a>) -> Result<()> {
+        to.put("how a worker ended", value)
+    }
+
+    fn __receive(from: &mut Incoming) -> Result<Ended> {
+        let value = from.take()?;
+        from.ready()?;
+        Ok(value)
+    }
+}
+
+impl Process for Worker {
+    type Output = Ended;
+
+    fn spawn(self) -> Result<Child<Ended>> {
+        Builder::new().spawn(self)
+    }
+
+    fn __defaults() -> Settings {
+        let settings = Builder::new().may_have_children(true).kill_on_drop(true);
+        settings.__settings()
+    }
+}
+
+impl Worker {
+    /// Does tasks until the pool wants no more of them.
+    fn work(self) -> Result<()> {
+        own::prepare().map_err(|source| Error::os("it can have no page of its own", source))?;
+        let this = own::number();
+        let [memory, socket, attention, bell] = self.fds;
+        let no_lane = |source: io::Error| Error::os("its lane cannot be opened", source);
+        let attention = Attention::open(attention, bell).map_err(no_lane)?;
+        let ringer = Ringer::new(attention);
+        let mut lane = WorkerEnd::open([memory, socket], ringer).map_err(no_lane)?;
+        // A SIGINT from the terminal goes to the whole group of processes. The pool decides what
+        // becomes of its workers.
+        signal::survive(signal::SIGINT)
+            .map_err(|source| Error::os("SIGINT cannot be survived", source))?;
+        start::take_seat(Some(Seat {
+            index: self.index,
+            count: self.count,
+        }));
+        if let Some(initializer) = self.initializer {
+            initializer.run("the initializer")?;
+        }
+        lane.ready();
+        let (mut bytes, mut now) = (Vec::new(), futex::since_boot());
+        loop {
+            let next = lane.next(bytes, now).map_err(no_lane)?;
+            let Next::Task(head, parcel, began) = next else {
+                break;
+            };
+            let (kind, answer) = perform(this, head.detail, parcel);
+            now = futex::since_boot();
+            let took = now.saturating_sub(began).as_nanos();
+            let head = Head {
+                kind,
+                detail: u64::try_from(took).unwrap_or(u64::MAX),
+                ..head
+            };
+            lane.answer(
+                head,
+                &answer,
+                start::wants_rest() || is_large(self.max_memory),
+            )?;
+            bytes = answer.bytes;
+        }
+        if let Some(finalizer) = self.finalizer {
+            finalizer.run("the finalizer")?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether this process has more memory resident than it may have.
+fn is_large(most: Option<u64>) -> bool {
+    most.is_some_and(|most| own::resident_memory().is_ok_and(|resident| resident > most))
+}
+
+/// Whether the function of the task has begun.
+static HAS_BEGUN: AtomicBool = AtomicBool::new(false);
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "what is called then may fail elsewhere"
+)]
+fn begin() -> Result<()> {
+    HAS_BEGUN.store(true, Ordering::Relaxed);
+    // The system may have refused memory before. The task is not responsible for that.
+    abort::forget();
+    Ok(())
+}
+
+/// Packs the value of a task.
+#[derive(Debug)]
+struct Answering {
+    packing: Packing,
+    parcel: RefCell<Option<Result<Parcel>>>,
+}
+
+impl Sink for Answering {
+    fn send(&self, width: Width, bytes: &[u8]) -> io::Result<()> {
+        self.packing.send(width, bytes)
+    }
+}
+
+impl Answer for Answering {
+    fn give(&self, value: Outgoing<'_>) {
+        *self.parcel.borrow_mut() = Some(self.packing.finish(value, LONGEST));
+    }
+}
+
+/// Does a task in the process with the number `this`. Returns how it ended, and what is said about
+/// it.
+fn perform(this: u64, function: u64, parcel: io::Result<Parcel>) -> (u8, Parcel) {
+    HAS_BEGUN.store(false, Ordering::Relaxed);
+    let arguments = parcel
+        .map_err(|source| Error::os("its arguments cannot be received", source))
+        .and_then(Parcel::open);
+    let entry = image::at::<Entry>(function)
+        .ok()
+        .flatten()
+        .ok_or_else(|| Error::new(ErrorKind::Decode, "its function is not known here"));
+    let ready = arguments.and_then(|arguments| Ok((entry?, arguments.when_ready(begin))));
+    let (entry, mut arguments) = match ready {
+        Ok(ready) => ready,
+        Err(error) => return (outcome::UNREADABLE, failed(&error)),
+    };
+    let answering = Answering {
+        packing: Packing::default(),
+        parcel: RefCell::new(None),
+    };
+    let came = call::perform(entry, &mut arguments, &answering);
+    if own::number() != this {
+        // This is a copy of the worker, which a bare `fork` has made in the task.
+        exit::now(0);
+    }
+    match came {
+        Outcome::Answered => match answering.parcel.take() {
+            Some(Ok(parcel)) => (outcome::VALUE, parcel),
+            Some(Err(error)) => (outcome::UNSENDABLE, failed(&error)),
+            None => unreachable!("the value was given to the answer"),
+        },
+        Outcome::Failed(error) if HAS_BEGUN.load(Ordering::Relaxed) => {
+            (outcome::UNSENDABLE, failed(&error))
+        }
+        Outcome::Failed(error) => (outcome::UNREADABLE, failed(&error)),
+        Outcome::Panicked(payload) => {
+            let panic = start::caught(&*payload);
+            // Dropping a payload runs the user's code, which could panic again.
+            mem::forget(payload);
+            if HAS_BEGUN.load(Ordering::Relaxed) {
+                (outcome::PANICKED, encoded(&panic))
+            } else {
+                let what = format!("decoding its arguments {panic}");
+                let error = Error::new(ErrorKind::Decode, what);
+                (outcome::UNREADABLE, failed(&error))
+            }
+        }
+    }
+}
+
+fn failed(error: &Error) -> Parcel {
+    encoded(&Failure::of(error))
+}
+
+/// Encodes what is said about a task that has no value. What is too long for a lane is cut.
+fn encoded(what: &impl serde::Serialize) -> Parcel {
+    let message = Outgoing::from(wire::encode(what).unwrap_or_default());
+    Packing::default()
+        .finish(message, LONGEST)
+        .unwrap_or_default()
+}

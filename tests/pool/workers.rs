@@ -1,0 +1,311 @@
+//! The workers of a pool: how they begin, how long they stay, and what they know.
+
+use crate::{ends::square, with_builders};
+use nix::sys::signal::Signal;
+use procession::{Builder, JoinErrorKind, RemoteError, current, pool::RestartReason, process};
+use procession_tests::{Directory, eventually, forever, send_signal};
+use std::{
+    collections::BTreeSet,
+    env,
+    fs::OpenOptions,
+    io::{self, Write},
+    sync::OnceLock,
+    thread,
+    time::Duration,
+};
+
+#[process]
+fn id() -> u32 {
+    std::process::id()
+}
+
+#[process]
+fn hangs() {
+    forever()
+}
+
+#[process]
+fn place() -> (usize, usize, String) {
+    let worker = current().worker().unwrap();
+    (worker.index(), worker.count(), current().name().to_owned())
+}
+
+#[process]
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok()
+}
+
+#[process]
+fn asks_for_another() -> u32 {
+    current().worker().unwrap().replace();
+    std::process::id()
+}
+
+#[process]
+fn grows(bytes: usize) -> u32 {
+    let mut memory = vec![0_u8; bytes];
+    memory.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
+    std::mem::forget(memory);
+    std::process::id()
+}
+
+static GREETING: OnceLock<String> = OnceLock::new();
+
+#[process]
+fn set_up(greeting: &str) -> io::Result<()> {
+    GREETING.set(greeting.to_owned()).map_err(io::Error::other)
+}
+
+#[process]
+fn greeting() -> Option<String> {
+    GREETING.get().cloned()
+}
+
+#[process]
+fn fails() -> Result<(), RemoteError> {
+    Err(io::Error::other("there is no licence"))?
+}
+
+#[process]
+fn panics() {
+    panic!("there is no luck");
+}
+
+#[process]
+fn appends(path: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    writeln!(file, "{}", std::process::id())
+}
+
+#[test]
+fn worker_knows_its_place() {
+    with_builders(|builder| {
+        let pool = builder.name("mill").workers(3).build().unwrap();
+        let places: BTreeSet<_> = pool
+            .map((0..60).map(|_| place::new()))
+            .map(Result::unwrap)
+            .collect();
+        for (index, count, name) in places {
+            assert!(index < 3);
+            assert_eq!((count, name), (3, format!("mill-worker-{index}")));
+        }
+        assert_eq!(current().worker(), None);
+    });
+}
+
+#[test]
+fn settings_are_those_of_the_worker() {
+    with_builders(|builder| {
+        let pool = builder
+            .workers(1)
+            .worker(Builder::new().env("COLOUR", "blue"))
+            .threads_per_worker(3)
+            .each_worker(|index, worker| worker.env("INDEX", index.to_string()))
+            .build()
+            .unwrap();
+        let get = |name| pool.submit(variable::new(name)).unwrap().join().unwrap();
+        assert_eq!(get("COLOUR").as_deref(), Some("blue"));
+        assert_eq!(get("INDEX").as_deref(), Some("0"));
+        assert_eq!(get("RAYON_NUM_THREADS").as_deref(), Some("3"));
+        assert_eq!(get("OMP_NUM_THREADS").as_deref(), Some("3"));
+    });
+}
+
+#[test]
+fn worker_is_replaced_after_its_tasks() {
+    for tasks in 1..=3 {
+        with_builders(|builder| {
+            let pool = builder.max_tasks_per_worker(tasks).build().unwrap();
+            let ids: Vec<_> = pool
+                .map((0..60).map(|_| id::new()))
+                .map(Result::unwrap)
+                .collect();
+            let different: BTreeSet<_> = ids.iter().copied().collect();
+            for worker in &different {
+                let count = ids.iter().filter(|id| *id == worker).count();
+                assert!(count <= tasks as usize, "{count}");
+            }
+        });
+    }
+}
+
+#[test]
+fn worker_is_replaced_when_it_asks_for_it_and_when_it_is_too_large() {
+    with_builders(|builder| {
+        let pool = builder
+            .workers(1)
+            .max_memory_per_worker(64 << 20)
+            .build()
+            .unwrap();
+        let run = |id: procession::Job<u32>| id.join().unwrap();
+        let first = run(pool.submit(id::new()).unwrap());
+        assert_eq!(run(pool.submit(asks_for_another::new()).unwrap()), first);
+        let second = run(pool.submit(id::new()).unwrap());
+        assert_ne!(second, first);
+        assert_eq!(run(pool.submit(grows::new(1 << 20)).unwrap()), second);
+        assert_eq!(run(pool.submit(grows::new(128 << 20)).unwrap()), second);
+        assert_ne!(run(pool.submit(id::new()).unwrap()), second);
+        let restarts = pool.stats().last_restarts;
+        assert!(
+            restarts
+                .iter()
+                .all(|restart| restart.reason == RestartReason::Retired)
+        );
+    });
+}
+
+#[test]
+fn idle_workers_go_and_come_back() {
+    with_builders(|builder| {
+        let pool = builder
+            .workers(2)
+            .min_workers(1)
+            .idle_timeout(Duration::from_millis(50))
+            .build()
+            .unwrap();
+        eventually("one is there", || pool.stats().workers.len() == 1);
+        let endless = pool.submit(hangs::new()).unwrap();
+        assert_eq!(pool.submit(square::new(4)).unwrap().join().unwrap(), 16);
+        assert_eq!(pool.stats().workers.len(), 2);
+        endless.kill();
+        eventually("one is left", || pool.stats().workers.len() == 1);
+    });
+}
+
+#[test]
+fn old_worker_is_replaced() {
+    with_builders(|builder| {
+        let pool = builder
+            .workers(1)
+            .max_age(Duration::from_millis(100))
+            .build()
+            .unwrap();
+        let first = pool.submit(id::new()).unwrap().join().unwrap();
+        eventually("another one is there", || {
+            pool.submit(id::new()).unwrap().join().unwrap() != first
+        });
+    });
+}
+
+#[test]
+fn initializer_runs_in_each_worker_before_its_jobs() {
+    with_builders(|builder| {
+        let pool = builder
+            .initializer(set_up::new("good day"))
+            .build()
+            .unwrap();
+        let greetings = pool.map((0..50).map(|_| greeting::new()));
+        assert!(
+            greetings
+                .map(Result::unwrap)
+                .all(|text| text.as_deref() == Some("good day"))
+        );
+        for worker in pool.stats().workers {
+            send_signal(worker.id, Signal::SIGKILL);
+        }
+        let text = pool.submit(greeting::new()).unwrap().join().unwrap();
+        assert_eq!(text.as_deref(), Some("good day"));
+    });
+}
+
+#[test]
+fn failing_initializer_is_the_reason_of_the_jobs() {
+    with_builders(|builder| {
+        for (pool, expected) in [
+            (
+                builder.clone().initializer(fails::new()),
+                "there is no licence",
+            ),
+            (
+                builder.clone().initializer(panics::new()),
+                "there is no luck",
+            ),
+        ] {
+            let pool = pool.build().unwrap();
+            let jobs: Vec<_> = (0..5)
+                .map(|n| pool.submit(square::new(n)).unwrap())
+                .collect();
+            for job in jobs {
+                let error = job.join().unwrap_err();
+                assert_eq!(error.kind(), JoinErrorKind::NoWorker);
+                let text = format!("{:#}", RemoteError::of(&error));
+                assert!(text.contains(expected), "{text}");
+            }
+            assert!(pool.stats().restarts < 20);
+        }
+    });
+}
+
+#[test]
+fn finalizer_runs_in_each_worker_that_is_let_go() {
+    with_builders(|builder| {
+        let folder = Directory::new();
+        let path = folder.0.join("ends");
+        let path = path.to_str().unwrap();
+        let pool = builder.finalizer(appends::new(path)).build().unwrap();
+        let ids: BTreeSet<_> = pool
+            .map((0..50).map(|_| id::new()))
+            .map(Result::unwrap)
+            .collect();
+        assert!(pool.shutdown(Duration::from_secs(20)));
+        let text = std::fs::read_to_string(path).unwrap();
+        let ended: BTreeSet<u32> = text.lines().map(|line| line.parse().unwrap()).collect();
+        assert!(ended.is_superset(&ids), "{ended:?} {ids:?}");
+    });
+}
+
+#[test]
+fn pool_can_be_resized() {
+    with_builders(|builder| {
+        let pool = builder.workers(1).build().unwrap();
+        pool.resize(3);
+        eventually("three are there", || pool.stats().workers.len() == 3);
+        pool.resize(1);
+        eventually("one is left", || pool.stats().workers.len() == 1);
+        assert_eq!(pool.submit(square::new(4)).unwrap().join().unwrap(), 16);
+    });
+}
+
+#[test]
+fn workers_survive_an_interrupt() {
+    with_builders(|builder| {
+        let pool = builder.build().unwrap();
+        let ids: BTreeSet<_> = pool
+            .map((0..50).map(|_| id::new()))
+            .map(Result::unwrap)
+            .collect();
+        for worker in &ids {
+            send_signal(*worker, Signal::SIGINT);
+        }
+        let again: BTreeSet<_> = pool
+            .map((0..50).map(|_| id::new()))
+            .map(Result::unwrap)
+            .collect();
+        let workers: BTreeSet<_> = pool
+            .stats()
+            .workers
+            .iter()
+            .map(|worker| worker.id)
+            .collect();
+        assert!(workers.is_superset(&ids) && workers.is_superset(&again));
+    });
+}
+
+#[test]
+fn stopped_worker_holds_up_its_own_job_only() {
+    with_builders(|builder| {
+        let pool = builder.build().unwrap();
+        let first = pool.submit(id::new()).unwrap().join().unwrap();
+        send_signal(first, Signal::SIGSTOP);
+        let timeout = Duration::from_secs(1);
+        let results = (0..40).map(|n| pool.job().timeout(timeout).submit(square::new(n)).unwrap());
+        let results: Vec<_> = results.collect();
+        let lost = results
+            .into_iter()
+            .filter_map(|job| job.join().err())
+            .count();
+        assert!(lost <= 1, "{lost}");
+        send_signal(first, Signal::SIGCONT);
+        let _ = thread::current();
+    });
+}
