@@ -215,11 +215,12 @@ fn derive_builds_the_struct_and_calls_its_run() {
                 __from.ready()?;
                 {
                     use crate::p::__private::{AsyncOutput as _, HasRun as _, OtherOutput as _, run as __run};
-                    let mut __returned = __run::<usize, _, _>(Mine::<'_, T>(
+                    let mut __this = ::core::option::Option::Some(Mine::<'_, T>(
                         __Shape::<&'a str>::NEW.__codec().lend(&mut __0),
                         __1,
                         __2
-                    ), |mut __this| __this.run());
+                    ));
+                    let mut __returned = __run::<usize, _, _, _>(&mut __this, Mine::<'_, T>::run);
                     ::core::result::Result::Ok(__returned.__output())
                 }
             }
