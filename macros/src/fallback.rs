@@ -9,12 +9,24 @@ use crate::{
 };
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use syn::{Error, FnArg, ReturnType, Signature, Type, parse_quote, visit_mut::VisitMut};
+use syn::{
+    Error, File, FnArg, Item, ReturnType, Signature, Type, parse_quote, visit_mut::VisitMut,
+};
 
 /// Returns an item that could not be parsed, unchanged.
 pub(crate) fn unread(error: Error, item: &TokenStream) -> TokenStream {
     let error = report(error, &[]);
     quote!(#error #item)
+}
+
+/// Returns the struct of a function, with its methods only, where the path of the crate leads
+/// nowhere: the compiler has found no derive of this name, and calls the attribute of that name. It
+/// reports the path at each use, but the same error at the same place only once.
+pub(crate) fn without_crate(impls: &TokenStream, structure: &TokenStream) -> TokenStream {
+    let is_inherent = |item: &Item| matches!(item, Item::Impl(item) if item.trait_.is_none());
+    let items = syn::parse2::<File>(impls.clone()).map(|file| file.items);
+    let methods = items.unwrap_or_default().into_iter().filter(is_inherent);
+    quote!(#structure #(#methods)*)
 }
 
 /// Returns the function and the struct. The types are ones that any struct may have, and the bodies
@@ -76,7 +88,7 @@ pub(crate) fn main(error: Error, source: &Source) -> TokenStream {
         sig,
         body,
     } = source;
-    if sig.ident == "main" {
+    if sig.ident == "main" && sig.receiver().is_none() {
         let (ident, returns) = (&sig.ident, &sig.output);
         quote!(#error #(#cfgs)* #vis fn #ident() #returns { ::core::unreachable!() })
     } else {

@@ -236,16 +236,21 @@ pub(crate) fn is_reference_to(ty: &Type, name: &Ident) -> bool {
     matches!(bare(ty), Type::Reference(reference) if is_ident(&reference.elem, name))
 }
 
-/// Returns the first `_` that stands for a type.
-pub(crate) fn placeholder(ty: &Type) -> Option<&TypeInfer> {
-    struct Find<'a>(Option<&'a TypeInfer>);
+/// Returns the first `_` in a type, which stands for a type or for the length of an array.
+pub(crate) fn placeholder(ty: &Type) -> Option<Span> {
+    struct Find(Option<Span>);
 
-    impl<'a> Visit<'a> for Find<'a> {
-        fn visit_type_infer(&mut self, infer: &'a TypeInfer) {
-            self.0.get_or_insert(infer);
+    impl Visit<'_> for Find {
+        fn visit_type_infer(&mut self, infer: &TypeInfer) {
+            self.0.get_or_insert(infer.span());
         }
 
-        fn visit_expr(&mut self, _: &'a Expr) {}
+        fn visit_expr(&mut self, length: &Expr) {
+            // An `_` deeper in an expression is no placeholder: it may be that of a pattern.
+            if let Expr::Infer(infer) = length {
+                self.0.get_or_insert(infer.span());
+            }
+        }
     }
 
     let mut find = Find(None);
@@ -335,6 +340,7 @@ impl<F: FnMut() -> Type> VisitMut for ReplaceUnnamed<F> {
     fn visit_type_mut(&mut self, ty: &mut Type) {
         match ty {
             Type::ImplTrait(_) | Type::Infer(_) => *ty = (self.0)(),
+            Type::Array(array) if matches!(array.len, Expr::Infer(_)) => *ty = (self.0)(),
             _ => visit_mut::visit_type_mut(self, ty),
         }
     }

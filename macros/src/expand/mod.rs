@@ -20,10 +20,8 @@ use syn::DeriveInput;
 
 /// Expands `#[process]` on a function.
 pub(crate) fn process(args: TokenStream, item: &TokenStream) -> TokenStream {
-    // The path of the crate leads nowhere, so the compiler has found no derive of this name, and
-    // reports that.
-    if function::is_handed_on(&args) {
-        return item.clone();
+    if let Some(impls) = function::handed_on(&args) {
+        return fallback::without_crate(&impls, item);
     }
     let source = match Source::from_tokens("#[process]", item) {
         Ok(source) => source,
