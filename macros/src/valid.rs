@@ -370,8 +370,8 @@ pub(crate) fn check_init(source: &Source, errors: &mut Errors) {
             "`main` would run in every child: put `#[procession::init]` on a function that sets up a child, and call that in `main`",
         );
     }
-    let again = attrs::all(&source.attrs);
-    if let Some(again) = again.iter().find(|attr| {
+    let attrs = attrs::all(&source.attrs);
+    if let Some(again) = attrs.iter().find(|attr| {
         let path = attr.meta.path();
         path.is_ident("init")
             || path.segments.len() == 2
@@ -381,6 +381,13 @@ pub(crate) fn check_init(source: &Source, errors: &mut Errors) {
         errors.add(
             again.meta.path(),
             "`#[procession::init]` is there twice: the function would run twice",
+        );
+    }
+    let features = |attr: &&attrs::Conditional| attr.meta.path().is_ident("target_feature");
+    if let Some(attr) = attrs.iter().find(features) {
+        errors.add(
+            attr.meta.path(),
+            "`#[procession::init]` needs a safe function, and calling one with `#[target_feature]` is unsafe",
         );
     }
     if let Some(asyncness) = &sig.asyncness {

@@ -25,7 +25,7 @@ pub(crate) fn process(args: TokenStream, item: &TokenStream) -> TokenStream {
     }
     let source = match Source::from_tokens("#[process]", item) {
         Ok(source) => source,
-        Err(error) => return fallback::unread(error, item),
+        Err(error) => return fallback::no_function(error, args, item),
     };
     let mut errors = Errors::default();
     let args = Args::parse(args, Form::Function, &mut errors);

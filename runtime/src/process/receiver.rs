@@ -25,7 +25,8 @@ pub fn run<'a, Declared, P, Receiver, R: Run<'a, P, Receiver>>(
 #[diagnostic::on_unimplemented(
     message = "the method `run` of a process takes `self`, `&self` or `&mut self`, and nothing else",
     label = "`run` cannot be called with the process alone",
-    note = "what `run` works on are the fields of the struct: make each parameter a field. And `run` must be a safe function"
+    note = "what `run` works on are the fields of the struct: make each parameter a field. `run` can be neither \
+            `unsafe` nor `extern`"
 )]
 pub trait Run<'a, P, Receiver> {
     /// What it returns.
