@@ -143,6 +143,9 @@ impl<'a> Function<'a> {
             FnArg::Typed(typed) => Some(typed),
             FnArg::Receiver(_) => None,
         });
+        // The struct declares these too, so that the compiler reports them in the function alone.
+        let mentions = Mentions::of(typed.clone().map(|typed| &*typed.ty));
+        fresh.extend(mentions.undeclared(&generics));
         let written: BTreeSet<_> = sig
             .inputs
             .iter()
@@ -368,10 +371,13 @@ impl<'a> Structure<'a> {
         }
     }
 
-    /// Whether a field has a type with `_`, which the compiler reports in the struct itself.
-    pub(crate) fn has_placeholder(&self) -> bool {
+    /// Whether a field has a type with `_` or with a lifetime that is declared nowhere. The compiler
+    /// reports both in the struct itself.
+    pub(crate) fn is_reported(&self) -> bool {
         let mut types = self.fields.iter().map(|part| &part.original.ty);
+        let mentions = Mentions::of(types.clone());
         types.any(|ty| crate::types::placeholder(ty).is_some())
+            || !mentions.undeclared(&self.generics).is_empty()
     }
 
     /// Returns the span of the output, or that of the struct's name if there is none.

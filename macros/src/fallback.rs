@@ -11,8 +11,8 @@ use crate::{
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{
-    Data, DeriveInput, Error, File, FnArg, Item, Meta, ReturnType, Signature, Type, parse_quote,
-    visit_mut::VisitMut,
+    Data, DeriveInput, Error, File, FnArg, Item, ItemImpl, Meta, ReturnType, Signature, Type,
+    parse_quote, visit_mut::VisitMut,
 };
 
 /// Returns an item that could not be parsed, unchanged.
@@ -46,14 +46,25 @@ fn is_bare_struct(input: &DeriveInput) -> bool {
     matches!(input.data, Data::Struct(_)) && !attrs::all(&input.attrs).iter().any(derives)
 }
 
-/// Returns the struct of a function, with its methods only, where the path of the crate leads
-/// nowhere: the compiler has found no derive of this name, and calls the attribute of that name. It
-/// reports the path at each use, but the same error at the same place only once.
+/// Returns the struct of a function, where the path of the crate leads nowhere: the compiler has
+/// found no derive of this name, and calls the attribute of that name. The methods need not be
+/// missed too. They name the crate, but the compiler reports the same error at the same place only
+/// once. About a path that begins in a module it has more than one to report.
 pub(crate) fn without_crate(impls: &TokenStream, structure: &TokenStream) -> TokenStream {
-    let is_inherent = |item: &Item| matches!(item, Item::Impl(item) if item.trait_.is_none());
     let items = syn::parse2::<File>(impls.clone()).map(|file| file.items);
-    let methods = items.unwrap_or_default().into_iter().filter(is_inherent);
-    quote!(#structure #(#methods)*)
+    let impls = items.unwrap_or_default().into_iter();
+    let (traits, methods) = impls
+        .partition::<Vec<_>, _>(|item| matches!(item, Item::Impl(item) if item.trait_.is_some()));
+    match traits.first() {
+        Some(Item::Impl(process)) if is_global(process) => quote!(#structure #(#methods)*),
+        _ => structure.clone(),
+    }
+}
+
+/// Whether the path of the trait begins with `::`.
+fn is_global(item: &ItemImpl) -> bool {
+    let path = item.trait_.as_ref().map(|(path, ..)| path);
+    path.is_some_and(|path| path.leading_colon.is_some())
 }
 
 /// Returns the function and the struct. The types are ones that any struct may have, and the bodies

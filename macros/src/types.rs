@@ -4,9 +4,9 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use std::collections::BTreeSet;
 use syn::{
-    Expr, GenericArgument, Generics, Lifetime, Macro, ParenthesizedGenericArguments, Path,
-    PathArguments, PathSegment, PredicateType, QSelf, TraitBound, Type, TypeFnPtr, TypeInfer,
-    TypeReference,
+    BoundLifetimes, Expr, GenericArgument, GenericParam, Generics, Lifetime, Macro,
+    ParenthesizedGenericArguments, Path, PathArguments, PathSegment, PredicateType, QSelf,
+    TraitBound, Type, TypeFnPtr, TypeInfer, TypeReference,
     spanned::Spanned,
     visit::{self, Visit},
     visit_mut::{self, VisitMut},
@@ -132,6 +132,8 @@ impl VisitMut for NameLifetimes<'_> {
 #[derive(Default)]
 pub(crate) struct Mentions {
     pub(crate) lifetimes: BTreeSet<Ident>,
+    /// The lifetimes that a `for<'a>` in the types declares.
+    bound: BTreeSet<Ident>,
     names: BTreeSet<Ident>,
 }
 
@@ -175,6 +177,19 @@ impl Mentions {
         self.lifetimes.iter().any(|lifetime| lifetime != "static")
     }
 
+    /// Returns the lifetimes that are declared nowhere. The compiler reports them where the user has
+    /// written them.
+    pub(crate) fn undeclared(&self, generics: &Generics) -> Vec<Lifetime> {
+        let declared = generics.lifetimes().map(|param| &param.lifetime.ident);
+        let declared = declared.chain(&self.bound).collect::<BTreeSet<_>>();
+        let undeclared = self.lifetimes.iter().filter(|lifetime| {
+            !declared.contains(lifetime) && *lifetime != "static" && *lifetime != "_"
+        });
+        undeclared
+            .map(|lifetime| Lifetime::new(&format!("'{lifetime}"), Span::call_site()))
+            .collect()
+    }
+
     fn tokens(&mut self, tokens: TokenStream) {
         for token in tokens {
             match token {
@@ -189,6 +204,14 @@ impl Mentions {
 impl Visit<'_> for Mentions {
     fn visit_lifetime(&mut self, lifetime: &Lifetime) {
         self.lifetimes.insert(lifetime.ident.clone());
+    }
+
+    fn visit_bound_lifetimes(&mut self, bound: &BoundLifetimes) {
+        let params = bound.lifetimes.iter().filter_map(|param| match param {
+            GenericParam::Lifetime(param) => Some(param.lifetime.ident.clone()),
+            _ => None,
+        });
+        self.bound.extend(params);
     }
 
     fn visit_path(&mut self, path: &Path) {

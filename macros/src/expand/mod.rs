@@ -52,7 +52,7 @@ pub(crate) fn derive(input: TokenStream) -> TokenStream {
     let structure = Structure::from_syn(&args, &input, &mut errors);
     structure.validate(&mut errors);
     match errors.finish() {
-        Ok(()) if structure.has_placeholder() => fallback::impls(&structure),
+        Ok(()) if structure.is_reported() => fallback::impls(&structure),
         Ok(()) => structure::expand(&structure),
         Err(error) => fallback::structure(error, &structure),
     }
