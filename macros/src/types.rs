@@ -191,9 +191,12 @@ impl Mentions {
     }
 
     fn tokens(&mut self, tokens: TokenStream) {
+        let mut after_quote = false;
         for token in tokens {
+            let follows_a_quote = after_quote;
+            after_quote = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '\'');
             match token {
-                TokenTree::Ident(ident) => drop(self.names.insert(ident)),
+                TokenTree::Ident(ident) if !follows_a_quote => drop(self.names.insert(ident)),
                 TokenTree::Group(group) => self.tokens(group.stream()),
                 _ => {}
             }
