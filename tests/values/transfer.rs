@@ -382,12 +382,15 @@ fn arrays_of_numbers_have_any_depth() {
     type Deep<'a> = &'a [[[u16; 40]; 3]; 2];
 
     #[process]
-    fn values(cube: [[[u16; 4]; 4]; 4], long: [[[u16; 40]; 3]; 2]) -> Option<[[[u16; 4]; 4]; 4]> {
+    fn values(cube: [[[u16; 4]; 4]; 4], long: [[[u16; 40]; 3]; 2]) -> [[[u16; 4]; 4]; 4] {
         assert!(long == grid());
-        Some(cube)
+        cube
     }
     #[process]
     fn output(deep: [[[[char; 2]; 33]; 1]; 2]) -> Result<[[[[char; 2]; 33]; 1]; 2], u8> {
+        if deep[0] == deep[1] {
+            return Err(1);
+        }
         Ok(deep)
     }
     #[process]
@@ -403,7 +406,7 @@ fn arrays_of_numbers_have_any_depth() {
     under_each_method(|method| {
         assert_eq!(
             spawn(method, values::new(grid(), grid())).join().unwrap(),
-            Some(grid())
+            grid()
         );
         let deep = [[[['a', 'b']; 33]], [[['\u{10ffff}', 'd']; 33]]];
         assert_eq!(spawn(method, output::new(deep)).join().unwrap(), Ok(deep));
