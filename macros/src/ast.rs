@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use syn::{
     Attribute, Data, DataStruct, DeriveInput, Error, Field, Fields, FnArg, GenericParam, Generics,
     Item, LifetimeParam, Member, Pat, PatType, Path, Receiver, Result, ReturnType, Signature,
-    Token, Type, Visibility, WherePredicate,
+    Token, Type, TypeParam, TypeParamBound, Visibility, WherePredicate,
     ext::IdentExt,
     parse::{Parse, ParseStream},
     parse_quote,
@@ -369,6 +369,19 @@ impl<'a> Structure<'a> {
             }) => Some(fields.paren_token.span.close()),
             _ => None,
         }
+    }
+
+    /// Whether a field that is sent has the type of a generic parameter that has no bound at all. The
+    /// compiler asks for the bound.
+    pub(crate) fn lacks_a_bound(&self) -> bool {
+        let is_trait = |bound: &TypeParamBound| matches!(bound, TypeParamBound::Trait(_));
+        let sends = |param: &TypeParam| {
+            let mut sent = self.fields.iter().filter(|part| !part.is_skipped);
+            sent.any(|part| crate::types::is_ident(&part.original.ty, &param.ident))
+        };
+        let mut params = self.generics.type_params();
+        self.generics.where_clause.is_none()
+            && params.any(|param| !param.bounds.iter().any(is_trait) && sends(param))
     }
 
     /// Whether a field has a type with `_` or with a lifetime that is declared nowhere. The compiler

@@ -10,7 +10,12 @@ use syn::{Attribute, Data, Fields, GenericParam, Member, ext::IdentExt};
 pub(crate) fn expand(structure: &Structure) -> TokenStream {
     let attrs = inherited(&structure.original.attrs);
     let definition = definition(structure, &attrs);
-    let call = call(structure, &definition);
+    // The bound that is missing may be that of the impl that has `run`.
+    let call = if structure.lacks_a_bound() {
+        quote!(::core::unreachable!())
+    } else {
+        call(structure, &definition)
+    };
     let (krate, impls) = (structure.args.krate(), definition.expand(&call));
     // If the path of the crate leads nowhere, this is the only error about that.
     quote!(#krate::__items! { #impls })
