@@ -356,6 +356,9 @@ impl Args {
                     Kind::Name => {
                         let name = input.parse();
                         self.structure = Some(name.map_err(|error| argument.refuse(&error))?);
+                        if !is_alone(input) {
+                            return Err(input.error(argument.takes()));
+                        }
                     }
                     Kind::Type => self.output = Some(input.parse()?),
                     _ => set(typed(argument, input.parse()?)?),

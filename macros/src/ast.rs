@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use syn::{
     Attribute, Data, DataStruct, DeriveInput, Error, Field, Fields, FnArg, GenericParam, Generics,
     Item, LifetimeParam, Member, Pat, PatType, Path, Receiver, Result, ReturnType, Signature,
-    Token, Type, Visibility, WherePredicate,
+    Token, Type, TypeParam, TypeParamBound, Visibility, WherePredicate,
     ext::IdentExt,
     parse::{Parse, ParseStream},
     parse_quote,
@@ -143,6 +143,9 @@ impl<'a> Function<'a> {
             FnArg::Typed(typed) => Some(typed),
             FnArg::Receiver(_) => None,
         });
+        // The struct declares these too, so that the compiler reports them in the function alone.
+        let mentions = Mentions::of(typed.clone().map(|typed| &*typed.ty));
+        fresh.extend(mentions.undeclared(&generics));
         let written: BTreeSet<_> = sig
             .inputs
             .iter()
@@ -368,10 +371,26 @@ impl<'a> Structure<'a> {
         }
     }
 
-    /// Whether a field has a type with `_`, which the compiler reports in the struct itself.
-    pub(crate) fn has_placeholder(&self) -> bool {
+    /// Whether a field that is sent has the type of a generic parameter that has no bound at all. The
+    /// compiler asks for the bound.
+    pub(crate) fn lacks_a_bound(&self) -> bool {
+        let is_trait = |bound: &TypeParamBound| matches!(bound, TypeParamBound::Trait(_));
+        let sends = |param: &TypeParam| {
+            let mut sent = self.fields.iter().filter(|part| !part.is_skipped);
+            sent.any(|part| crate::types::is_ident(&part.original.ty, &param.ident))
+        };
+        let mut params = self.generics.type_params();
+        self.generics.where_clause.is_none()
+            && params.any(|param| !param.bounds.iter().any(is_trait) && sends(param))
+    }
+
+    /// Whether a field has a type with `_` or with a lifetime that is declared nowhere. The compiler
+    /// reports both in the struct itself.
+    pub(crate) fn is_reported(&self) -> bool {
         let mut types = self.fields.iter().map(|part| &part.original.ty);
+        let mentions = Mentions::of(types.clone());
         types.any(|ty| crate::types::placeholder(ty).is_some())
+            || !mentions.undeclared(&self.generics).is_empty()
     }
 
     /// Returns the span of the output, or that of the struct's name if there is none.

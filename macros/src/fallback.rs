@@ -1,20 +1,70 @@
 //! What the macros generate for a refused item, so that its uses cause no further errors.
 
 use crate::{
+    args::{Args, Form},
     ast::{Function, Param, Source, Structure},
     attrs,
-    errors::report,
+    errors::{Errors, report},
     expand::{Definition, function as form, inherited, sent, structure as derive},
     types::{self, NameStatic, ReplaceUnnamed},
 };
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use syn::{Error, FnArg, ReturnType, Signature, Type, parse_quote, visit_mut::VisitMut};
+use syn::{
+    Data, DeriveInput, Error, File, FnArg, Item, ItemImpl, Meta, ReturnType, Signature, Type,
+    parse_quote, visit_mut::VisitMut,
+};
 
 /// Returns an item that could not be parsed, unchanged.
 pub(crate) fn unread(error: Error, item: &TokenStream) -> TokenStream {
     let error = report(error, &[]);
     quote!(#error #item)
+}
+
+/// Returns an item that is no function, unchanged. A struct becomes a process all the same, unless
+/// it derives what makes it one.
+pub(crate) fn no_function(error: Error, args: TokenStream, item: &TokenStream) -> TokenStream {
+    match syn::parse2::<DeriveInput>(item.clone()) {
+        Ok(input) if is_bare_struct(&input) => {
+            let ignored = &mut Errors::default();
+            let args = Args::parse(args, Form::Struct, ignored);
+            let impls = structure(error, &Structure::from_syn(&args, &input, ignored));
+            quote!(#item #impls)
+        }
+        _ => unread(error, item),
+    }
+}
+
+fn is_bare_struct(input: &DeriveInput) -> bool {
+    let derives = |attr: &attrs::Conditional| match &attr.meta {
+        Meta::List(list) if list.path.is_ident("derive") => {
+            let mut tokens = list.tokens.clone().into_iter();
+            tokens.any(|token| token.to_string() == "Process")
+        }
+        _ => false,
+    };
+    matches!(input.data, Data::Struct(_)) && !attrs::all(&input.attrs).iter().any(derives)
+}
+
+/// Returns the struct of a function, where the path of the crate leads nowhere: the compiler has
+/// found no derive of this name, and calls the attribute of that name. The methods need not be
+/// missed too. They name the crate, but the compiler reports the same error at the same place only
+/// once. About a path that begins in a module it has more than one to report.
+pub(crate) fn without_crate(impls: &TokenStream, structure: &TokenStream) -> TokenStream {
+    let items = syn::parse2::<File>(impls.clone()).map(|file| file.items);
+    let impls = items.unwrap_or_default().into_iter();
+    let (traits, methods) = impls
+        .partition::<Vec<_>, _>(|item| matches!(item, Item::Impl(item) if item.trait_.is_some()));
+    match traits.first() {
+        Some(Item::Impl(process)) if is_global(process) => quote!(#structure #(#methods)*),
+        _ => structure.clone(),
+    }
+}
+
+/// Whether the path of the trait begins with `::`.
+fn is_global(item: &ItemImpl) -> bool {
+    let path = item.trait_.as_ref().map(|(path, ..)| path);
+    path.is_some_and(|path| path.leading_colon.is_some())
 }
 
 /// Returns the function and the struct. The types are ones that any struct may have, and the bodies
@@ -76,7 +126,7 @@ pub(crate) fn main(error: Error, source: &Source) -> TokenStream {
         sig,
         body,
     } = source;
-    if sig.ident == "main" {
+    if sig.ident == "main" && sig.receiver().is_none() {
         let (ident, returns) = (&sig.ident, &sig.output);
         quote!(#error #(#cfgs)* #vis fn #ident() #returns { ::core::unreachable!() })
     } else {
@@ -230,8 +280,10 @@ fn anything(function: &Function) -> TokenStream {
     let mut sized_where_clause = where_clause.clone().unwrap_or(parse_quote!(where));
     let sized = parse_quote!(Self: ::core::marker::Sized);
     sized_where_clause.predicates.push(sized);
-    // A primitive type is there without an import, which would hide it.
-    let stand_in = (!function.hides_a_primitive()).then(|| {
+    // A primitive type is there without an import, which would hide it, and so is one whose name the
+    // user has given to the struct.
+    let is_there = function.hides_a_primitive() || function.args.structure.is_some();
+    let stand_in = (!is_there).then(|| {
         quote! {
             #(#cfgs)*
             mod #module {

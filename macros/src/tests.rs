@@ -70,14 +70,14 @@ fn process_keeps_the_function_and_adds_a_struct() {
                     &META
                 }
                 fn __send<'___sent>(&'___sent self, __to: &mut ::procession::__private::Outgoing<'___sent>) -> ::procession::Result<()> {
-                    use ::procession::__private::{ByParts as _, ByRef as _, ByValue as _, Shape as __Shape};
+                    use ::procession::__private::{ByNumbers as _, ByParts as _, ByRef as _, ByValue as _, Shape as __Shape};
                     __Shape::<&'__name str>::NEW.__codec().send(&self.name, "argument `name`", __to)?;
                     __Shape::<T>::NEW.__codec().send(&self.value, "argument `value`", __to)?;
                     __Shape::<u8>::NEW.__codec().send(&self.__2, "argument 3", __to)?;
                     ::core::result::Result::Ok(())
                 }
                 fn __run(__from: &mut ::procession::__private::Incoming) -> ::procession::Result<usize> {
-                    use ::procession::__private::{ByParts as _, ByRef as _, ByValue as _, Shape as __Shape};
+                    use ::procession::__private::{ByNumbers as _, ByParts as _, ByRef as _, ByValue as _, Shape as __Shape};
                     let mut __0 = __Shape::<&'__name str>::NEW.__codec().take(__from)?;
                     let __1 = __Shape::<T>::NEW.__codec().own(__from)?;
                     let __2 = __Shape::<u8>::NEW.__codec().own(__from)?;
@@ -92,12 +92,12 @@ fn process_keeps_the_function_and_adds_a_struct() {
                     __output: &'___sent usize,
                     __to: &mut ::procession::__private::Outgoing<'___sent>
                 ) -> ::procession::Result<()> {
-                    use ::procession::__private::{ByParts as _, ByRef as _, ByValue as _, Shape as __Shape};
+                    use ::procession::__private::{ByNumbers as _, ByParts as _, ByRef as _, ByValue as _, Shape as __Shape};
                     use ::procession::__private::{ByDynErr as _, ByErr as _, ByErrValue as _, ByOk as _, ByWhole as _};
                     __Shape::<usize>::NEW.__halves().__join(__Shape::<usize>::NEW.__halves().__ok().__codec(), __Shape::<usize>::NEW.__halves().__err().__err_codec()).send(__output, "the output", __to)
                 }
                 fn __receive(__from: &mut ::procession::__private::Incoming) -> ::procession::Result<usize> {
-                    use ::procession::__private::{ByParts as _, ByRef as _, ByValue as _, Shape as __Shape};
+                    use ::procession::__private::{ByNumbers as _, ByParts as _, ByRef as _, ByValue as _, Shape as __Shape};
                     use ::procession::__private::{ByDynErr as _, ByErr as _, ByErrValue as _, ByOk as _, ByWhole as _};
                     __Shape::<usize>::NEW.__halves().__join(__Shape::<usize>::NEW.__halves().__ok().__codec(), __Shape::<usize>::NEW.__halves().__err().__err_codec()).own(__from)
                 }
@@ -201,13 +201,13 @@ fn derive_builds_the_struct_and_calls_its_run() {
                 &META
             }
             fn __send<'___sent>(&'___sent self, __to: &mut crate::p::__private::Outgoing<'___sent>) -> crate::p::Result<()> {
-                use crate::p::__private::{ByParts as _, ByRef as _, ByValue as _, Shape as __Shape};
+                use crate::p::__private::{ByNumbers as _, ByParts as _, ByRef as _, ByValue as _, Shape as __Shape};
                 __Shape::<&'a str>::NEW.__codec().send(&self.0, "field 0", __to)?;
                 __Shape::<T>::NEW.__codec().send(&self.1, "field 1", __to)?;
                 ::core::result::Result::Ok(())
             }
             fn __run(__from: &mut crate::p::__private::Incoming) -> crate::p::Result<usize> {
-                use crate::p::__private::{ByParts as _, ByRef as _, ByValue as _, Shape as __Shape};
+                use crate::p::__private::{ByNumbers as _, ByParts as _, ByRef as _, ByValue as _, Shape as __Shape};
                 use crate::p::__private::skipped as __skipped;
                 let mut __0 = __Shape::<&'a str>::NEW.__codec().take(__from)?;
                 let __1 = __Shape::<T>::NEW.__codec().own(__from)?;
@@ -215,21 +215,22 @@ fn derive_builds_the_struct_and_calls_its_run() {
                 __from.ready()?;
                 {
                     use crate::p::__private::{AsyncOutput as _, HasRun as _, OtherOutput as _, run as __run};
-                    let mut __returned = __run::<usize, _, _>(Mine::<'_, T>(
+                    let mut __this = ::core::option::Option::Some(Mine::<'_, T>(
                         __Shape::<&'a str>::NEW.__codec().lend(&mut __0),
                         __1,
                         __2
-                    ), |mut __this| __this.run());
+                    ));
+                    let mut __returned = __run::<usize, _, _, _>(&mut __this, Mine::<'_, T>::run);
                     ::core::result::Result::Ok(__returned.__output())
                 }
             }
             fn __reply<'___sent>(__output: &'___sent usize, __to: &mut crate::p::__private::Outgoing<'___sent>) -> crate::p::Result<()> {
-                use crate::p::__private::{ByParts as _, ByRef as _, ByValue as _, Shape as __Shape};
+                use crate::p::__private::{ByNumbers as _, ByParts as _, ByRef as _, ByValue as _, Shape as __Shape};
                     use crate::p::__private::{ByDynErr as _, ByErr as _, ByErrValue as _, ByOk as _, ByWhole as _};
                 __Shape::<usize>::NEW.__halves().__join(__Shape::<usize>::NEW.__halves().__ok().__codec(), __Shape::<usize>::NEW.__halves().__err().__err_codec()).send(__output, "the output", __to)
             }
             fn __receive(__from: &mut crate::p::__private::Incoming) -> crate::p::Result<usize> {
-                use crate::p::__private::{ByParts as _, ByRef as _, ByValue as _, Shape as __Shape};
+                use crate::p::__private::{ByNumbers as _, ByParts as _, ByRef as _, ByValue as _, Shape as __Shape};
                     use crate::p::__private::{ByDynErr as _, ByErr as _, ByErrValue as _, ByOk as _, ByWhole as _};
                 __Shape::<usize>::NEW.__halves().__join(__Shape::<usize>::NEW.__halves().__ok().__codec(), __Shape::<usize>::NEW.__halves().__err().__err_codec()).own(__from)
             }

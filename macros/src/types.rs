@@ -4,9 +4,9 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use std::collections::BTreeSet;
 use syn::{
-    Expr, GenericArgument, Generics, Lifetime, Macro, ParenthesizedGenericArguments, Path,
-    PathArguments, PathSegment, PredicateType, QSelf, TraitBound, Type, TypeFnPtr, TypeInfer,
-    TypeReference,
+    BoundLifetimes, Expr, GenericArgument, GenericParam, Generics, Lifetime, Macro,
+    ParenthesizedGenericArguments, Path, PathArguments, PathSegment, PredicateType, QSelf,
+    TraitBound, Type, TypeFnPtr, TypeInfer, TypeReference,
     spanned::Spanned,
     visit::{self, Visit},
     visit_mut::{self, VisitMut},
@@ -132,6 +132,8 @@ impl VisitMut for NameLifetimes<'_> {
 #[derive(Default)]
 pub(crate) struct Mentions {
     pub(crate) lifetimes: BTreeSet<Ident>,
+    /// The lifetimes that a `for<'a>` in the types declares.
+    bound: BTreeSet<Ident>,
     names: BTreeSet<Ident>,
 }
 
@@ -175,10 +177,26 @@ impl Mentions {
         self.lifetimes.iter().any(|lifetime| lifetime != "static")
     }
 
+    /// Returns the lifetimes that are declared nowhere. The compiler reports them where the user has
+    /// written them.
+    pub(crate) fn undeclared(&self, generics: &Generics) -> Vec<Lifetime> {
+        let declared = generics.lifetimes().map(|param| &param.lifetime.ident);
+        let declared = declared.chain(&self.bound).collect::<BTreeSet<_>>();
+        let undeclared = self.lifetimes.iter().filter(|lifetime| {
+            !declared.contains(lifetime) && *lifetime != "static" && *lifetime != "_"
+        });
+        undeclared
+            .map(|lifetime| Lifetime::new(&format!("'{lifetime}"), Span::call_site()))
+            .collect()
+    }
+
     fn tokens(&mut self, tokens: TokenStream) {
+        let mut after_quote = false;
         for token in tokens {
+            let follows_a_quote = after_quote;
+            after_quote = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '\'');
             match token {
-                TokenTree::Ident(ident) => drop(self.names.insert(ident)),
+                TokenTree::Ident(ident) if !follows_a_quote => drop(self.names.insert(ident)),
                 TokenTree::Group(group) => self.tokens(group.stream()),
                 _ => {}
             }
@@ -189,6 +207,14 @@ impl Mentions {
 impl Visit<'_> for Mentions {
     fn visit_lifetime(&mut self, lifetime: &Lifetime) {
         self.lifetimes.insert(lifetime.ident.clone());
+    }
+
+    fn visit_bound_lifetimes(&mut self, bound: &BoundLifetimes) {
+        let params = bound.lifetimes.iter().filter_map(|param| match param {
+            GenericParam::Lifetime(param) => Some(param.lifetime.ident.clone()),
+            _ => None,
+        });
+        self.bound.extend(params);
     }
 
     fn visit_path(&mut self, path: &Path) {
@@ -236,16 +262,21 @@ pub(crate) fn is_reference_to(ty: &Type, name: &Ident) -> bool {
     matches!(bare(ty), Type::Reference(reference) if is_ident(&reference.elem, name))
 }
 
-/// Returns the first `_` that stands for a type.
-pub(crate) fn placeholder(ty: &Type) -> Option<&TypeInfer> {
-    struct Find<'a>(Option<&'a TypeInfer>);
+/// Returns the first `_` in a type, which stands for a type or for the length of an array.
+pub(crate) fn placeholder(ty: &Type) -> Option<Span> {
+    struct Find(Option<Span>);
 
-    impl<'a> Visit<'a> for Find<'a> {
-        fn visit_type_infer(&mut self, infer: &'a TypeInfer) {
-            self.0.get_or_insert(infer);
+    impl Visit<'_> for Find {
+        fn visit_type_infer(&mut self, infer: &TypeInfer) {
+            self.0.get_or_insert(infer.span());
         }
 
-        fn visit_expr(&mut self, _: &'a Expr) {}
+        fn visit_expr(&mut self, length: &Expr) {
+            // An `_` deeper in an expression is no placeholder: it may be that of a pattern.
+            if let Expr::Infer(infer) = length {
+                self.0.get_or_insert(infer.span());
+            }
+        }
     }
 
     let mut find = Find(None);
@@ -335,6 +366,7 @@ impl<F: FnMut() -> Type> VisitMut for ReplaceUnnamed<F> {
     fn visit_type_mut(&mut self, ty: &mut Type) {
         match ty {
             Type::ImplTrait(_) | Type::Infer(_) => *ty = (self.0)(),
+            Type::Array(array) if matches!(array.len, Expr::Infer(_)) => *ty = (self.0)(),
             _ => visit_mut::visit_type_mut(self, ty),
         }
     }

@@ -8,7 +8,7 @@ use crate::{
 };
 use quote::ToTokens;
 use syn::{
-    Attribute, Data, GenericParam, Ident, Meta, Path, ReturnType, Safety, Token, Type,
+    Attribute, Data, Error, GenericParam, Ident, Meta, Path, ReturnType, Safety, Token, Type,
     TypeParamBound, ext::IdentExt, parse::Parser, punctuated::Punctuated,
 };
 
@@ -334,6 +334,13 @@ impl Structure<'_> {
 /// Checks the function under `#[procession::main]`.
 pub(crate) fn check_main(source: &Source, errors: &mut Errors) {
     let sig = &source.sig;
+    if let Some(receiver) = sig.receiver() {
+        errors.add(
+            receiver,
+            "`#[procession::main]` goes on the function `main` of a program, and this is a method",
+        );
+        return;
+    }
     if sig.ident != "main" {
         errors.add(
             &sig.ident,
@@ -363,8 +370,8 @@ pub(crate) fn check_init(source: &Source, errors: &mut Errors) {
             "`main` would run in every child: put `#[procession::init]` on a function that sets up a child, and call that in `main`",
         );
     }
-    let again = attrs::all(&source.attrs);
-    if let Some(again) = again.iter().find(|attr| {
+    let attrs = attrs::all(&source.attrs);
+    if let Some(again) = attrs.iter().find(|attr| {
         let path = attr.meta.path();
         path.is_ident("init")
             || path.segments.len() == 2
@@ -374,6 +381,13 @@ pub(crate) fn check_init(source: &Source, errors: &mut Errors) {
         errors.add(
             again.meta.path(),
             "`#[procession::init]` is there twice: the function would run twice",
+        );
+    }
+    let features = |attr: &&attrs::Conditional| attr.meta.path().is_ident("target_feature");
+    if let Some(attr) = attrs.iter().find(features) {
+        errors.add(
+            attr.meta.path(),
+            "`#[procession::init]` needs a safe function, and calling one with `#[target_feature]` is unsafe",
         );
     }
     if let Some(asyncness) = &sig.asyncness {
@@ -425,7 +439,7 @@ fn check_conditions(attrs: &[Attribute], what: &str, errors: &mut Errors) {
 fn check_type(ty: &Type, what: &str, errors: &mut Errors) {
     if let Some(placeholder) = types::placeholder(ty) {
         let message = format!("`_` is not allowed in the type of a {what}: write the type out");
-        return errors.add(placeholder, message);
+        return errors.push(Error::new(placeholder, message));
     }
     if let Some((obstacle, node)) = types::obstacle(ty) {
         let message = match obstacle {
@@ -459,7 +473,7 @@ fn check_type(ty: &Type, what: &str, errors: &mut Errors) {
 fn check_output(ty: &Type, errors: &mut Errors) {
     if let Some(placeholder) = types::placeholder(ty) {
         let message = "`_` is not allowed in the type of an output: write the type out";
-        return errors.add(placeholder, message);
+        return errors.push(Error::new(placeholder, message));
     }
     // A boxed error may be the `Err` of a `Result`. Whether it is an error, its type decides.
     let halves = types::halves(ty);

@@ -5,8 +5,8 @@ pub use crate::{
     process::{AsyncOutput, HasRun, OtherOutput, run},
     start::{InitOutput, Settings, add_init, defer, run_deferred},
     wire::{
-        ByDynErr, ByErr, ByErrValue, ByOk, ByParts, ByRef, ByValue, ByWhole, Incoming, Mention,
-        Outgoing, Shape,
+        ByDynErr, ByErr, ByErrValue, ByNumbers, ByOk, ByParts, ByRef, ByValue, ByWhole, Incoming,
+        Mention, Outgoing, Shape,
     },
 };
 

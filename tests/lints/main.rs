@@ -64,7 +64,7 @@
 /// Forms with all that a lint could find.
 pub mod forms {
     use procession::{Process, Transfer, process};
-    use std::{fs::File, marker::PhantomData, path::Path};
+    use std::{fs::File, io, marker::PhantomData, path::Path};
 
     /// Has settings, references, a pattern, and a result to be used.
     #[must_use]
@@ -204,6 +204,50 @@ pub mod forms {
         }
     }
 
+    /// A trait that has the only `run` of a struct.
+    trait Job {
+        /// Runs.
+        fn run(&mut self) -> u8;
+    }
+
+    /// A struct whose `run` is that of a trait.
+    #[derive(Debug, Process)]
+    #[process(output = u8)]
+    pub struct OfATrait<T: Transfer + Clone + Into<u8>>(T);
+
+    impl<T: Transfer + Clone + Into<u8>> Job for OfATrait<T> {
+        fn run(&mut self) -> u8 {
+            self.0.clone().into()
+        }
+    }
+
+    /// Has arrays of numbers, and a result.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is nothing.
+    #[process]
+    pub fn arrays(deep: [[[u8; 40]; 3]; 2], rows: &[[u16; 64]]) -> io::Result<[[[u8; 40]; 3]; 2]> {
+        if rows.is_empty() {
+            return Err(io::Error::other("nothing"));
+        }
+        Ok(deep)
+    }
+
+    /// Sets a child up.
+    #[procession::init]
+    pub fn setup() {}
+
+    /// Sets a child up, or fails.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no file.
+    #[procession::init]
+    pub(crate) fn open() -> io::Result<()> {
+        File::open("/dev/null").map(drop)
+    }
+
     /// Uses all of it, in a program too.
     ///
     /// # Panics
@@ -219,6 +263,8 @@ pub mod forms {
         drop(only_a_process::new(open()).run());
         assert_eq!(Structure::new("text", 1).run(), 4);
         Tuple(open()).run();
+        assert_eq!(OfATrait(3_u8).run(), 3);
+        assert!(arrays([[[1; 40]; 3]; 2], &[[1; 64]]).is_ok());
         #[expect(deprecated, reason = "the function is")]
         let called = deprecated(1);
         #[expect(deprecated, reason = "and so is the struct")]

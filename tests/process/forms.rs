@@ -305,8 +305,21 @@ macro_rules! declare {
 
 declare!(declared, n: u8, "declared", { n - 1 });
 
+/// A type of a macro that is given a lifetime, which has the name of the function.
+macro_rules! reference {
+    ($lifetime:lifetime) => {
+        &$lifetime str
+    };
+}
+
+#[process]
+fn named<'named>(text: reference!('named)) -> usize {
+    text.len()
+}
+
 #[test]
 fn function_from_a_macro() {
+    assert_eq!(named::spawn("ab").unwrap().join().unwrap(), 2);
     assert_eq!(declared { n: 2 }.run(), 1);
 }
 

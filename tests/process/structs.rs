@@ -175,17 +175,46 @@ fn skipped_fields_have_their_default_in_the_child() {
     });
 }
 
-trait Job {
+/// Traits that have the only `run` of a struct.
+trait JobOfItself {
     fn run(self) -> u8;
+}
+
+trait JobByReference {
+    fn run(&self) -> u8;
+}
+
+trait JobInPlace {
+    fn run(&mut self) -> u8;
 }
 
 #[derive(Process)]
 #[process(output = u8)]
-struct OfATrait;
+struct OfItself(u8);
 
-impl Job for OfATrait {
+impl JobOfItself for OfItself {
     fn run(self) -> u8 {
-        3
+        self.0
+    }
+}
+
+#[derive(Process)]
+#[process(output = u8)]
+struct ByReference<'a>(&'a [u8]);
+
+impl JobByReference for ByReference<'_> {
+    fn run(&self) -> u8 {
+        self.0[0]
+    }
+}
+
+#[derive(Process)]
+#[process(output = u8)]
+struct InPlace<T: Transfer + Into<u8> + Copy>(T);
+
+impl<T: Transfer + Into<u8> + Copy> JobInPlace for InPlace<T> {
+    fn run(&mut self) -> u8 {
+        self.0.into()
     }
 }
 
@@ -210,7 +239,9 @@ impl DeclaredNever {
 
 #[test]
 fn run_may_be_of_a_trait_or_never_return() {
-    assert_eq!(OfATrait.spawn().unwrap().join().unwrap(), 3);
+    assert_eq!(OfItself(1).spawn().unwrap().join().unwrap(), 1);
+    assert_eq!(ByReference(&[2]).spawn().unwrap().join().unwrap(), 2);
+    assert_eq!(InPlace(3_u8).spawn().unwrap().join().unwrap(), 3);
     let error = Never(1).spawn().unwrap().join().unwrap_err();
     assert_eq!(error.panic().unwrap().message(), "1");
     let error = DeclaredNever.spawn().unwrap().join().unwrap_err();

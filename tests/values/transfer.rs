@@ -371,6 +371,56 @@ fn generic_processes_need_no_list_of_their_instances() {
     });
 }
 
+/// Arrays that are alike in every element would hide a change of their order.
+fn grid<const N: usize, const M: usize, const L: usize>() -> [[[u16; N]; M]; L] {
+    let mut next = 0..;
+    std::array::from_fn(|_| std::array::from_fn(|_| std::array::from_fn(|_| next.next().unwrap())))
+}
+
+#[test]
+fn arrays_of_numbers_have_any_depth() {
+    type Deep<'a> = &'a [[[u16; 40]; 3]; 2];
+
+    #[process]
+    fn values(cube: [[[u16; 4]; 4]; 4], long: [[[u16; 40]; 3]; 2]) -> [[[u16; 4]; 4]; 4] {
+        assert!(long == grid());
+        cube
+    }
+    #[process]
+    fn output(deep: [[[[char; 2]; 33]; 1]; 2]) -> Result<[[[[char; 2]; 33]; 1]; 2], u8> {
+        if deep[0] == deep[1] {
+            return Err(1);
+        }
+        Ok(deep)
+    }
+    #[process]
+    fn references(flat: &[u8; 64], rows: &[[f64; 64]; 2], deep: Deep<'_>) -> [[[u16; 40]; 3]; 2] {
+        assert!(flat.iter().eq(&[7; 64]) && rows[1][63].is_nan());
+        *deep
+    }
+    #[process]
+    fn slices(rows: &[[u16; 40]], cubes: &'static [[[u16; 4]; 40]], none: &[[u8; 0]]) -> usize {
+        assert!(rows == grid::<40, 3, 1>()[0] && *cubes == grid::<4, 40, 2>());
+        none.len()
+    }
+    under_each_method(|method| {
+        assert_eq!(
+            spawn(method, values::new(grid(), grid())).join().unwrap(),
+            grid()
+        );
+        let deep = [[[['a', 'b']; 33]], [[['\u{10ffff}', 'd']; 33]]];
+        assert_eq!(spawn(method, output::new(deep)).join().unwrap(), Ok(deep));
+        let child = spawn(
+            method,
+            references::new(&[7; 64], &[[f64::NAN; 64]; 2], &grid()),
+        );
+        assert!(child.join().unwrap() == grid());
+        let cubes = Box::leak(Box::new(grid::<4, 40, 2>()));
+        let child = spawn(method, slices::new(&grid::<40, 3, 1>()[0], cubes, &[[]; 3]));
+        assert_eq!(child.join().unwrap(), 3);
+    });
+}
+
 #[test]
 fn arrays_of_arrays_have_any_length() {
     #[process]

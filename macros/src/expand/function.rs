@@ -150,12 +150,8 @@ pub(crate) fn impls(attrs: &[Attribute]) -> Option<TokenStream> {
     }
 }
 
-/// Whether these are the arguments by which the struct of a function hands on its impls.
-pub(crate) fn is_handed_on(args: &TokenStream) -> bool {
-    handed_on(args).is_some()
-}
-
-fn handed_on(args: &TokenStream) -> Option<TokenStream> {
+/// Returns the impls, if these are the arguments by which the struct of a function hands them on.
+pub(crate) fn handed_on(args: &TokenStream) -> Option<TokenStream> {
     let impls = |input: ParseStream| {
         let name = input.parse::<Ident>()?;
         if name != "__impls" {

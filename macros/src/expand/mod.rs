@@ -20,14 +20,12 @@ use syn::DeriveInput;
 
 /// Expands `#[process]` on a function.
 pub(crate) fn process(args: TokenStream, item: &TokenStream) -> TokenStream {
-    // The path of the crate leads nowhere, so the compiler has found no derive of this name, and
-    // reports that.
-    if function::is_handed_on(&args) {
-        return item.clone();
+    if let Some(impls) = function::handed_on(&args) {
+        return fallback::without_crate(&impls, item);
     }
     let source = match Source::from_tokens("#[process]", item) {
         Ok(source) => source,
-        Err(error) => return fallback::unread(error, item),
+        Err(error) => return fallback::no_function(error, args, item),
     };
     let mut errors = Errors::default();
     let args = Args::parse(args, Form::Function, &mut errors);
@@ -54,7 +52,7 @@ pub(crate) fn derive(input: TokenStream) -> TokenStream {
     let structure = Structure::from_syn(&args, &input, &mut errors);
     structure.validate(&mut errors);
     match errors.finish() {
-        Ok(()) if structure.has_placeholder() => fallback::impls(&structure),
+        Ok(()) if structure.is_reported() => fallback::impls(&structure),
         Ok(()) => structure::expand(&structure),
         Err(error) => fallback::structure(error, &structure),
     }

@@ -75,7 +75,7 @@ impl Definition<'_> {
         let krate = self.args.krate();
         let private = quote!(#krate::__private);
         let imports = quote! {
-            use #private::{ByParts as _, ByRef as _, ByValue as _, Shape as __Shape};
+            use #private::{ByNumbers as _, ByParts as _, ByRef as _, ByValue as _, Shape as __Shape};
         };
         let output_imports = quote! {
             use #private::{ByDynErr as _, ByErr as _, ByErrValue as _, ByOk as _, ByWhole as _};

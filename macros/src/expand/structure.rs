@@ -10,7 +10,12 @@ use syn::{Attribute, Data, Fields, GenericParam, Member, ext::IdentExt};
 pub(crate) fn expand(structure: &Structure) -> TokenStream {
     let attrs = inherited(&structure.original.attrs);
     let definition = definition(structure, &attrs);
-    let call = call(structure, &definition);
+    // The bound that is missing may be that of the impl that has `run`.
+    let call = if structure.lacks_a_bound() {
+        quote!(::core::unreachable!())
+    } else {
+        call(structure, &definition)
+    };
     let (krate, impls) = (structure.args.krate(), definition.expand(&call));
     // If the path of the crate leads nowhere, this is the only error about that.
     quote!(#krate::__items! { #impls })
@@ -45,12 +50,13 @@ pub(crate) fn definition<'a>(structure: &'a Structure, attrs: &'a [Attribute]) -
 //
 // {
 //     use ::procession::__private::{AsyncOutput as _, HasRun as _, OtherOutput as _, run as __run};
-//     let mut __returned =
-//         __run::<usize, _, _>(Mine::<'_, T> { text: .., t: __1 }, |mut __this| __this.run());
+//     let mut __this = ::core::option::Option::Some(Mine::<'_, T> { text: .., t: __1 });
+//     let mut __returned = __run::<usize, _, _, _>(&mut __this, Mine::<'_, T>::run);
 //     ::core::result::Result::Ok(__returned.__output())
 // }
-/// Returns the expression that builds the struct and calls the user's `run`. The lifetimes of the
-/// struct are those of the values that the child keeps.
+/// Returns the expression that builds the struct and calls the user's `run`, which is named by its
+/// path: so an error about its form is one of the runtime's, and not one about a call. The lifetimes
+/// of the struct are those of the values that the child keeps.
 ///
 /// The compiler reports an error about `run` at the name of the struct, and an error about the
 /// returned value at the output.
@@ -77,12 +83,14 @@ fn call(structure: &Structure, definition: &Definition) -> TokenStream {
     let returned = Ident::new("__returned", at);
     let mut answered = returned.clone();
     answered.set_span(output_at.resolved_at(at));
-    let run =
-        quote_spanned!(ours=> __run::<#output, _, _>(#this #fields, |mut __this| __this.run()));
+    let process =
+        quote_spanned!(ours=> let mut __this = ::core::option::Option::Some(#this #fields););
+    let run = quote_spanned!(ours=> __run::<#output, _, _, _>(&mut __this, #this::run));
     let answer = quote_spanned!(output_at=> #answered.__output());
     quote! {
         {
             use #krate::__private::{AsyncOutput as _, HasRun as _, OtherOutput as _, run as __run};
+            #process
             let mut #returned = #run;
             ::core::result::Result::Ok(#answer)
         }

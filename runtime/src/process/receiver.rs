@@ -1,8 +1,9 @@
 //! Calls the user's `run`, whether it takes `self`, `&self` or `&mut self`.
 //!
-//! Generated code calls `this.run()`. Method resolution finds an inherent method first, then one of
-//! a trait that is in scope. It tries `&mut self` last, which [`HasRun`] takes. So a struct without
-//! `run` is a compile error with our text.
+//! Generated code hands `Task::run` to [`run`]. The compiler finds an inherent function of that
+//! name first, then one of a trait that is in scope. Which receiver it has, [`Run`] finds from its
+//! type. A `run` of another form is a compile error with the text of [`Run`], and a struct without
+//! `run` is one with the text of [`NeedsRun`].
 
 use std::marker::PhantomData;
 
@@ -11,10 +12,69 @@ use std::marker::PhantomData;
 #[derive(Debug)]
 pub struct Returned<T, Declared>(T, PhantomData<Declared>);
 
-/// Calls the user's `run`.
-pub fn run<Declared, P, T>(process: P, run: impl FnOnce(P) -> T) -> Returned<T, Declared> {
-    Returned(run(process), PhantomData)
+/// Calls the user's `run`. It takes the process out of its place, or borrows it there.
+pub fn run<'a, Declared, P, Receiver, R: Run<'a, P, Receiver>>(
+    process: &'a mut Option<P>,
+    run: R,
+) -> Returned<R::Value, Declared> {
+    Returned(run.call(process), PhantomData)
 }
+
+/// A function that takes a process and nothing else. `Receiver` is how it takes it, which the
+/// compiler infers.
+#[diagnostic::on_unimplemented(
+    message = "the method `run` of a process takes `self`, `&self` or `&mut self`, and nothing else",
+    label = "`run` cannot be called with the process alone",
+    note = "what `run` works on are the fields of the struct: make each parameter a field. `run` can be neither \
+            `unsafe` nor `extern`"
+)]
+pub trait Run<'a, P, Receiver> {
+    /// What it returns.
+    type Value;
+    /// Calls it.
+    fn call(self, process: &'a mut Option<P>) -> Self::Value;
+}
+
+/// The receiver `self`.
+#[derive(Debug)]
+pub enum Owned {}
+
+/// The receiver `&self`.
+#[derive(Debug)]
+pub enum Shared {}
+
+/// The receiver `&mut self`.
+#[derive(Debug)]
+pub enum Exclusive {}
+
+#[diagnostic::do_not_recommend]
+impl<P, T, F: FnOnce(P) -> T> Run<'_, P, Owned> for F {
+    type Value = T;
+
+    fn call(self, process: &mut Option<P>) -> T {
+        self(process.take().expect(PRESENT))
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<'a, P: 'a, T, F: FnOnce(&'a P) -> T> Run<'a, P, Shared> for F {
+    type Value = T;
+
+    fn call(self, process: &'a mut Option<P>) -> T {
+        self(process.as_ref().expect(PRESENT))
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<'a, P: 'a, T, F: FnOnce(&'a mut P) -> T> Run<'a, P, Exclusive> for F {
+    type Value = T;
+
+    fn call(self, process: &'a mut Option<P>) -> T {
+        self(process.as_mut().expect(PRESENT))
+    }
+}
+
+const PRESENT: &str = "generated code calls `run` once";
 
 impl<T: Returns<Declared>, Declared> Returned<T, Declared> {
     /// Returns the value, which has the declared type.
@@ -116,29 +176,22 @@ impl<T, Declared> OtherOutput<Declared> for Returned<T, Declared> {
     }
 }
 
-/// The method `run` of a struct that has none. It exists only to fail with a helpful error, as the
-/// methods in `misuse` do.
+/// Names `run` for a struct that has none. Its bound is never met, so a `run` of the user's is the
+/// only one. Where there is none, the compiler gives the text of the bound.
 pub trait HasRun {
     /// Cannot be called.
-    fn run(&mut self) -> <Self as NeedsRun>::Answer
-    where
-        Self: NeedsRun,
-    {
-        self.refuse()
-    }
+    fn run();
 }
 
-impl<T> HasRun for T {}
+#[diagnostic::do_not_recommend]
+impl<T: NeedsRun> HasRun for T {
+    fn run() {}
+}
 
 /// What no type implements, for the text of the error.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` has no method `run` that takes `self`, `&self` or `&mut self`",
+    message = "`{Self}` has no method `run`",
     label = "`run` is missing",
     note = "a process struct needs a method such as `fn run(self)`: what it works on are the fields of the struct"
 )]
-pub trait NeedsRun {
-    /// What the call would return.
-    type Answer;
-    /// Never called.
-    fn refuse(&mut self) -> Self::Answer;
-}
+pub trait NeedsRun {}

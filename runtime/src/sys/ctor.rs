@@ -53,8 +53,8 @@ macro_rules! __deferred {
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __init {
-    ($function:ident) => {
-        const _: () = {
+    ($function:ident, $call:expr, $name:ident) => {
+        const $name: () = {
             #[used]
             #[unsafe(link_section = ".init_array.00102")]
             // These names would hide a function of the user's that has one of them.
@@ -66,7 +66,7 @@ macro_rules! __init {
                             "::",
                             ::core::stringify!($function)
                         ),
-                        || $crate::__private::InitOutput::into_result($function()),
+                        || $crate::__private::InitOutput::into_result($call),
                     );
                 }
                 __procession_init

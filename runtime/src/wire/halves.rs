@@ -26,7 +26,7 @@
 use super::{
     chain::{Carried, Chain},
     message::{Incoming, Outgoing},
-    shape::{Shape, ValueCodec},
+    shape::{Rest, Shape, ValueCodec},
     transfer::Transfer,
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -186,7 +186,7 @@ pub trait ByOk {
         Self::Value: TransferOk;
 }
 
-impl<T> ByOk for Shape<T, OkHalf> {
+impl<T> ByOk for Rest<T, OkHalf> {
     type Value = T;
 
     fn __codec(&self) -> ValueCodec<T>

@@ -7,8 +7,11 @@
 //! 1. inherent methods: arrays of types that serde carries, references to such arrays, and
 //!    references to owners of a descriptor;
 //! 2. methods that take the shape by value: owners of a descriptor, arrays of them and arrays of
-//!    arrays ([`ByParts`]), and other references ([`ByRef`]);
-//! 3. methods that take the shape by reference, which come last: all other types ([`ByValue`]).
+//!    arrays ([`ByParts`]);
+//! 3. methods that take the shape by reference: arrays of numbers at any depth, and references to
+//!    them ([`ByNumbers`](super::numbers::ByNumbers));
+//! 4. methods of what the shape dereferences to ([`Rest`]), by value: other references ([`ByRef`]);
+//! 5. methods that take that by reference, which come last: all other types ([`ByValue`]).
 //!
 //! The bounds of [`ByRef`] and [`ByValue`] are on the method only. So a type that cannot be sent
 //! causes one error, at that call, with the text of [`Transfer`].
@@ -28,7 +31,7 @@ use super::{
     transfer::{Descriptor, Lend, Transfer},
 };
 use crate::error::{Error, ErrorKind, Result};
-use std::marker::PhantomData;
+use std::{marker::PhantomData, ops::Deref};
 
 /// Stands for a type whose codec is needed. `Place` is where the type stands: alone, or in a half
 /// of a `Result`.
@@ -57,6 +60,26 @@ impl<T, Place> Clone for Shape<T, Place> {
 
 impl<T, Place> Copy for Shape<T, Place> {}
 
+/// Stands for a type of which a [`Shape`] finds no codec.
+#[derive(Debug)]
+pub struct Rest<T, Place>(PhantomData<fn() -> (T, Place)>);
+
+impl<T, Place> Clone for Rest<T, Place> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, Place> Copy for Rest<T, Place> {}
+
+impl<T, Place> Deref for Shape<T, Place> {
+    type Target = Rest<T, Place>;
+
+    fn deref(&self) -> &Rest<T, Place> {
+        &Rest(PhantomData)
+    }
+}
+
 impl<T: Transfer, const N: usize, Place> Shape<[T; N], Place> {
     /// Returns the codec of an array of any length.
     #[must_use]
@@ -72,12 +95,11 @@ impl<'a, T: Transfer, const N: usize> Shape<&'a [T; N]> {
     /// Returns the codec of a reference to an array of any length.
     #[must_use]
     pub fn __codec(self) -> RefCodec<'a, [T; N], Box<[T; N]>> {
-        RefCodec {
-            send: send_array,
-            receive: |from| receive_array(from).map(Box::new),
-            lend: |held| held,
-            reference: PhantomData,
-        }
+        RefCodec::new(
+            send_array,
+            |from| receive_array(from).map(Box::new),
+            |held| held,
+        )
     }
 }
 
@@ -85,12 +107,7 @@ impl<'a, T: Descriptor> Shape<&'a T> {
     /// Returns the codec of a reference to an owner of a descriptor.
     #[must_use]
     pub fn __codec(self) -> RefCodec<'a, T, T> {
-        RefCodec {
-            send: send_descriptor,
-            receive: receive_descriptor,
-            lend: |held| held,
-            reference: PhantomData,
-        }
+        RefCodec::new(send_descriptor, receive_descriptor, |held| held)
     }
 }
 
@@ -148,7 +165,7 @@ pub trait ByRef: Sized {
         Self::Target: Lend;
 }
 
-impl<'a, T: ?Sized> ByRef for Shape<&'a T> {
+impl<'a, T: ?Sized> ByRef for Rest<&'a T, Whole> {
     type Target = T;
     type Codec<Held> = RefCodec<'a, T, Held>;
 
@@ -156,12 +173,7 @@ impl<'a, T: ?Sized> ByRef for Shape<&'a T> {
     where
         T: Lend,
     {
-        RefCodec {
-            send: T::__send,
-            receive: T::__receive,
-            lend: T::__lend,
-            reference: PhantomData,
-        }
+        RefCodec::new(T::__send, T::__receive, T::__lend)
     }
 }
 
@@ -175,7 +187,7 @@ pub trait ByValue {
         Self::Value: Transfer;
 }
 
-impl<T> ByValue for Shape<T> {
+impl<T> ByValue for Rest<T, Whole> {
     type Value = T;
 
     fn __codec(&self) -> ValueCodec<T>
@@ -194,7 +206,7 @@ fn send_array<'a, T: Transfer, const N: usize>(
     send_elements(array, what, to)
 }
 
-fn send_elements<'a, T: Transfer>(
+pub(super) fn send_elements<'a, T: Transfer>(
     elements: &'a [T],
     what: &str,
     to: &mut Outgoing<'a>,
@@ -211,7 +223,7 @@ fn receive_array<T: Transfer, const N: usize>(from: &mut Incoming) -> Result<[T;
     array_of(receive_elements(from, N)?)
 }
 
-fn receive_elements<T: Transfer>(from: &mut Incoming, count: usize) -> Result<Vec<T>> {
+pub(super) fn receive_elements<T: Transfer>(from: &mut Incoming, count: usize) -> Result<Vec<T>> {
     match from.take_numbers::<T>() {
         Some(numbers) if numbers.as_ref().is_ok_and(|numbers| numbers.len() != count) => Err(
             Error::new(ErrorKind::Decode, "an array of another length arrived"),
@@ -250,11 +262,11 @@ fn receive_descriptors<T: Descriptor, const N: usize>(from: &mut Incoming) -> Re
     array_of(elements(|| receive_descriptor(from), N)?)
 }
 
-fn elements<T>(receive: impl FnMut() -> Result<T>, count: usize) -> Result<Vec<T>> {
+pub(super) fn elements<T>(receive: impl FnMut() -> Result<T>, count: usize) -> Result<Vec<T>> {
     std::iter::repeat_with(receive).take(count).collect()
 }
 
-fn array_of<T, const N: usize>(elements: Vec<T>) -> Result<[T; N]> {
+pub(super) fn array_of<T, const N: usize>(elements: Vec<T>) -> Result<[T; N]> {
     elements
         .try_into()
         .map_err(|_| Error::new(ErrorKind::Decode, "an array of another length arrived"))
@@ -317,6 +329,15 @@ pub struct RefCodec<'a, T: ?Sized, Held> {
 }
 
 impl<'a, T: ?Sized, Held> RefCodec<'a, T, Held> {
+    pub(super) fn new(send: Send<T>, receive: Receive<Held>, lend: fn(&Held) -> &T) -> Self {
+        Self {
+            send,
+            receive,
+            lend,
+            reference: PhantomData,
+        }
+    }
+
     /// Writes the value behind a reference; `what` names it in the error.
     pub fn send<'s>(self, value: &'s &'a T, what: &str, to: &mut Outgoing<'s>) -> Result<()> {
         (self.send)(value, what, to)

@@ -27,8 +27,9 @@ use std::{
 /// - Files, sockets, pipe ends and other owners of a descriptor: [`File`](std::fs::File),
 ///   [`OwnedFd`], [`TcpStream`](std::net::TcpStream) and similar types. In messages and inside
 ///   other types, wrap them in [`Fd`](crate::Fd).
-/// - Arrays of any length, and arrays of such arrays. (Inside other types, deeper, and within an
-///   array behind a reference, serde carries arrays of up to 32 elements.)
+/// - Arrays of any length, arrays of such arrays, and arrays of numbers at any depth. A reference
+///   may point to an array of any length, to an array of numbers at any depth, or to a slice of
+///   such arrays. (Elsewhere, serde carries arrays of up to 32 elements.)
 /// - Outputs only: a `Result`, whose `Ok` is anything that may be an output. Its `Err` is
 ///   `Transfer`, an [`io::Error`](std::io::Error), or an error type that can be made of any error,
 ///   such as `Box<dyn Error>` or `anyhow::Error`. Other errors become a
@@ -42,8 +43,8 @@ use std::{
 /// Text and slices of numbers are sent as bytes, and not element by element: `Vec<u8>`, `&[f32]`,
 /// `Box<[i64]>`, `Arc<[u128]>`, `Cow<[f64]>`, `String`, `&str`, serde's own bytes, and everything
 /// else that serde writes as a slice of `u8` to `u128`, `i8` to `i128`, `f32` or `f64`, at any
-/// depth in other types. An array of numbers is sent that way as a parameter or an output. Text is
-/// checked to be UTF-8 on arrival.
+/// depth in other types. As a parameter or an output, an array of numbers is sent that way at any
+/// depth, and so is a slice of such arrays. Text is checked to be UTF-8 on arrival.
 ///
 /// Above 64 KiB, such a value is received directly into the vector that it becomes. As a parameter,
 /// or behind the reference of a parameter, it is sent without a copy. So is a part of another type

@@ -1,13 +1,15 @@
-use procession::process;
+use procession::{Process, process};
 
-#[process(daemon)]
+#[process(daemon, output = u8)]
 struct Task;
 
 impl Task {
-    fn run(self) {}
+    fn run(self) -> u8 {
+        1
+    }
 }
 
 fn main() -> procession::Result<()> {
-    Task.run();
+    assert_eq!(Task.spawn()?.join()?, 1);
     Ok(())
 }

@@ -21,9 +21,9 @@ macro_rules! __deferred {
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __init {
-    ($function:ident) => {
-        const _: fn() = || {
-            let _ = || $crate::__private::InitOutput::into_result($function());
+    ($function:ident, $call:expr, $name:ident) => {
+        const $name: fn() = || {
+            let _ = || $crate::__private::InitOutput::into_result($call);
         };
     };
 }

@@ -1,0 +1,10 @@
+struct Program;
+
+impl Program {
+    #[procession::main]
+    fn main(&self) {}
+}
+
+fn main() {
+    Program.main();
+}

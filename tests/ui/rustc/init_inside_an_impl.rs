@@ -1,0 +1,10 @@
+struct Program;
+
+impl Program {
+    #[procession::init]
+    fn setup() {}
+}
+
+fn main() {
+    Program::setup();
+}
