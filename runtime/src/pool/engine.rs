@@ -2,7 +2,7 @@
 
 use super::{
     config::Config,
-    jobs::{Answer, Done, Entry, Jobs, Order},
+    jobs::{Answer, Done, Entry, GroupId, Jobs, Order},
     lane::{Glance, Withdrawal},
     schedule::{Action, End, Event, Schedule, TaskId, Why, WorkerId},
     staff::{Member, Staff},
@@ -65,6 +65,29 @@ impl Engine {
         self.schedule.submit(task, wish, now);
         self.act(now);
         (task, id)
+    }
+
+    /// Adds many jobs at once.
+    pub(super) fn submit_all(&mut self, orders: impl Iterator<Item = Order>) {
+        let now = futex::since_boot();
+        for order in orders {
+            let wish = order.wish;
+            let (task, _) = self.jobs.add(order, now);
+            self.schedule.submit(task, wish, now);
+        }
+        self.act(now);
+    }
+
+    /// Gives up a group, whose jobs are cancelled if they have not begun.
+    pub(super) fn give_up(&mut self, group: GroupId) {
+        let now = futex::since_boot();
+        for task in self.jobs.remove_group(group) {
+            if self.jobs.give_up(task) {
+                let running = false;
+                self.schedule.tell(Event::Cancelled { task, running }, now);
+            }
+        }
+        self.act(now);
     }
 
     /// Tells the scheduler something, and does what follows.

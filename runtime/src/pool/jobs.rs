@@ -31,7 +31,8 @@ pub(super) struct Order {
     pub(super) offset: u64,
     pub(super) arguments: Parcel,
     pub(super) wish: Wish,
-    pub(super) group: Option<GroupId>,
+    /// The group of the job, and its index there.
+    pub(super) group: Option<(GroupId, u64)>,
 }
 
 #[derive(Debug)]
@@ -49,7 +50,7 @@ pub(super) struct Entry {
     /// What came of its last attempt, until the scheduler has decided.
     pub(super) done: Option<Done>,
     state: State,
-    group: Option<GroupId>,
+    group: Option<(GroupId, u64)>,
 }
 
 /// What a worker has answered.
@@ -153,7 +154,7 @@ impl Jobs {
         let group = job.group;
         if !is_wanted {
             self.remove(task);
-        } else if let Some(ended) = group.and_then(|group| self.groups.get_mut(&group)) {
+        } else if let Some(ended) = group.and_then(|(group, _)| self.groups.get_mut(&group)) {
             ended.push_back(task);
         }
     }
@@ -166,8 +167,20 @@ impl Jobs {
         group
     }
 
-    pub(super) fn remove_group(&mut self, group: GroupId) {
+    /// Removes a group. Returns its open jobs.
+    pub(super) fn remove_group(&mut self, group: GroupId) -> Vec<TaskId> {
         self.groups.remove(&group);
+        let of_group = |(index, job): (usize, &Entry)| {
+            let is_of_it = job.group.is_some_and(|(of, _)| of == group);
+            let index = u32::try_from(index).ok().filter(|_| is_of_it)?;
+            let turn = job.turn;
+            (!matches!(job.state, State::Free)).then_some(TaskId { index, turn })
+        };
+        self.entries
+            .iter()
+            .enumerate()
+            .filter_map(of_group)
+            .collect()
     }
 
     /// Whether a job of the group has ended that was not taken.
@@ -177,9 +190,22 @@ impl Jobs {
             .is_none_or(|ended| !ended.is_empty())
     }
 
-    /// Takes a job of the group that has ended, in the order of their ends.
-    pub(super) fn next_ended(&mut self, group: GroupId) -> Option<TaskId> {
-        self.groups.get_mut(&group)?.pop_front()
+    /// Takes the jobs of the group that have ended, in the order of their ends, each with its index.
+    /// Returns how many.
+    pub(super) fn take_ended(
+        &mut self,
+        group: GroupId,
+        to: &mut VecDeque<(u64, (JobInfo, Done))>,
+    ) -> usize {
+        let mut count = 0;
+        while let Some(task) = self.groups.get_mut(&group).and_then(VecDeque::pop_front) {
+            let index = self.get(task).and_then(|job| Some(job.group?.1));
+            if let Some((index, ended)) = index.zip(self.take(task)) {
+                to.push_back((index, ended));
+                count += 1;
+            }
+        }
+        count
     }
 
     /// Returns a number for something that could not become a job.
@@ -257,11 +283,6 @@ impl Entry {
 }
 
 impl Answer {
-    /// Returns the name and the id of the worker.
-    pub(super) fn by(&self) -> (String, u32) {
-        (self.by.name.clone(), self.by.id)
-    }
-
     /// Returns how the job has failed, as far as the worker knows.
     pub(super) fn failed_as(&self) -> Option<JoinErrorKind> {
         match self.outcome {
@@ -281,7 +302,7 @@ impl Answer {
 
     /// Returns the value, still encoded, or the error of a job that has none.
     pub(super) fn open(self, job: JobInfo) -> Result<Incoming, JoinError> {
-        let by = self.by();
+        let by = self.by;
         let kind = self.outcome;
         let content = self.content.map_err(Cause::Os).and_then(|parcel| {
             let incoming = parcel.open().map_err(Cause::Undecodable)?;
@@ -293,7 +314,26 @@ impl Answer {
                 _ => Err(Cause::Undecodable(unreadable())),
             }
         });
-        content.map_err(|cause| JoinError::of_job(job, by, cause))
+        content.map_err(|cause| JoinError::of_job(job, (by.name.clone(), by.id), cause))
+    }
+}
+
+/// Returns the value of a job that has ended.
+pub(super) fn value<T>(
+    info: JobInfo,
+    done: Done,
+    decode: fn(&mut Incoming) -> crate::error::Result<T>,
+) -> Result<T, JoinError> {
+    match done {
+        Done::Failed(error) => Err(error),
+        Done::Answered(answer) => {
+            let by = Arc::clone(&answer.by);
+            let mut value = answer.open(info)?;
+            decode(&mut value).map_err(|source| {
+                let by = (by.name.clone(), by.id);
+                JoinError::of_job(info, by, Cause::Undecodable(source))
+            })
+        }
     }
 }
 

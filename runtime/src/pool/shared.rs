@@ -380,11 +380,12 @@ impl Drop for Locked<'_> {
     fn drop(&mut self) {
         let has_resolved = mem::take(&mut self.has_resolved);
         let state = self.state();
-        let followers = state.followers.values();
-        let woken: Vec<Thread> = followers
-            .filter(|(_, awaited)| has_resolved && state.has_come(*awaited))
-            .map(|(thread, _)| thread.clone())
-            .collect();
+        let mut woken = Vec::new();
+        if has_resolved && !state.followers.is_empty() {
+            let followers = state.followers.values();
+            let come = followers.filter(|(_, awaited)| state.has_come(*awaited));
+            woken.extend(come.map(|(thread, _)| thread.clone()));
+        }
         // The thread that leads sees what it resolves itself.
         let is_leader_woken = has_resolved && state.has_leader && !self.is_leader;
         drop(self.state.take());
