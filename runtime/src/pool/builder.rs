@@ -276,7 +276,7 @@ impl PoolBuilder {
     }
 
     /// Sets a process that each worker runs by itself when it is let go. A worker that is killed
-    /// does not run it.
+    /// does not run it. A worker that has not ended ten seconds after it was let go is killed.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "it is encoded here, and sent to each worker"

@@ -4,17 +4,21 @@ use super::{
     config::Config,
     jobs::{Answer, Done, Entry, GroupId, Jobs, Order},
     lane::{Glance, Withdrawal},
-    schedule::{Action, End, Event, Schedule, TaskId, Why, WorkerId},
+    schedule::{Action, End, Event, Moment, Schedule, TaskId, Why, WorkerId},
     staff::{Member, Staff},
     stats::{RestartReason, RunningJob, Stats, Tally, WorkerStats},
     worker::Ended,
 };
 use crate::{
+    channel::Stash,
     error::{Error, ErrorKind},
     process::{Cause, JoinError},
     sys::futex,
 };
 use std::{collections::VecDeque, mem, sync::Arc, time::Duration};
+
+/// How long a worker that is let go may take to end, with its finalizer and its own children.
+const PARTING: Duration = Duration::from_secs(10);
 
 /// The state of a pool, behind its lock.
 #[derive(Debug)]
@@ -34,17 +38,20 @@ pub(super) struct Engine {
     /// Looks at the lanes, for whoever waits without the lock.
     pub(super) glances: Arc<[Glance]>,
     actions: Vec<Action>,
+    /// The workers that were let go and have not ended, and when they are killed, the first ones
+    /// first.
+    retiring: VecDeque<(WorkerId, Moment)>,
     pub(super) tally: Tally,
     /// Whether a job was resolved since the lock was taken.
     pub(super) has_resolved: bool,
 }
 
 impl Engine {
-    pub(super) fn new(config: Arc<Config>) -> Self {
+    pub(super) fn new(config: Arc<Config>, stash: Arc<Stash>) -> Self {
         Self {
             schedule: Schedule::new(config.plan),
             config,
-            jobs: Jobs::default(),
+            jobs: Jobs::new(stash),
             staff: Staff::default(),
             starts: VecDeque::new(),
             is_closed: false,
@@ -52,6 +59,7 @@ impl Engine {
             lost: None,
             glances: Arc::new([]),
             actions: Vec::new(),
+            retiring: VecDeque::new(),
             tally: Tally::default(),
             has_resolved: false,
         }
@@ -111,7 +119,22 @@ impl Engine {
         for member in staff.iter_mut() {
             collect(config, (schedule, jobs, tally), member, now);
         }
+        self.hurry(now);
         self.act(now);
+    }
+
+    /// Kills the workers that were let go and do not end.
+    fn hurry(&mut self, now: Moment) {
+        while let Some((id, _)) = self.retiring.front().copied().filter(|(_, at)| *at <= now) {
+            self.retiring.pop_front();
+            self.staff.kill(id, Why::Stopped);
+        }
+    }
+
+    /// Returns when something is to be done, if nothing happens before.
+    pub(super) fn wake_at(&self) -> Option<Moment> {
+        let retiring = self.retiring.front().map(|(_, at)| *at);
+        self.schedule.wake_at().into_iter().chain(retiring).min()
     }
 
     /// Whether a worker has sent something that was not taken.
@@ -198,6 +221,7 @@ impl Engine {
             return;
         };
         self.glances = self.staff.glances();
+        self.retiring.retain(|(retiring, _)| *retiring != id);
         let work = (&mut self.schedule, &mut self.jobs, &mut self.tally);
         collect(&self.config, work, &mut member, now);
         let claims = member.offered.iter().filter_map(|(number, task)| {
@@ -304,6 +328,7 @@ impl Engine {
             Action::Retire(id) => {
                 if let Some(member) = self.staff.get(id) {
                     member.lane.close();
+                    self.retiring.push_back((id, now.saturating_add(PARTING)));
                 }
             }
             Action::Kill(id, why) => self.staff.kill(id, why),
@@ -407,6 +432,7 @@ fn collect(
                 outcome: answer.head.kind,
                 content: answer.parcel,
                 by: Arc::clone(&member.about),
+                loan: answer.loan,
             };
             let (done, again) = judge(config, job, content);
             job.done = done;

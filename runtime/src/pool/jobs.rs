@@ -1,12 +1,13 @@
 //! The jobs of a pool: what was submitted, and what came of it.
 
 use super::{
+    lane::Loan,
     schedule::{End, Moment, TaskId, Wish},
     staff::About,
     worker::outcome,
 };
 use crate::{
-    channel::Parcel,
+    channel::{Parcel, Stash},
     error::{Error, ErrorKind},
     process::{Cause, JobInfo, JoinError, JoinErrorKind},
     start::Failure,
@@ -59,6 +60,8 @@ pub(super) struct Answer {
     pub(super) outcome: u8,
     pub(super) content: io::Result<Parcel>,
     pub(super) by: Arc<About>,
+    /// The memory of the worker in which the content is.
+    pub(super) loan: Option<Loan>,
 }
 
 /// What came of a job.
@@ -87,9 +90,18 @@ pub(super) struct Jobs {
     /// The jobs of each group that have ended and were not taken.
     groups: BTreeMap<GroupId, VecDeque<TaskId>>,
     next_group: u64,
+    stash: Arc<Stash>,
 }
 
 impl Jobs {
+    /// Returns no jobs. The memory of their arguments goes to the stash.
+    pub(super) fn new(stash: Arc<Stash>) -> Self {
+        Self {
+            stash,
+            ..Self::default()
+        }
+    }
+
     /// Adds a job, and returns its number too.
     pub(super) fn add(&mut self, order: Order, now: Moment) -> (TaskId, u64) {
         let id = self.skip_id();
@@ -148,10 +160,13 @@ impl Jobs {
         let State::Open { is_wanted } = job.state else {
             return;
         };
-        job.arguments = Parcel::default();
+        let memory = mem::take(&mut job.arguments).take_memory();
         job.done = None;
         job.state = State::Done(is_wanted.then_some(done));
         let group = job.group;
+        if let Some(memory) = memory {
+            self.stash.keep(memory);
+        }
         if !is_wanted {
             self.remove(task);
         } else if let Some(ended) = group.and_then(|(group, _)| self.groups.get_mut(&group)) {
@@ -303,7 +318,7 @@ impl Answer {
     /// Returns the value, still encoded, or the error of a job that has none.
     pub(super) fn open(self, job: JobInfo) -> Result<Incoming, JoinError> {
         let by = self.by;
-        let kind = self.outcome;
+        let (kind, _loan) = (self.outcome, self.loan);
         let content = self.content.map_err(Cause::Os).and_then(|parcel| {
             let incoming = parcel.open().map_err(Cause::Undecodable)?;
             match kind {

@@ -14,10 +14,13 @@ use super::{
     lane::{Attention, Glance, Sleeper},
     schedule::TaskId,
 };
-use crate::sys::{
-    fd::{AsFd, BorrowedFd},
-    own,
-    wait::Patience,
+use crate::{
+    channel::Stash,
+    sys::{
+        fd::{AsFd, BorrowedFd},
+        own,
+        wait::Patience,
+    },
 };
 use std::{
     cell::Cell,
@@ -34,6 +37,8 @@ pub(super) struct Shared {
     state: Mutex<State>,
     pub(super) attention: Attention,
     pub(super) config: Arc<Config>,
+    /// The memory of large arguments, to be used again.
+    pub(super) stash: Arc<Stash>,
     /// The number of the process that has made the pool. A copy of it has no workers.
     owner: u64,
     patience: Patience,
@@ -104,9 +109,10 @@ impl Shared {
     pub(super) fn new(config: Config) -> io::Result<Self> {
         own::prepare()?;
         let config = Arc::new(config);
+        let stash = Arc::new(Stash::default());
         Ok(Self {
             state: Mutex::new(State {
-                engine: Engine::new(Arc::clone(&config)),
+                engine: Engine::new(Arc::clone(&config), Arc::clone(&stash)),
                 has_leader: false,
                 followers: BTreeMap::new(),
                 next_follower: 0,
@@ -117,6 +123,7 @@ impl Shared {
                 has_starter: false,
             }),
             attention: Attention::create()?,
+            stash,
             config,
             owner: own::number(),
             patience: Patience::default(),
@@ -289,7 +296,7 @@ impl Locked<'_> {
     /// Wakes the keeper if it has something to do before it wakes up by itself.
     pub(super) fn tell_keeper(&mut self) {
         let state = self.state();
-        let at = state.engine.schedule.wake_at();
+        let at = state.engine.wake_at();
         let is_earlier = match (at, state.keeper_wakes_at) {
             (Some(at), Some(planned)) => at < planned,
             (at, None) => at.is_some(),
@@ -306,7 +313,7 @@ impl Locked<'_> {
     /// slept last.
     pub(super) fn keeper_sleeps(&mut self, leads: &mut u64) -> Option<Sleep> {
         let state = self.state();
-        let at = state.engine.schedule.wake_at();
+        let at = state.engine.wake_at();
         state.keeper_wakes_at = at;
         let has_led = mem::replace(leads, state.leads) != state.leads;
         // A thread that leads has the keeper told when it stops.

@@ -173,7 +173,7 @@ impl JobBuilder<'_> {
     ) -> Result<Order> {
         let offset = image::offset_of(call::entry::<P> as Entry)
             .map_err(|source| Error::os("our executable cannot be read", source))?;
-        let packing = Packing::default();
+        let packing = Packing::with(&self.pool.shared.stash);
         let mut message = Outgoing::through(&packing);
         // Most arguments are short. One allocation is enough for them, and for the value later.
         message.bytes.reserve(USUAL);

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     call::{self, Answer, Call, Entry, Meta, Outcome},
-    channel::{Packing, Parcel},
+    channel::{Packing, Parcel, Stash},
     error::{Error, ErrorKind, Result},
     process::{Builder, Child, Process},
     start::{self, Failure, Seat, Settings},
@@ -134,13 +134,14 @@ impl Worker {
             initializer.run("the initializer")?;
         }
         lane.ready();
+        let stash = lane.stash();
         let (mut bytes, mut now) = (Vec::new(), futex::since_boot());
         loop {
             let next = lane.next(bytes, now).map_err(no_lane)?;
             let Next::Task(head, parcel, began) = next else {
                 break;
             };
-            let (kind, answer) = perform(this, head.detail, parcel);
+            let (kind, answer) = perform((this, &stash), head.detail, parcel);
             now = futex::since_boot();
             let took = now.saturating_sub(began).as_nanos();
             let head = Head {
@@ -148,12 +149,8 @@ impl Worker {
                 detail: u64::try_from(took).unwrap_or(u64::MAX),
                 ..head
             };
-            lane.answer(
-                head,
-                &answer,
-                start::wants_rest() || is_large(self.max_memory),
-            )?;
-            bytes = answer.bytes;
+            let is_tired = start::wants_rest() || is_large(self.max_memory);
+            bytes = lane.answer(head, answer, is_tired)?;
         }
         if let Some(finalizer) = self.finalizer {
             finalizer.run("the finalizer")?;
@@ -183,18 +180,18 @@ fn begin() -> Result<()> {
 
 /// Packs the value of a task.
 #[derive(Debug)]
-struct Answering {
-    packing: Packing,
+struct Answering<'s> {
+    packing: Packing<'s>,
     parcel: RefCell<Option<Result<Parcel>>>,
 }
 
-impl Sink for Answering {
+impl Sink for Answering<'_> {
     fn send(&self, width: Width, bytes: &[u8]) -> io::Result<()> {
         self.packing.send(width, bytes)
     }
 }
 
-impl Answer for Answering {
+impl Answer for Answering<'_> {
     fn give(&self, value: Outgoing<'_>) {
         *self.parcel.borrow_mut() = Some(self.packing.finish(value, LONGEST));
     }
@@ -202,7 +199,11 @@ impl Answer for Answering {
 
 /// Does a task in the process with the number `this`. Returns how it ended, and what is said about
 /// it.
-fn perform(this: u64, function: u64, parcel: io::Result<Parcel>) -> (u8, Parcel) {
+fn perform(
+    (this, stash): (u64, &Stash),
+    function: u64,
+    parcel: io::Result<Parcel>,
+) -> (u8, Parcel) {
     HAS_BEGUN.store(false, Ordering::Relaxed);
     let arguments = parcel
         .map_err(|source| Error::os("its arguments cannot be received", source))
@@ -217,7 +218,7 @@ fn perform(this: u64, function: u64, parcel: io::Result<Parcel>) -> (u8, Parcel)
         Err(error) => return (outcome::UNREADABLE, failed(&error)),
     };
     let answering = Answering {
-        packing: Packing::default(),
+        packing: Packing::with(stash),
         parcel: RefCell::new(None),
     };
     let came = call::perform(entry, &mut arguments, &answering);

@@ -1,7 +1,7 @@
 //! The pool's end of a lane.
 
 use super::{
-    layout::{Claim, SLOTS, began, claim, flag, flags, flags_of, form_of, word},
+    layout::{Claim, SLOTS, began, claim, flag, flags, flags_of, form_of, loan_bit, word},
     ring::{Head, Reader, Writer},
 };
 use crate::{
@@ -49,6 +49,21 @@ pub(in crate::pool) struct Answer {
     pub(in crate::pool) began: Duration,
     /// Whether the worker wants to be replaced.
     pub(in crate::pool) is_tired: bool,
+    /// The memory of the content. The worker uses it again when this is dropped.
+    pub(in crate::pool) loan: Option<Loan>,
+}
+
+/// Memory of a worker that the pool has not read yet.
+#[derive(Debug)]
+pub(in crate::pool) struct Loan {
+    mapping: Arc<Mapping>,
+    bit: u32,
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        flag(&self.mapping, word::LENT).fetch_and(!self.bit, Ordering::Release);
+    }
 }
 
 impl PoolEnd {
@@ -97,6 +112,7 @@ impl PoolEnd {
         claim.store(Claim::Offered.of(number), Ordering::Relaxed);
         let head = Head {
             kind: 0,
+            memory: 0,
             flags: flags_of(parcel.form, has_packet),
             number,
             detail: function,
@@ -166,6 +182,10 @@ impl PoolEnd {
                 form: form_of(head.flags),
             }),
             began: self.began(head.number),
+            loan: loan_bit(head.memory).map(|bit| Loan {
+                mapping: Arc::clone(&self.mapping),
+                bit,
+            }),
             is_tired: head.flags & flags::TIRED != 0,
         })
     }
