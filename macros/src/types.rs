@@ -177,8 +177,8 @@ impl Mentions {
         self.lifetimes.iter().any(|lifetime| lifetime != "static")
     }
 
-    /// Returns the lifetimes that are declared nowhere. The compiler reports them where the user has
-    /// written them.
+    /// Returns the lifetimes that are not declared. The compiler reports them where the user wrote
+    /// them.
     pub(crate) fn undeclared(&self, generics: &Generics) -> Vec<Lifetime> {
         let declared = generics.lifetimes().map(|param| &param.lifetime.ident);
         let declared = declared.chain(&self.bound).collect::<BTreeSet<_>>();
