@@ -42,8 +42,6 @@ pub(super) struct Engine {
     /// first.
     retiring: VecDeque<(WorkerId, Moment)>,
     pub(super) tally: Tally,
-    /// Whether a job was resolved since the lock was taken.
-    pub(super) has_resolved: bool,
 }
 
 impl Engine {
@@ -61,7 +59,6 @@ impl Engine {
             actions: Vec::new(),
             retiring: VecDeque::new(),
             tally: Tally::default(),
-            has_resolved: false,
         }
     }
 
@@ -140,8 +137,16 @@ impl Engine {
     /// Whether a worker has sent something that was not taken.
     pub(super) fn has_news(&self) -> bool {
         self.staff.iter().any(|member| {
-            member.lane.has_answer() || member.ready.is_none() && member.lane.is_ready()
+            member.lane.has_answer()
+                || member.ready.is_none() && member.lane.is_ready()
+                || !member.waiting.is_empty() && self.has_lane_room(member)
         })
+    }
+
+    /// Whether the next task that waits for room in a lane finds some.
+    fn has_lane_room(&self, member: &Member) -> bool {
+        let next = member.waiting.front().and_then(|task| self.jobs.get(*task));
+        next.is_some_and(|job| member.lane.has_room(&job.arguments))
     }
 
     /// Returns the numbers of this moment.
@@ -247,6 +252,8 @@ impl Engine {
         self.tally.restarted(id.index as usize, reason);
         let again = match (guilty, how) {
             (Some((task, _)), Err(error)) => self.lose(&member, task, error),
+            // It could not answer.
+            (Some((task, _)), Ok(how)) => self.fall_silent(&member, task, how),
             (None, how) if member.ready.is_none() && member.killed.is_none() => {
                 self.reason = Some(Arc::new(why_not_ready(how)));
                 false
@@ -256,6 +263,24 @@ impl Engine {
         self.schedule.tell(Event::Gone { worker: id, again }, now);
         self.act(now);
         self.lost = None;
+    }
+
+    /// Keeps the error of a job whose worker has ended by itself without an answer.
+    fn fall_silent(&mut self, member: &Member, task: TaskId, how: Ended) -> bool {
+        let Some(job) = self.jobs.get_mut(task) else {
+            return false;
+        };
+        job.attempts += 1;
+        let error = Error::new(ErrorKind::EndedEarly, "its worker could not answer");
+        let error = match how {
+            Ok(()) => error,
+            Err(reason) => error.because(reason.into_error()),
+        };
+        let by = (member.about.name.clone(), member.about.id);
+        let error = JoinError::of_job(job.info(), by, Cause::Unsendable(error));
+        let again = job.may_be_tried_again() && self.config.may_retry(&error);
+        self.lost = Some((member.id, error));
+        again
     }
 
     /// Keeps the error of a job whose worker was lost. Returns whether it may be tried again.
@@ -392,7 +417,6 @@ impl Engine {
                 Some(kind) => *self.tally.failed.entry(kind).or_default() += 1,
             },
         }
-        self.has_resolved = true;
         self.jobs.resolve(task, done);
     }
 }
@@ -448,9 +472,9 @@ fn collect(
             schedule.tell(Event::Tired(member.id), now);
         }
     }
-    if has_taken {
-        // The worker may wait for room.
-        member.is_unrung = true;
+    // The worker may wait for room, if something was taken.
+    member.is_unrung |= has_taken;
+    if !member.waiting.is_empty() {
         offer((schedule, jobs), member, now);
     }
 }

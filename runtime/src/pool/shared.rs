@@ -47,8 +47,8 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct State {
     engine: Engine,
-    /// Whether a thread leads.
-    has_leader: bool,
+    /// What the thread waits for that leads, if one does.
+    leader: Option<Awaited>,
     /// The threads that sleep until something is done, or until they are to lead.
     followers: BTreeMap<u64, (Thread, Awaited)>,
     next_follower: u64,
@@ -113,7 +113,7 @@ impl Shared {
         Ok(Self {
             state: Mutex::new(State {
                 engine: Engine::new(Arc::clone(&config), Arc::clone(&stash)),
-                has_leader: false,
+                leader: None,
                 followers: BTreeMap::new(),
                 next_follower: 0,
                 keeper_wakes_at: None,
@@ -214,7 +214,7 @@ impl Shared {
     ) -> Locked<'s> {
         let is_late = || deadline.is_some_and(|deadline| deadline <= Instant::now());
         let state = locked.state();
-        state.has_leader = true;
+        state.leader = Some(awaited);
         state.leads += 1;
         locked.is_leader = true;
         self.attention.is_awake();
@@ -247,7 +247,7 @@ impl Shared {
             self.attention.is_awake();
         }
         locked.is_leader = false;
-        locked.state().has_leader = false;
+        locked.state().leader = None;
         let state = locked.state();
         if let Some((_, (follower, _))) = state.followers.first_key_value() {
             follower.unpark();
@@ -290,7 +290,9 @@ impl Locked<'_> {
     }
 
     fn has_leader(&self) -> bool {
-        self.state.as_ref().is_some_and(|state| state.has_leader)
+        self.state
+            .as_ref()
+            .is_some_and(|state| state.leader.is_some())
     }
 
     /// Wakes the keeper if it has something to do before it wakes up by itself.
@@ -317,11 +319,11 @@ impl Locked<'_> {
         state.keeper_wakes_at = at;
         let has_led = mem::replace(leads, state.leads) != state.leads;
         // A thread that leads has the keeper told when it stops.
-        if state.keeper == Keeper::StandsBy && has_led && !state.has_leader {
+        if state.keeper == Keeper::StandsBy && has_led && state.leader.is_none() {
             return Some(Sleep::Brief(at));
         }
         state.keeper = Keeper::Sleeps;
-        if !state.has_leader {
+        if state.leader.is_none() {
             self.shared.attention.sleeps(Sleeper::Keeper);
             if self.has_news() {
                 return None;
@@ -385,16 +387,17 @@ impl DerefMut for Locked<'_> {
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        let has_resolved = mem::take(&mut self.has_resolved);
+        let is_leader = self.is_leader;
         let state = self.state();
         let mut woken = Vec::new();
-        if has_resolved && !state.followers.is_empty() {
+        if !state.followers.is_empty() {
             let followers = state.followers.values();
             let come = followers.filter(|(_, awaited)| state.has_come(*awaited));
             woken.extend(come.map(|(thread, _)| thread.clone()));
         }
-        // The thread that leads sees what it resolves itself.
-        let is_leader_woken = has_resolved && state.has_leader && !self.is_leader;
+        // The thread that leads sees by itself what it does.
+        let leader = state.leader.filter(|_| !is_leader);
+        let is_leader_woken = leader.is_some_and(|awaited| state.has_come(awaited));
         drop(self.state.take());
         IS_INSIDE.set(false);
         if is_leader_woken {

@@ -150,7 +150,13 @@ impl Worker {
                 ..head
             };
             let is_tired = start::wants_rest() || is_large(self.max_memory);
-            bytes = lane.answer(head, answer, is_tired)?;
+            bytes = match lane.answer(head, answer, is_tired) {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    let kind = outcome::UNSENDABLE;
+                    lane.answer(Head { kind, ..head }, failed(&error), is_tired)?
+                }
+            };
         }
         if let Some(finalizer) = self.finalizer {
             finalizer.run("the finalizer")?;

@@ -12,6 +12,7 @@ use crate::{
         mapping::Mapping,
         step::step,
     },
+    wire::is_end,
 };
 use std::{
     io,
@@ -90,24 +91,23 @@ impl PoolEnd {
         function: u64,
         parcel: &Parcel,
     ) -> io::Result<Option<u64>> {
-        let number = self.last + 1;
-        let claim = claim(&self.mapping, number);
-        let is_free = self.last < SLOTS as u64 || {
-            let state = claim.load(Ordering::Relaxed) & 3;
-            state == Claim::Withdrawn as u64 || state == Claim::Answered as u64
-        };
-        if !is_free || !self.tasks.has_room(parcel.bytes.len()) {
+        if !self.has_room(parcel) {
             return Ok(None);
         }
+        let number = self.last + 1;
         let has_packet = !parcel.fds.is_empty();
         if has_packet {
             match self.carrier.send(number, &parcel.fds) {
                 Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                // There is no room, or the worker has ended, which will be noticed soon.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock || is_end(&error) => {
+                    return Ok(None);
+                }
                 Err(error) => return Err(error),
             }
         }
         self.last = number;
+        let claim = claim(&self.mapping, number);
         step();
         claim.store(Claim::Offered.of(number), Ordering::Relaxed);
         let head = Head {
@@ -119,6 +119,15 @@ impl PoolEnd {
         };
         self.tasks.write(head, &parcel.bytes);
         Ok(Some(number))
+    }
+
+    /// Whether there is room for a task now, but for its descriptors.
+    pub(in crate::pool) fn has_room(&self, parcel: &Parcel) -> bool {
+        let is_free = self.last < SLOTS as u64 || {
+            let state = claim(&self.mapping, self.last + 1).load(Ordering::Relaxed) & 3;
+            state == Claim::Withdrawn as u64 || state == Claim::Answered as u64
+        };
+        is_free && self.tasks.has_room(parcel.bytes.len())
     }
 
     /// Wakes the worker if it sleeps, after something was written or taken.

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 use std::{
-    io,
+    io, mem,
     sync::{
         Arc,
         atomic::{Ordering, fence},
@@ -78,7 +78,7 @@ impl WorkerEnd {
     /// limit.
     pub(in crate::pool) fn next(&mut self, mut bytes: Vec<u8>, now: Duration) -> io::Result<Next> {
         bytes.clear();
-        let mut now = Some(now);
+        let (mut now, mut has_skipped) = (Some(now), false);
         loop {
             let Some(head) = self.tasks.peek() else {
                 if self.is_closed() {
@@ -86,6 +86,10 @@ impl WorkerEnd {
                 }
                 // The time that was passed is over.
                 now = None;
+                if mem::take(&mut has_skipped) {
+                    // The pool may wait for the room.
+                    self.ringer.ring();
+                }
                 self.rest(|end| end.tasks.has_more() || end.is_closed())?;
                 continue;
             };
@@ -104,6 +108,7 @@ impl WorkerEnd {
             // copies of a descriptor are closed.
             drop(self.packet(head));
             self.tasks.skip();
+            has_skipped = true;
         }
     }
 
@@ -175,6 +180,9 @@ impl WorkerEnd {
     }
 
     /// Sends an answer. Waits while there is no room for it. Returns its bytes, to be used again.
+    ///
+    /// Fails if its descriptors cannot be sent, or if the system refuses to wait. Nothing is sent
+    /// then.
     pub(in crate::pool) fn answer(
         &mut self,
         head: Head,
