@@ -499,7 +499,7 @@ fn offer((schedule, jobs): (&mut Schedule, &mut Jobs), member: &mut Member, now:
             member.waiting.pop_front();
             continue;
         };
-        match member.lane.offer(job.offset, &job.arguments) {
+        match member.lane.offer((job.id, job.offset), &job.arguments) {
             Ok(Some(number)) => {
                 member.waiting.pop_front();
                 member.offered.push_back((number, task));

@@ -205,8 +205,8 @@ impl Jobs {
             .is_none_or(|ended| !ended.is_empty())
     }
 
-    /// Takes the jobs of the group that have ended, in the order of their ends, each with its index.
-    /// Returns how many.
+    /// Takes the jobs of the group that have ended, in the order of their ends, each with its
+    /// index. Returns how many.
     pub(super) fn take_ended(
         &mut self,
         group: GroupId,

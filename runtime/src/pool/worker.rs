@@ -32,6 +32,7 @@ pub(super) struct Worker {
     pub(super) fds: [OwnedFd; 4],
     pub(super) index: usize,
     pub(super) count: usize,
+    pub(super) seed: Option<u64>,
     pub(super) initializer: Option<Errand>,
     pub(super) finalizer: Option<Errand>,
     /// The most resident memory, in bytes, after which it wants to be replaced.
@@ -65,7 +66,7 @@ impl Call for Worker {
         for fd in &self.fds {
             to.put_now(what, &Fd(fd.as_fd()))?;
         }
-        to.put_now(what, &(self.index, self.count, self.max_memory))?;
+        to.put_now(what, &(self.index, self.count, self.seed, self.max_memory))?;
         for errand in [&self.initializer, &self.finalizer] {
             to.put_now(what, errand)?;
         }
@@ -75,11 +76,12 @@ impl Call for Worker {
     fn __run(from: &mut Incoming) -> Result<Ended> {
         let mut fd = || from.take::<Fd<OwnedFd>>().map(|Fd(fd)| fd);
         let fds = [fd()?, fd()?, fd()?, fd()?];
-        let (index, count, max_memory) = from.take()?;
+        let (index, count, seed, max_memory) = from.take()?;
         let worker = Self {
             fds,
             index,
             count,
+            seed,
             initializer: from.take()?,
             finalizer: from.take()?,
             max_memory,
@@ -129,6 +131,7 @@ impl Worker {
         start::take_seat(Some(Seat {
             index: self.index,
             count: self.count,
+            seed: self.seed,
         }));
         if let Some(initializer) = self.initializer {
             initializer.run("the initializer")?;
@@ -141,6 +144,7 @@ impl Worker {
             let Next::Task(head, parcel, began) = next else {
                 break;
             };
+            start::begin_job(head.job);
             let (kind, answer) = perform((this, &stash), head.detail, parcel);
             now = futex::since_boot();
             let took = now.saturating_sub(began).as_nanos();

@@ -23,8 +23,8 @@ pub(super) mod word {
     pub(in crate::pool::lane) const ASLEEP: usize = 640;
     /// Whether the worker is ready for tasks.
     pub(in crate::pool::lane) const READY: usize = 644;
-    /// Which memories of the worker hold an answer that the pool has not read, one bit for each. The
-    /// worker sets them, and the pool clears them.
+    /// Which memories of the worker hold an answer that the pool has not read, one bit for each.
+    /// The worker sets them, and the pool clears them.
     pub(in crate::pool::lane) const LENT: usize = 768;
     pub(in crate::pool::lane) const CLAIMS: usize = 896;
     /// The size of a claim: the word, and when the task began.

@@ -88,7 +88,7 @@ impl PoolEnd {
     /// [`ring`](Self::ring) is called after the last one.
     pub(in crate::pool) fn offer(
         &mut self,
-        function: u64,
+        (job, function): (u64, u64),
         parcel: &Parcel,
     ) -> io::Result<Option<u64>> {
         if !self.has_room(parcel) {
@@ -116,6 +116,7 @@ impl PoolEnd {
             flags: flags_of(parcel.form, has_packet),
             number,
             detail: function,
+            job,
         };
         self.tasks.write(head, &parcel.bytes);
         Ok(Some(number))

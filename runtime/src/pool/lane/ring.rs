@@ -23,7 +23,7 @@ pub(in crate::pool) const LONGEST: usize = 16 << 10;
 const WORD: usize = size_of::<u64>();
 
 /// The words before the bytes of a record.
-const HEAD: usize = 3 * WORD;
+const HEAD: usize = 4 * WORD;
 
 /// What stands before the bytes of a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub(in crate::pool) struct Head {
     pub(in crate::pool) number: u64,
     /// The function of a task, or how many nanoseconds it took.
     pub(in crate::pool) detail: u64,
+    /// The number of the job, for users.
+    pub(in crate::pool) job: u64,
 }
 
 /// Where a ring is in the memory.
@@ -113,7 +115,10 @@ impl Writer {
         let length = u32::try_from(bytes.len()).expect("a record is short");
         let [a, b, c, d] = length.to_le_bytes();
         let first = u64::from_le_bytes([a, b, c, d, head.kind, head.flags, head.memory, 0]);
-        for (index, value) in [first, head.number, head.detail].into_iter().enumerate() {
+        for (index, value) in [first, head.number, head.detail, head.job]
+            .into_iter()
+            .enumerate()
+        {
             let at = offset(self.sent + (index * WORD) as u64);
             word(&self.mapping, self.place.bytes + at).store(value, Ordering::Relaxed);
         }
@@ -179,6 +184,7 @@ impl Reader {
             memory,
             number: at(1),
             detail: at(2),
+            job: at(3),
         };
         // The other side may write anything. A wrong length is a wrong value, and no more than
         // that.
