@@ -10,8 +10,9 @@ use crate::{
     call::Call,
     error::{Error, ErrorKind},
     process::{Cause, JobInfo, JoinError, Process},
+    sys::errno,
 };
-use std::{collections::VecDeque, fmt, iter::FusedIterator};
+use std::{collections::VecDeque, fmt, io, iter::FusedIterator};
 
 /// How many jobs are submitted at once, at most.
 const AT_ONCE: usize = 64;
@@ -114,9 +115,15 @@ impl Pool {
 
 impl<'p, I: Iterator<Item: Process>> Feed<'p, I> {
     fn new(pool: &'p Pool, processes: I) -> Self {
+        let shared = &pool.shared;
+        let group = if shared.is_own() {
+            shared.lock().jobs.add_group()
+        } else {
+            GroupId::default()
+        };
         Self {
             pool,
-            group: pool.shared.lock().jobs.add_group(),
+            group,
             processes: Some(processes),
             next: 0,
             begun: 0,
@@ -128,6 +135,9 @@ impl<'p, I: Iterator<Item: Process>> Feed<'p, I> {
     /// Takes the next job that has ended. `held` is how many results the caller holds. Returns
     /// `None` when there are no more jobs.
     fn next(&mut self, held: usize) -> Option<(u64, Ended)> {
+        if !self.pool.shared.is_own() {
+            return self.refuse();
+        }
         loop {
             if let Some(ended) = self.ended.pop_front() {
                 return Some(ended);
@@ -155,6 +165,22 @@ impl<'p, I: Iterator<Item: Process>> Feed<'p, I> {
                 drop(locked);
             }
         }
+    }
+
+    /// Returns that the next job cannot be submitted, in a copy of the process.
+    fn refuse(&mut self) -> Option<(u64, Ended)> {
+        self.processes.as_mut()?.next()?;
+        let info = JobInfo {
+            id: self.next,
+            function: <I::Item as Call>::__meta().name(),
+            attempts: 0,
+            is_set_aside: false,
+        };
+        let cause = Cause::Os(io::Error::from_raw_os_error(errno::ECHILD));
+        let pool = (self.pool.name().to_owned(), 0);
+        let error = JoinError::of_job(info, pool, cause);
+        self.next += 1;
+        Some((self.next - 1, (info, Done::Failed(error))))
     }
 
     /// Submits some jobs.
