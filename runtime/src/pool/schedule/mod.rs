@@ -19,7 +19,20 @@
 //! A claim is no event by itself: the driver sees it when it looks. It has to look when an action
 //! asks for that, when it fails to withdraw an offer, and before it tells that a worker is gone.
 
+mod decide;
+mod event;
+mod pace;
+mod set;
+#[cfg(test)]
+mod simulation;
+mod task;
+#[cfg(test)]
+mod tests;
+mod worker;
+
 use std::time::Duration;
+use task::{List, Stage, Task, Tasks};
+use worker::Crew;
 
 /// A task. The driver chooses the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -174,69 +187,144 @@ pub(crate) enum Place {
     Running(WorkerId),
 }
 
+/// A moment that does not come.
+const NEVER: Moment = Duration::MAX;
+
 /// What a pool has promised, and the workers that keep it.
 #[derive(Debug)]
-pub(crate) struct Schedule {}
+pub(crate) struct Schedule {
+    plan: Plan,
+    state: State,
+    tasks: Tasks,
+    /// The tasks that wait for a worker. Those that come back from a worker are first.
+    queue: List,
+    crew: Crew,
+    /// How many tasks are offered to workers, those included that are being withdrawn.
+    offered: usize,
+    /// How many tasks the driver tries to withdraw.
+    withdrawing: usize,
+    /// How many workers have tasks.
+    busy: usize,
+    /// How often in a row workers have ended before they had begun a task. Those that were started
+    /// together count once.
+    failures: u32,
+    /// From when on the next worker may be started.
+    start_at: Moment,
+    /// No timeout of a task has to be looked after before this moment.
+    watch_at: Moment,
+    /// No worker has been idle for too long before this moment.
+    rest_at: Moment,
+    /// No worker is too old before this moment.
+    old_at: Moment,
+    actions: Vec<Action>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    Closed,
+    Stopped,
+}
 
 impl Schedule {
     /// Returns a schedule that asks for its first workers at the first [`step`](Self::step).
     pub(crate) fn new(plan: Plan) -> Self {
-        todo!()
+        let mut schedule = Self {
+            plan,
+            state: State::Open,
+            tasks: Tasks::default(),
+            queue: List::EMPTY,
+            crew: Crew::default(),
+            offered: 0,
+            withdrawing: 0,
+            busy: 0,
+            failures: 0,
+            start_at: Moment::ZERO,
+            watch_at: NEVER,
+            rest_at: NEVER,
+            old_at: NEVER,
+            actions: Vec::new(),
+        };
+        schedule.resize(schedule.plan.least, schedule.plan.most);
+        schedule
     }
 
     /// Adds a task. The task that had its index before must be resolved.
     pub(crate) fn submit(&mut self, id: TaskId, wish: Wish, now: Moment) {
-        todo!()
-    }
-
-    /// Notes what has happened, and when it was seen.
-    pub(crate) fn tell(&mut self, event: Event, now: Moment) {
-        todo!()
-    }
-
-    /// Decides what follows from all that was submitted and told, and from the time.
-    pub(crate) fn step(&mut self, now: Moment) {
-        todo!()
+        let is_new = self.tasks.insert(id.index, Task::new(id.turn, wish, now));
+        debug_assert!(is_new, "the task with the same index is not resolved");
+        if !is_new {
+            return;
+        }
+        if self.state == State::Open {
+            self.queue.push_back(&mut self.tasks, id.index);
+        } else {
+            self.resolve(id.index, End::Stopped);
+        }
     }
 
     /// Takes what has to be done, in this order.
     pub(crate) fn actions(&mut self) -> std::vec::Drain<'_, Action> {
-        todo!()
+        self.actions.drain(..)
     }
 
     /// Returns when [`step`](Self::step) has to be called at the latest, if nothing is told before.
+    /// It may be earlier than something happens, but not again and again.
     pub(crate) fn wake_at(&self) -> Option<Moment> {
-        todo!()
+        let mut at = self.watch_at.min(self.old_at);
+        if self.surplus() > 0 {
+            at = at.min(self.rest_at);
+        }
+        if self.wants_worker() {
+            at = at.min(self.start_at);
+        }
+        (at != NEVER).then_some(at)
     }
 
     /// Whether all that was promised is done, and all workers have ended.
     pub(crate) fn is_over(&self) -> bool {
-        todo!()
+        self.state != State::Open && self.tasks.len() == 0 && self.crew.is_empty()
     }
 
     /// Returns how many more tasks the workers could take or could soon need. It is at least one
     /// while nothing is queued.
     pub(crate) fn room(&self) -> usize {
-        todo!()
+        let least = usize::from(self.queue.is_empty());
+        let waiting = self.queued() + self.offered;
+        (2 * self.crew.reach()).saturating_sub(waiting).max(least)
     }
 
     /// Returns how many tasks wait for a worker.
     pub(crate) fn queued(&self) -> usize {
-        todo!()
+        self.queue.len() as usize
     }
 
     /// Returns how many tasks run, as far as that is known: one for each worker that has any.
     pub(crate) fn running(&self) -> usize {
-        todo!()
+        self.busy
     }
 
     /// Returns where a task is, until it is resolved.
     pub(crate) fn place(&self, id: TaskId) -> Option<Place> {
-        todo!()
+        let task = self.tasks.find(id)?;
+        match task.stage {
+            Stage::Vacant => None,
+            Stage::Queued => Some(Place::Queued),
+            Stage::Offered | Stage::Withdrawing => Some(Place::Offered(self.crew.id(task.worker))),
+            Stage::Running => Some(Place::Running(self.crew.id(task.worker))),
+        }
     }
 
     /// Returns the tasks that are offered to a worker or run there, the oldest offer first.
     pub(crate) fn worker_tasks(&self, id: WorkerId) -> impl Iterator<Item = TaskId> {
-        std::iter::empty()
+        let lane = self.crew.find(id).map(|worker| &worker.lane);
+        let tasks = lane.into_iter().flat_map(|lane| lane.iter(&self.tasks));
+        tasks.map(|index| self.tasks.id(index))
+    }
+
+    /// Ends a task that is in no list.
+    fn resolve(&mut self, index: u32, end: End) {
+        let id = self.tasks.remove(index);
+        self.actions.push(Action::Resolve(id, end));
     }
 }

@@ -1,0 +1,318 @@
+//! What follows from the events and from the time.
+
+use super::{
+    Action, Moment, NEVER, Schedule, State, Why, WorkerId,
+    task::{Interest, NONE, Stage},
+    worker::Phase,
+};
+use std::{cmp::Reverse, time::Duration};
+
+/// The shortest time after which the driver looks whether an offered task has begun.
+const SHORTEST_LOOK: Duration = Duration::from_millis(1);
+
+impl Schedule {
+    /// Decides what follows from all that was submitted and told, and from the time.
+    pub(crate) fn step(&mut self, now: Moment) {
+        self.settle(now);
+        if now >= self.watch_at {
+            self.watch(now);
+        }
+        if now >= self.old_at {
+            self.tire_old(now);
+        }
+        if now >= self.rest_at && self.surplus() > 0 {
+            self.tire_idle(now);
+        }
+        self.settle(now);
+        self.offer(now);
+        self.settle(now);
+        self.balance();
+        self.start_workers(now);
+    }
+
+    /// Decides about each worker that has changed.
+    fn settle(&mut self, now: Moment) {
+        while let Some(index) = self.crew.changed.pop() {
+            self.settle_one(index, now);
+        }
+        if self.state == State::Closed && self.tasks.len() == 0 && !self.crew.idle.is_empty() {
+            while let Some(index) = self.crew.idle.pop() {
+                self.retire(index);
+                self.settle_one(index, now);
+            }
+        }
+    }
+
+    fn settle_one(&mut self, index: u32, now: Moment) {
+        if let Phase::Condemned { .. } = self.crew.get(index).phase {
+            self.execute(index);
+        }
+        if self.crew.get(index).phase == Phase::Ready && self.is_worn(index) {
+            self.tire(index);
+        }
+        self.condemn_unwanted(index);
+        let worker = self.crew.get(index);
+        if worker.phase == Phase::Tired && worker.lane.is_empty() {
+            self.retire(index);
+        }
+        if self.crew.sort(index, self.deepest(index), now)
+            && let Some(timeout) = self.plan.idle_timeout
+        {
+            self.rest_at = self.rest_at.min(now.saturating_add(timeout));
+        }
+    }
+
+    /// Returns how many tasks a worker may have at once, however short they are.
+    fn deepest(&self, index: u32) -> u32 {
+        let answered = self.crew.get(index).answered;
+        let left = |most: u32| most.saturating_sub(answered).max(1);
+        match self.plan.tasks_per_worker {
+            _ if !self.plan.ahead => 1,
+            most => most.map_or(u32::MAX, left),
+        }
+    }
+
+    /// Whether a worker has answered as many tasks as it may, or there may be no such worker.
+    fn is_worn(&self, index: u32) -> bool {
+        let answered = self.crew.get(index).answered;
+        let most = self.plan.tasks_per_worker;
+        most.is_some_and(|most| answered >= most.max(1)) || index as usize >= self.plan.most
+    }
+
+    /// Has a worker killed if it runs a task that was cancelled even though it may run.
+    fn condemn_unwanted(&mut self, index: u32) {
+        let worker = self.crew.get(index);
+        if worker.phase.is_watched()
+            && worker.running != NONE
+            && self.tasks.get(worker.running).interest == Interest::Death
+        {
+            self.condemn(index, Why::Cancelled);
+        }
+    }
+
+    /// Has a worker killed for the task that it runs. First all that it could claim next is
+    /// withdrawn, so that no other task is lost.
+    fn condemn(&mut self, index: u32, why: Why) {
+        let worker = self.crew.get(index);
+        let phase = Phase::Condemned {
+            task: self.tasks.id(worker.running),
+            why,
+            was_tired: worker.phase == Phase::Tired,
+        };
+        self.crew.set_phase(index, phase);
+        self.withdraw_all(index);
+        self.execute(index);
+    }
+
+    /// Kills a condemned worker when it can claim nothing more. Spares it if it has answered the
+    /// task, or has claimed another one after it.
+    fn execute(&mut self, index: u32) {
+        let worker = self.crew.get(index);
+        let Phase::Condemned {
+            task,
+            why,
+            was_tired,
+        } = worker.phase
+        else {
+            return;
+        };
+        if worker.running == NONE || self.tasks.id(worker.running) != task {
+            let phase = if was_tired {
+                Phase::Tired
+            } else {
+                Phase::Ready
+            };
+            self.crew.set_phase(index, phase);
+            // Its timeouts were not looked after meanwhile.
+            self.watch_at = Moment::ZERO;
+        } else if worker.offered + worker.withdrawing == 0 {
+            self.kill(index, Some(task), why);
+        }
+    }
+
+    fn retire(&mut self, index: u32) {
+        self.crew.set_phase(index, Phase::Retired);
+        self.actions.push(Action::Retire(self.crew.id(index)));
+    }
+
+    /// Has the workers killed whose task has run for too long. Asks the driver to look at those
+    /// whose task would run for too long if it had begun when it was offered.
+    fn watch(&mut self, now: Moment) {
+        self.watch_at = NEVER;
+        for index in self.crew.indices() {
+            let worker = self.crew.get(index);
+            if !worker.phase.is_watched() || worker.lane.is_empty() {
+                continue;
+            }
+            let over = self.over_at(worker.running);
+            if over <= now {
+                self.condemn(index, Why::TimedOut);
+            } else {
+                let next = self.look(index, now).min(over);
+                self.watch_at = self.watch_at.min(next);
+            }
+        }
+    }
+
+    /// Returns when a task that runs has run for too long.
+    fn over_at(&self, task: u32) -> Moment {
+        if task == NONE {
+            return NEVER;
+        }
+        let task = self.tasks.get(task);
+        let over = |timeout| task.since.saturating_add(timeout);
+        task.timeout.map_or(NEVER, over)
+    }
+
+    /// Asks the driver to look at a worker if it is time. Returns when it is time again.
+    fn look(&mut self, index: u32, now: Moment) -> Moment {
+        let (mut next, mut is_time) = (NEVER, false);
+        let mut place = self.crew.get(index).lane.first();
+        while let Some(offered) = place {
+            place = self.tasks.after(offered);
+            let task = self.tasks.get_mut(offered);
+            let Some(timeout) = task.timeout.filter(|_| task.stage != Stage::Running) else {
+                continue;
+            };
+            if look_at(task.since, timeout) <= now {
+                // If it has not begun yet, its time begins now at the earliest.
+                task.since = now;
+                is_time = true;
+            }
+            next = next.min(look_at(task.since, timeout));
+        }
+        if is_time {
+            self.actions.push(Action::Look(self.crew.id(index)));
+        }
+        next
+    }
+
+    fn tire_old(&mut self, now: Moment) {
+        self.old_at = NEVER;
+        let Some(age) = self.plan.max_age else { return };
+        for index in self.crew.indices() {
+            let worker = self.crew.get(index);
+            if worker.phase != Phase::Ready {
+                continue;
+            }
+            let old_at = worker.started.saturating_add(age);
+            if old_at <= now {
+                self.tire(index);
+            } else {
+                self.old_at = self.old_at.min(old_at);
+            }
+        }
+    }
+
+    /// Lets the workers above the least number go that have been idle for too long, those first
+    /// that have been idle for the longest time.
+    fn tire_idle(&mut self, now: Moment) {
+        self.rest_at = NEVER;
+        let Some(timeout) = self.plan.idle_timeout else {
+            return;
+        };
+        let since = |index| self.crew.get(index).idle_since;
+        let mut idle: Vec<_> = self.crew.idle.iter().collect();
+        idle.sort_by_key(|index| (since(*index), Reverse(*index)));
+        for index in idle {
+            let rest_at = self.crew.get(index).idle_since.saturating_add(timeout);
+            if rest_at > now || self.surplus() == 0 {
+                self.rest_at = rest_at;
+                return;
+            }
+            self.tire(index);
+        }
+    }
+
+    /// Offers what waits: first to those that have nothing to do, then ahead.
+    fn offer(&mut self, now: Moment) {
+        while let Some(task) = self.queue.first()
+            && let Some(worker) = self.crew.idle.first()
+        {
+            self.crew.idle.set(worker, false);
+            self.offer_one(task, worker, now);
+        }
+        let mut from = 0;
+        while let Some(task) = self.queue.first()
+            && !self.crew.open.is_empty()
+        {
+            // One to each, again and again.
+            from = match self.crew.open.next(from) {
+                Some(worker) => {
+                    self.offer_one(task, worker, now);
+                    worker + 1
+                }
+                None => 0,
+            };
+        }
+    }
+
+    fn offer_one(&mut self, index: u32, worker: u32, now: Moment) {
+        self.queue.remove(&mut self.tasks, index);
+        self.enter(index, worker);
+        let has_room = self.crew.get(worker).has_room();
+        self.crew.open.set(worker, has_room);
+        let task = self.tasks.get_mut(index);
+        task.since = now;
+        if let Some(timeout) = task.timeout {
+            self.watch_at = self.watch_at.min(look_at(now, timeout));
+        }
+        let action = Action::Offer(self.crew.id(worker), self.tasks.id(index));
+        self.actions.push(action);
+    }
+
+    /// Takes back what waits at a worker while another one has nothing to do.
+    fn balance(&mut self) {
+        let mut wanted = self.crew.idle.len().saturating_sub(self.withdrawing);
+        while wanted > 0 && !self.crew.loaded.is_empty() {
+            let load = |index: &u32| self.crew.get(*index).lane.len();
+            let Some(index) = self.crew.loaded.iter().max_by_key(load) else {
+                return;
+            };
+            let lane = &self.crew.get(index).lane;
+            let is_open = |task: &u32| self.tasks.get(*task).stage == Stage::Offered;
+            let last = lane.iter_back(&self.tasks).find(is_open);
+            let Some(task) = last else { return };
+            self.withdraw(task);
+            self.crew.resort_loaded(index);
+            wanted -= 1;
+        }
+    }
+
+    fn start_workers(&mut self, now: Moment) {
+        while self.wants_worker() && now >= self.start_at {
+            let id: WorkerId = self.crew.add(now);
+            self.actions.push(Action::Start(id));
+        }
+    }
+
+    /// Whether a worker has to be started, as soon as that may be tried.
+    pub(super) fn wants_worker(&self) -> bool {
+        let has_place = (self.crew.vacant() as usize) < self.plan.most;
+        has_place && self.crew.living() < self.wanted()
+    }
+
+    /// Returns how many workers there should be.
+    fn wanted(&self) -> usize {
+        let least = match self.state {
+            State::Stopped => return 0,
+            State::Open if !self.has_given_up() => self.plan.least,
+            State::Open | State::Closed => 0,
+        };
+        self.tasks.len().clamp(least, self.plan.most)
+    }
+
+    /// Returns how many workers there are above the least number.
+    pub(super) fn surplus(&self) -> usize {
+        let least = match self.state {
+            State::Open => self.plan.least,
+            State::Closed | State::Stopped => 0,
+        };
+        self.crew.living().saturating_sub(least)
+    }
+}
+
+/// Returns when the driver looks whether a task has begun that had not begun at this moment.
+fn look_at(since: Moment, timeout: Duration) -> Moment {
+    since.saturating_add(timeout.max(SHORTEST_LOOK))
+}

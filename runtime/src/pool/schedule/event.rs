@@ -1,0 +1,382 @@
+//! What each event changes. What follows from that is decided later, for a batch of events.
+
+use super::{
+    Action, End, Event, Moment, Schedule, State, TaskId, Why, WorkerId,
+    task::{Interest, NONE, Stage},
+    worker::Phase,
+};
+use std::time::Duration;
+
+/// How often in a row workers may end before they have begun a task. Then the tasks that wait fail.
+const ATTEMPTS: u32 = 5;
+
+/// The wait after the first worker that ended before it had begun a task. It doubles with each.
+const FIRST_WAIT: Duration = Duration::from_millis(10);
+
+/// The longest of these waits. A worker that ends after a longer time is replaced at once.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+impl Schedule {
+    /// Notes what has happened, and when it was seen.
+    pub(crate) fn tell(&mut self, event: Event, now: Moment) {
+        match event {
+            Event::Cancelled { task, running } => self.cancel(task, running),
+            Event::Ready(worker) => self.ready(worker),
+            Event::Claimed {
+                worker,
+                task,
+                began,
+            } => self.claimed(worker, task, began),
+            Event::Withdrawn { worker, task } => self.withdrawn(worker, task),
+            Event::Answered {
+                worker,
+                task,
+                took,
+                again,
+            } => self.answered(worker, task, took, again),
+            Event::Tired(worker) => self.quit(worker),
+            Event::Gone { worker, again } => self.gone(worker, again, now),
+            Event::Resized { least, most } => self.resize(least, most),
+            Event::Closed if self.state == State::Open => self.state = State::Closed,
+            Event::Closed => {}
+            Event::Stopped => self.stop(),
+        }
+    }
+
+    fn cancel(&mut self, id: TaskId, running: bool) {
+        if self.tasks.find(id).is_none() {
+            return;
+        }
+        let wanted = if running {
+            Interest::Death
+        } else {
+            Interest::Nothing
+        };
+        let task = self.tasks.get_mut(id.index);
+        task.interest = task.interest.max(wanted);
+        let worker = task.worker;
+        match task.stage {
+            Stage::Queued => {
+                self.queue.remove(&mut self.tasks, id.index);
+                self.resolve(id.index, End::Cancelled);
+            }
+            Stage::Offered => self.withdraw(id.index),
+            // If it runs, its worker may be killed for it.
+            Stage::Running => self.crew.changed.insert(worker),
+            Stage::Withdrawing | Stage::Vacant => {}
+        }
+    }
+
+    fn ready(&mut self, id: WorkerId) {
+        let Some(worker) = self.crew.find(id) else {
+            return;
+        };
+        if worker.phase == Phase::Starting {
+            let started = worker.started;
+            self.crew.set_phase(id.index, Phase::Ready);
+            if let Some(age) = self.plan.max_age {
+                self.old_at = self.old_at.min(started.saturating_add(age));
+            }
+        }
+    }
+
+    fn claimed(&mut self, id: WorkerId, task: TaskId, began: Moment) {
+        if !self.has(id, task) || self.tasks.get(task.index).stage == Stage::Running {
+            return;
+        }
+        self.set_stage(task.index, Stage::Running);
+        let claimed = self.tasks.get_mut(task.index);
+        claimed.since = began;
+        if let Some(timeout) = claimed.timeout {
+            self.watch_at = self.watch_at.min(began.saturating_add(timeout));
+        }
+        self.worked(id.index);
+        self.crew.get_mut(id.index).running = self.last_claimed(id.index);
+    }
+
+    fn withdrawn(&mut self, id: WorkerId, task: TaskId) {
+        if self.has(id, task) && self.tasks.get(task.index).stage == Stage::Withdrawing {
+            self.leave(task.index);
+            self.take_back(task.index);
+        }
+    }
+
+    fn answered(&mut self, id: WorkerId, task: TaskId, took: Duration, again: bool) {
+        if !self.has(id, task) {
+            return;
+        }
+        self.leave(task.index);
+        self.worked(id.index);
+        let worker = self.crew.get_mut(id.index);
+        worker.pace.note(took);
+        worker.answered = worker.answered.saturating_add(1);
+        if !(again && self.try_again(task.index)) {
+            self.resolve(task.index, End::Answered);
+        }
+    }
+
+    /// Notes that a worker has begun a task. So workers can be started.
+    fn worked(&mut self, index: u32) {
+        let worker = self.crew.get_mut(index);
+        if !worker.has_worked {
+            worker.has_worked = true;
+            self.failures = 0;
+        }
+    }
+
+    /// Notes that a worker wants to be replaced.
+    fn quit(&mut self, id: WorkerId) {
+        let Some(worker) = self.crew.find(id) else {
+            return;
+        };
+        let (phase, has_worked) = (worker.phase, worker.has_worked);
+        self.crew.get_mut(id.index).has_quit |= !has_worked;
+        match phase {
+            Phase::Ready => self.tire(id.index),
+            Phase::Condemned { task, why, .. } => {
+                let phase = Phase::Condemned {
+                    task,
+                    why,
+                    was_tired: true,
+                };
+                self.crew.set_phase(id.index, phase);
+            }
+            _ => {}
+        }
+    }
+
+    fn gone(&mut self, id: WorkerId, again: bool, now: Moment) {
+        if self.crew.find(id).is_none() {
+            return;
+        }
+        // The oldest comes to the front of the queue.
+        while let Some(task) = self.crew.get(id.index).lane.last() {
+            let stage = self.tasks.get(task).stage;
+            self.leave(task);
+            if stage == Stage::Running {
+                self.lost(id, task, again);
+            } else {
+                self.take_back(task);
+            }
+        }
+        let is_failure = self.has_failed(id.index, now);
+        let worker = self.crew.get(id.index);
+        let (started, has_worked) = (worker.started, worker.has_worked);
+        self.crew.remove(id.index);
+        if is_failure {
+            self.back_off(started, now);
+        } else if has_worked {
+            self.start_at = self.start_at.min(now);
+        }
+    }
+
+    /// Decides about a task that a worker had begun and not answered.
+    fn lost(&mut self, worker: WorkerId, index: u32, again: bool) {
+        let id = self.tasks.id(index);
+        let end = match self.crew.get(worker.index).phase {
+            Phase::Killed(Some(guilty), Why::TimedOut) if guilty == id => End::TimedOut(worker),
+            Phase::Killed(Some(guilty), Why::Cancelled) if guilty == id => End::Killed(worker),
+            Phase::Killed(None, _) => End::Killed(worker),
+            _ => {
+                let task = self.tasks.get_mut(index);
+                task.cost += 1;
+                if task.cost >= self.plan.poison_after {
+                    End::Poisonous(worker)
+                } else {
+                    End::Lost(worker)
+                }
+            }
+        };
+        let may_begin = again && matches!(end, End::TimedOut(_) | End::Lost(_));
+        if !(may_begin && self.try_again(index)) {
+            self.resolve(index, end);
+        }
+    }
+
+    /// Puts a task that has begun and failed at the front of the queue, if it may begin again.
+    /// Returns whether it may.
+    fn try_again(&mut self, index: u32) -> bool {
+        let task = self.tasks.get_mut(index);
+        let may_begin =
+            task.retries > 0 && task.interest == Interest::Value && self.state != State::Stopped;
+        if may_begin {
+            task.retries -= 1;
+            self.requeue(index);
+        }
+        may_begin
+    }
+
+    /// Puts a task that nobody has claimed at the front of the queue, if it is wanted.
+    fn take_back(&mut self, index: u32) {
+        if self.state == State::Stopped {
+            self.resolve(index, End::Stopped);
+        } else if self.tasks.get(index).interest == Interest::Value {
+            self.requeue(index);
+        } else {
+            self.resolve(index, End::Cancelled);
+        }
+    }
+
+    fn requeue(&mut self, index: u32) {
+        self.tasks.get_mut(index).stage = Stage::Queued;
+        self.queue.push_front(&mut self.tasks, index);
+    }
+
+    /// Whether a worker ended so early, and not by our choice, that the next one may do the same.
+    fn has_failed(&self, index: u32, now: Moment) -> bool {
+        let worker = self.crew.get(index);
+        let is_young = now.saturating_sub(worker.started) < LONGEST_WAIT;
+        match worker.phase {
+            Phase::Starting => true,
+            Phase::Killed(..) => false,
+            Phase::Retired => worker.has_quit && is_young,
+            _ => !worker.has_worked && is_young,
+        }
+    }
+
+    /// Waits before the next worker is started, because one has failed. If that happens again and
+    /// again, gives up the tasks that wait; the next task tries again.
+    fn back_off(&mut self, started: Moment, now: Moment) {
+        if started >= self.start_at {
+            let wait = FIRST_WAIT * (1 << self.failures.min(9));
+            self.start_at = now.saturating_add(wait.min(LONGEST_WAIT));
+            self.failures = self.failures.saturating_add(1);
+        }
+        if self.has_given_up() && self.crew.living() == 0 {
+            self.clear_queue(End::NoWorkers);
+        }
+    }
+
+    /// Whether workers are started only for tasks that were submitted since.
+    pub(super) fn has_given_up(&self) -> bool {
+        self.failures >= ATTEMPTS
+    }
+
+    pub(super) fn resize(&mut self, least: usize, most: usize) {
+        self.plan.most = most.max(1);
+        self.plan.least = least.min(self.plan.most);
+        // Those above the new number have to go.
+        for index in self.crew.indices() {
+            self.crew.changed.insert(index);
+        }
+    }
+
+    fn stop(&mut self) {
+        self.state = State::Stopped;
+        self.clear_queue(End::Stopped);
+        for index in self.crew.indices() {
+            if !matches!(
+                self.crew.get(index).phase,
+                Phase::Killed(..) | Phase::Vacant
+            ) {
+                self.kill(index, None, Why::Stopped);
+            }
+        }
+    }
+
+    fn clear_queue(&mut self, end: End) {
+        while let Some(index) = self.queue.first() {
+            self.queue.remove(&mut self.tasks, index);
+            self.resolve(index, end);
+        }
+    }
+
+    /// Lets a worker end when it has answered what it has claimed.
+    pub(super) fn tire(&mut self, index: u32) {
+        self.crew.set_phase(index, Phase::Tired);
+        self.withdraw_all(index);
+    }
+
+    pub(super) fn kill(&mut self, index: u32, task: Option<TaskId>, why: Why) {
+        self.crew.set_phase(index, Phase::Killed(task, why));
+        self.actions.push(Action::Kill(self.crew.id(index), why));
+    }
+
+    /// Takes back all that a worker has not claimed. Begins with the last one, because the worker
+    /// begins with the first; so the tasks come back to the front of the queue in their order.
+    pub(super) fn withdraw_all(&mut self, index: u32) {
+        let mut next = self.crew.get(index).lane.last();
+        while let Some(task) = next {
+            next = self.tasks.before(task);
+            if self.tasks.get(task).stage == Stage::Offered {
+                self.withdraw(task);
+            }
+        }
+    }
+
+    /// Takes back a task that is offered.
+    pub(super) fn withdraw(&mut self, index: u32) {
+        self.set_stage(index, Stage::Withdrawing);
+        let worker = self.crew.id(self.tasks.get(index).worker);
+        let action = Action::Withdraw(worker, self.tasks.id(index));
+        self.actions.push(action);
+    }
+
+    /// Whether a worker has a task, and both are there.
+    fn has(&self, worker: WorkerId, task: TaskId) -> bool {
+        let Some(found) = self.tasks.find(task) else {
+            return false;
+        };
+        found.stage != Stage::Queued
+            && found.worker == worker.index
+            && self.crew.find(worker).is_some()
+    }
+
+    /// Moves a task within the lane of its worker from one stage to another one.
+    fn set_stage(&mut self, index: u32, stage: Stage) {
+        let task = self.tasks.get_mut(index);
+        let (before, worker) = (task.stage, task.worker);
+        task.stage = stage;
+        self.count(worker, before, false);
+        self.count(worker, stage, true);
+    }
+
+    /// Offers a task to a worker, behind those that it has.
+    pub(super) fn enter(&mut self, index: u32, worker: u32) {
+        let task = self.tasks.get_mut(index);
+        task.worker = worker;
+        task.stage = Stage::Offered;
+        let lane = &mut self.crew.get_mut(worker).lane;
+        self.busy += usize::from(lane.is_empty());
+        lane.push_back(&mut self.tasks, index);
+        self.count(worker, Stage::Offered, true);
+    }
+
+    /// Takes a task out of the lane of its worker.
+    fn leave(&mut self, index: u32) {
+        let (worker, stage) = (self.tasks.get(index).worker, self.tasks.get(index).stage);
+        let lane = &mut self.crew.get_mut(worker).lane;
+        lane.remove(&mut self.tasks, index);
+        self.busy -= usize::from(lane.is_empty());
+        self.count(worker, stage, false);
+        if self.crew.get(worker).running == index {
+            self.crew.get_mut(worker).running = self.last_claimed(worker);
+        }
+    }
+
+    /// Counts a task of a worker that has come to a stage, or has left it.
+    fn count(&mut self, worker: u32, stage: Stage, has_come: bool) {
+        self.crew.changed.insert(worker);
+        let worker = self.crew.get_mut(worker);
+        let (own, all) = match stage {
+            Stage::Offered => (&mut worker.offered, None),
+            Stage::Withdrawing => (&mut worker.withdrawing, Some(&mut self.withdrawing)),
+            Stage::Vacant | Stage::Queued | Stage::Running => return,
+        };
+        let offered = Some(&mut self.offered);
+        if has_come {
+            *own += 1;
+            all.into_iter().chain(offered).for_each(|count| *count += 1);
+        } else {
+            *own -= 1;
+            all.into_iter().chain(offered).for_each(|count| *count -= 1);
+        }
+    }
+
+    /// Returns the last task that a worker is known to have claimed, or `NONE`.
+    fn last_claimed(&self, worker: u32) -> u32 {
+        let mut lane = self.crew.get(worker).lane.iter_back(&self.tasks);
+        let found = lane.find(|index| self.tasks.get(*index).stage == Stage::Running);
+        found.unwrap_or(NONE)
+    }
+}

@@ -1,0 +1,81 @@
+//! A set of small numbers.
+
+/// A set of small numbers, which uses one bit for each.
+#[derive(Debug, Default)]
+pub(super) struct Set {
+    words: Vec<u64>,
+    len: usize,
+}
+
+impl Set {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Adds or removes a number. Returns whether that changed the set.
+    pub(super) fn set(&mut self, number: u32, is_in: bool) -> bool {
+        let (word, bit) = Self::split(number);
+        if word >= self.words.len() {
+            if !is_in {
+                return false;
+            }
+            self.words.resize(word + 1, 0);
+        }
+        let was_in = self.words[word] & bit != 0;
+        if was_in == is_in {
+            return false;
+        }
+        self.words[word] ^= bit;
+        self.len = if is_in { self.len + 1 } else { self.len - 1 };
+        true
+    }
+
+    pub(super) fn insert(&mut self, number: u32) {
+        self.set(number, true);
+    }
+
+    pub(super) fn first(&self) -> Option<u32> {
+        self.next(0)
+    }
+
+    /// Returns the lowest number that is not below this one.
+    pub(super) fn next(&self, from: u32) -> Option<u32> {
+        let (first, bit) = Self::split(from);
+        let mut mask = !(bit - 1);
+        for (place, word) in self.words.iter().enumerate().skip(first) {
+            let word = word & mask;
+            if word != 0 {
+                let base = u32::try_from(place * 64).expect("each number is a u32");
+                return Some(base + word.trailing_zeros());
+            }
+            mask = !0;
+        }
+        None
+    }
+
+    pub(super) fn pop(&mut self) -> Option<u32> {
+        if self.is_empty() {
+            return None;
+        }
+        let first = self.first()?;
+        self.set(first, false);
+        Some(first)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = u32> {
+        let mut from = 0;
+        std::iter::from_fn(move || {
+            let found = self.next(from)?;
+            from = found + 1;
+            Some(found)
+        })
+    }
+
+    fn split(number: u32) -> (usize, u64) {
+        ((number / 64) as usize, 1 << (number % 64))
+    }
+}

@@ -1,0 +1,794 @@
+//! What follows from each event, and how each end comes about.
+
+use super::{Action, End, Event, Moment, Place, Plan, Schedule, TaskId, Why, Wish, WorkerId};
+use std::time::{Duration, Instant};
+
+pub(super) const PLAN: Plan = Plan {
+    least: 2,
+    most: 2,
+    tasks_per_worker: None,
+    max_age: None,
+    idle_timeout: None,
+    ahead: true,
+    poison_after: 3,
+};
+const ONE: Plan = Plan {
+    least: 1,
+    most: 1,
+    ..PLAN
+};
+const AT_ONCE: Moment = Moment::ZERO;
+const LONG: Duration = Duration::from_secs(1);
+const SHORT: Duration = Duration::ZERO;
+const A: WorkerId = worker(0, 0);
+const B: WorkerId = worker(1, 0);
+const NO_WISH: Wish = Wish {
+    timeout: None,
+    retries: 0,
+};
+
+const fn worker(index: u32, generation: u32) -> WorkerId {
+    WorkerId { index, generation }
+}
+
+fn task(index: u32) -> TaskId {
+    TaskId { index, turn: 7 }
+}
+
+fn offer(worker: WorkerId, index: u32) -> Action {
+    Action::Offer(worker, task(index))
+}
+
+fn withdraw(worker: WorkerId, index: u32) -> Action {
+    Action::Withdraw(worker, task(index))
+}
+
+fn resolve(index: u32, end: End) -> Action {
+    Action::Resolve(task(index), end)
+}
+
+fn answered(worker: WorkerId, index: u32, took: Duration) -> Event {
+    Event::Answered {
+        worker,
+        task: task(index),
+        took,
+        again: false,
+    }
+}
+
+fn failed(worker: WorkerId, index: u32) -> Event {
+    Event::Answered {
+        worker,
+        task: task(index),
+        took: LONG,
+        again: true,
+    }
+}
+
+fn claimed(worker: WorkerId, index: u32, began: Moment) -> Event {
+    let task = task(index);
+    Event::Claimed {
+        worker,
+        task,
+        began,
+    }
+}
+
+fn withdrawn(worker: WorkerId, index: u32) -> Event {
+    let task = task(index);
+    Event::Withdrawn { worker, task }
+}
+
+fn gone(worker: WorkerId) -> Event {
+    Event::Gone {
+        worker,
+        again: false,
+    }
+}
+
+fn gone_again(worker: WorkerId) -> Event {
+    Event::Gone {
+        worker,
+        again: true,
+    }
+}
+
+fn cancelled(index: u32, running: bool) -> Event {
+    let task = task(index);
+    Event::Cancelled { task, running }
+}
+
+fn stepped(schedule: &mut Schedule, now: Moment) -> Vec<Action> {
+    schedule.step(now);
+    schedule.actions().collect()
+}
+
+fn told_all(
+    schedule: &mut Schedule,
+    events: impl IntoIterator<Item = Event>,
+    now: Moment,
+) -> Vec<Action> {
+    for event in events {
+        schedule.tell(event, now);
+    }
+    stepped(schedule, now)
+}
+
+fn told(schedule: &mut Schedule, event: Event, now: Moment) -> Vec<Action> {
+    told_all(schedule, [event], now)
+}
+
+fn submitted(
+    schedule: &mut Schedule,
+    indices: impl IntoIterator<Item = u32>,
+    wish: Wish,
+) -> Vec<Action> {
+    for index in indices {
+        schedule.submit(task(index), wish, AT_ONCE);
+    }
+    stepped(schedule, AT_ONCE)
+}
+
+/// A pool whose least number of workers is ready.
+fn ready(plan: Plan) -> Schedule {
+    let least = u32::try_from(plan.least).unwrap();
+    let mut schedule = Schedule::new(plan);
+    let workers: Vec<_> = (0..least).map(|index| worker(index, 0)).collect();
+    let started: Vec<_> = workers.iter().copied().map(Action::Start).collect();
+    assert_eq!(stepped(&mut schedule, AT_ONCE), started);
+    let events = workers.into_iter().map(Event::Ready);
+    assert_eq!(told_all(&mut schedule, events, AT_ONCE), []);
+    schedule
+}
+
+/// A pool of one worker that is known for short tasks. It is offered these, and runs the first.
+fn busy(plan: Plan, indices: std::ops::Range<u32>, wish: Wish) -> Schedule {
+    let mut schedule = ready(Plan { least: 1, ..plan });
+    submitted(&mut schedule, [99], NO_WISH);
+    told(&mut schedule, answered(A, 99, SHORT), AT_ONCE);
+    let offered: Vec<_> = indices.clone().map(|index| offer(A, index)).collect();
+    let actions = submitted(&mut schedule, indices.clone(), wish);
+    assert_eq!(actions[..offered.len()], offered);
+    told(&mut schedule, claimed(A, indices.start, AT_ONCE), AT_ONCE);
+    schedule
+}
+
+fn with_timeout(timeout: Duration, retries: u32) -> Wish {
+    Wish {
+        timeout: Some(timeout),
+        retries,
+    }
+}
+
+fn with_retries(retries: u32) -> Wish {
+    Wish {
+        timeout: None,
+        retries,
+    }
+}
+
+#[test]
+fn short_tasks_are_offered_ahead_and_long_ones_are_not() {
+    let mut schedule = ready(PLAN);
+    let offered = submitted(&mut schedule, 0..200, NO_WISH);
+    assert_eq!(offered, [offer(A, 0), offer(B, 1)]);
+    let answer = answered(A, 0, Duration::from_micros(10));
+    let actions = told(&mut schedule, answer, AT_ONCE);
+    let expected: Vec<_> = (2..13).map(|index| offer(A, index)).collect();
+    assert_eq!(actions[0], resolve(0, End::Answered));
+    assert_eq!(actions[1..], expected);
+    let actions = told(&mut schedule, answered(B, 1, LONG), AT_ONCE);
+    assert_eq!(actions, [resolve(1, End::Answered), offer(B, 13)]);
+}
+
+#[test]
+fn nothing_is_offered_ahead_unless_the_plan_says_so() {
+    let mut schedule = ready(Plan {
+        ahead: false,
+        ..PLAN
+    });
+    submitted(&mut schedule, 0..200, NO_WISH);
+    let actions = told(&mut schedule, answered(A, 0, SHORT), AT_ONCE);
+    assert_eq!(actions, [resolve(0, End::Answered), offer(A, 2)]);
+}
+
+#[test]
+fn batch_is_shared_out_one_by_one() {
+    let mut schedule = ready(PLAN);
+    submitted(&mut schedule, 0..2, NO_WISH);
+    let answers = [answered(A, 0, SHORT), answered(B, 1, SHORT)];
+    told_all(&mut schedule, answers, AT_ONCE);
+    let offered = submitted(&mut schedule, 2..6, NO_WISH);
+    assert_eq!(
+        offered,
+        [offer(A, 2), offer(B, 3), offer(A, 4), offer(B, 5)]
+    );
+    assert_eq!(schedule.place(task(4)), Some(Place::Offered(A)));
+    assert_eq!(
+        schedule.worker_tasks(B).collect::<Vec<_>>(),
+        [task(3), task(5)]
+    );
+    assert_eq!(schedule.worker_tasks(worker(1, 1)).next(), None);
+    told(&mut schedule, claimed(B, 3, AT_ONCE), AT_ONCE);
+    assert_eq!(schedule.place(task(3)), Some(Place::Running(B)));
+    assert_eq!((schedule.queued(), schedule.running()), (0, 2));
+    assert_eq!(schedule.place(task(0)), None);
+}
+
+#[test]
+fn idle_worker_gets_what_waits_at_another() {
+    let mut schedule = ready(PLAN);
+    submitted(&mut schedule, 0..5, NO_WISH);
+    // One has short tasks, and is offered all that waits.
+    told(&mut schedule, answered(A, 0, SHORT), AT_ONCE);
+    let actions = told(&mut schedule, answered(B, 1, LONG), AT_ONCE);
+    assert_eq!(actions, [resolve(1, End::Answered), withdraw(A, 4)]);
+    let actions = told(&mut schedule, withdrawn(A, 4), AT_ONCE);
+    assert_eq!(actions, [offer(B, 4)]);
+    // It keeps what it is about to begin.
+    let actions = told(&mut schedule, answered(A, 2, SHORT), AT_ONCE);
+    assert_eq!(actions, [resolve(2, End::Answered)]);
+    let actions = told(&mut schedule, answered(B, 4, LONG), AT_ONCE);
+    assert_eq!(actions, [resolve(4, End::Answered)]);
+}
+
+#[test]
+fn worker_is_killed_for_its_own_task_alone() {
+    let mut schedule = busy(ONE, 1..4, with_timeout(LONG, 9));
+    assert_eq!(schedule.wake_at(), Some(LONG));
+    let actions = told(&mut schedule, claimed(A, 1, AT_ONCE), LONG);
+    assert_eq!(actions, [withdraw(A, 3), withdraw(A, 2)]);
+    // It was quicker: the first has been done, and nobody is to blame.
+    let events = [withdrawn(A, 3), claimed(A, 2, LONG)];
+    assert_eq!(told_all(&mut schedule, events, LONG), [offer(A, 3)]);
+    let actions = told(&mut schedule, answered(A, 1, LONG), LONG);
+    assert_eq!(actions, [resolve(1, End::Answered)]);
+    // The second is looked after as before.
+    assert_eq!(schedule.wake_at(), Some(LONG * 2));
+    let actions = stepped(&mut schedule, LONG * 2);
+    assert_eq!(actions, [withdraw(A, 3)]);
+    let actions = told(&mut schedule, withdrawn(A, 3), LONG * 2);
+    assert_eq!(actions, [Action::Kill(A, Why::TimedOut)]);
+    let actions = told(&mut schedule, gone(A), LONG * 2);
+    let expected = [resolve(2, End::TimedOut(A)), Action::Start(worker(0, 1))];
+    assert_eq!(actions, expected);
+}
+
+#[test]
+fn timeout_counts_from_the_claim_and_costs_no_early_look() {
+    let mut schedule = ready(ONE);
+    submitted(&mut schedule, [0], with_timeout(LONG, 0));
+    assert_eq!(schedule.wake_at(), Some(LONG));
+    assert_eq!(stepped(&mut schedule, LONG / 2), []);
+    // It has not begun; so it is looked at again one timeout later.
+    assert_eq!(stepped(&mut schedule, LONG), [Action::Look(A)]);
+    assert_eq!(schedule.wake_at(), Some(LONG * 2));
+    assert_eq!(stepped(&mut schedule, LONG * 2), [Action::Look(A)]);
+    let began = LONG * 3 / 2;
+    assert_eq!(told(&mut schedule, claimed(A, 0, began), LONG * 2), []);
+    assert_eq!(schedule.wake_at(), Some(began + LONG));
+    let actions = stepped(&mut schedule, began + LONG);
+    assert_eq!(actions, [Action::Kill(A, Why::TimedOut)]);
+    let actions = told(&mut schedule, gone(A), began + LONG);
+    assert_eq!(actions[0], resolve(0, End::TimedOut(A)));
+}
+
+#[test]
+fn no_timeout_makes_the_driver_look_all_the_time() {
+    let mut schedule = ready(ONE);
+    submitted(&mut schedule, [0], with_timeout(Duration::ZERO, 0));
+    assert_eq!(schedule.wake_at(), Some(Duration::from_millis(1)));
+    let actions = told(&mut schedule, claimed(A, 0, AT_ONCE), AT_ONCE);
+    assert_eq!(actions, [Action::Kill(A, Why::TimedOut)]);
+    assert_eq!(schedule.wake_at(), None);
+}
+
+#[test]
+fn timed_out_task_begins_again_if_its_wishes_allow_that() {
+    let mut schedule = ready(ONE);
+    submitted(&mut schedule, [0], with_timeout(LONG, 1));
+    told(&mut schedule, claimed(A, 0, AT_ONCE), AT_ONCE);
+    let actions = stepped(&mut schedule, LONG);
+    assert_eq!(actions, [Action::Kill(A, Why::TimedOut)]);
+    let second = worker(0, 1);
+    let actions = told(&mut schedule, gone_again(A), LONG);
+    assert_eq!(actions, [Action::Start(second)]);
+    let actions = told(&mut schedule, Event::Ready(second), LONG);
+    assert_eq!(actions, [offer(second, 0)]);
+    told(&mut schedule, claimed(second, 0, LONG), LONG);
+    stepped(&mut schedule, LONG * 2);
+    let actions = told(&mut schedule, gone_again(second), LONG * 2);
+    assert_eq!(actions[0], resolve(0, End::TimedOut(second)));
+}
+
+#[test]
+fn queued_task_is_cancelled() {
+    let mut schedule = ready(ONE);
+    submitted(&mut schedule, 0..4, NO_WISH);
+    let actions = told(&mut schedule, cancelled(2, false), AT_ONCE);
+    assert_eq!(actions, [resolve(2, End::Cancelled)]);
+    assert_eq!((schedule.queued(), schedule.place(task(2))), (2, None));
+    let actions = told(&mut schedule, answered(A, 0, SHORT), AT_ONCE);
+    let expected = [resolve(0, End::Answered), offer(A, 1), offer(A, 3)];
+    assert_eq!(actions, expected);
+}
+
+#[test]
+fn offered_task_is_cancelled_unless_it_has_begun() {
+    let mut schedule = busy(ONE, 0..3, NO_WISH);
+    let events = [cancelled(1, false), cancelled(2, false)];
+    let actions = told_all(&mut schedule, events, AT_ONCE);
+    assert_eq!(actions, [withdraw(A, 1), withdraw(A, 2)]);
+    let events = [
+        answered(A, 0, SHORT),
+        claimed(A, 1, AT_ONCE),
+        withdrawn(A, 2),
+    ];
+    let actions = told_all(&mut schedule, events, AT_ONCE);
+    let ends = [resolve(0, End::Answered), resolve(2, End::Cancelled)];
+    assert_eq!(actions, ends);
+    let actions = told(&mut schedule, answered(A, 1, SHORT), AT_ONCE);
+    assert_eq!(actions, [resolve(1, End::Answered)]);
+}
+
+#[test]
+fn running_task_is_cancelled_with_its_worker() {
+    // Whether it was known to run or not.
+    for is_known in [true, false] {
+        let mut schedule = busy(ONE, 0..2, with_retries(9));
+        let task = u32::from(!is_known);
+        let actions = told(&mut schedule, cancelled(task, true), AT_ONCE);
+        let mut events = vec![claimed(A, 1, AT_ONCE)];
+        if is_known {
+            assert_eq!(actions, [withdraw(A, 1)]);
+            events = vec![withdrawn(A, 1)];
+        } else {
+            assert_eq!(actions, [withdraw(A, 1)]);
+            events.insert(0, answered(A, 0, SHORT));
+        }
+        let actions = told_all(&mut schedule, events, AT_ONCE);
+        let killed = Action::Kill(A, Why::Cancelled);
+        assert_eq!(actions.last(), Some(&killed), "{is_known}");
+        let actions = told(&mut schedule, gone_again(A), AT_ONCE);
+        assert_eq!(actions[0], resolve(task, End::Killed(A)));
+    }
+}
+
+#[test]
+fn cancelled_task_does_not_begin_again() {
+    let mut schedule = busy(ONE, 0..1, with_retries(9));
+    assert_eq!(told(&mut schedule, cancelled(0, false), AT_ONCE), []);
+    let actions = told(&mut schedule, failed(A, 0), AT_ONCE);
+    assert_eq!(actions, [resolve(0, End::Answered)]);
+
+    let mut schedule = busy(ONE, 0..1, with_retries(9));
+    told(&mut schedule, cancelled(0, false), AT_ONCE);
+    let actions = told(&mut schedule, gone_again(A), AT_ONCE);
+    assert_eq!(actions[0], resolve(0, End::Lost(A)));
+}
+
+#[test]
+fn failed_task_begins_again_before_the_others_as_often_as_it_may() {
+    let mut schedule = ready(ONE);
+    submitted(&mut schedule, 0..2, with_retries(2));
+    assert_eq!(told(&mut schedule, failed(A, 0), AT_ONCE), [offer(A, 0)]);
+    assert_eq!(told(&mut schedule, failed(A, 0), AT_ONCE), [offer(A, 0)]);
+    let actions = told(&mut schedule, failed(A, 0), AT_ONCE);
+    assert_eq!(actions, [resolve(0, End::Answered), offer(A, 1)]);
+}
+
+#[test]
+fn retries_count_whatever_ended_the_times_before() {
+    let mut schedule = ready(ONE);
+    submitted(&mut schedule, [0], with_retries(1));
+    assert_eq!(told(&mut schedule, failed(A, 0), AT_ONCE), [offer(A, 0)]);
+    told(&mut schedule, claimed(A, 0, AT_ONCE), AT_ONCE);
+    let actions = told(&mut schedule, gone_again(A), AT_ONCE);
+    assert_eq!(actions[0], resolve(0, End::Lost(A)));
+}
+
+#[test]
+fn lost_task_does_not_begin_again_unasked() {
+    let mut schedule = busy(ONE, 0..3, with_retries(9));
+    let actions = told(&mut schedule, gone(A), AT_ONCE);
+    let second = worker(0, 1);
+    assert_eq!(actions, [resolve(0, End::Lost(A)), Action::Start(second)]);
+    // The others do, in their order.
+    assert_eq!(schedule.queued(), 2);
+    let actions = told(&mut schedule, Event::Ready(second), AT_ONCE);
+    assert_eq!(actions, [offer(second, 1)]);
+}
+
+#[test]
+fn task_that_costs_its_workers_is_set_aside() {
+    let mut schedule = ready(ONE);
+    submitted(&mut schedule, [0], with_retries(100));
+    for cost in 1..=PLAN.poison_after {
+        let lost = worker(0, cost - 1);
+        // A failure of another kind costs no worker.
+        let actions = told(&mut schedule, failed(lost, 0), AT_ONCE);
+        assert_eq!(actions, [offer(lost, 0)]);
+        told(&mut schedule, claimed(lost, 0, AT_ONCE), AT_ONCE);
+        let actions = told(&mut schedule, gone_again(lost), AT_ONCE);
+        if cost == PLAN.poison_after {
+            assert_eq!(actions[0], resolve(0, End::Poisonous(lost)));
+            return;
+        }
+        let next = worker(0, cost);
+        assert_eq!(actions, [Action::Start(next)]);
+        let actions = told(&mut schedule, Event::Ready(next), AT_ONCE);
+        assert_eq!(actions, [offer(next, 0)]);
+    }
+}
+
+/// Has every worker end that is started, until a task is resolved. Returns its end, how many
+/// workers were started, the waits between them, and the time.
+fn fail(
+    schedule: &mut Schedule,
+    mut now: Moment,
+    event: impl Fn(WorkerId) -> Vec<Event>,
+) -> (End, usize, Vec<Duration>, Moment) {
+    let (mut count, mut waits) = (0, Vec::new());
+    loop {
+        let actions = stepped(schedule, now);
+        if actions.is_empty() {
+            let at = schedule.wake_at().unwrap();
+            waits.push(at - now);
+            now = at;
+        }
+        for action in actions {
+            match action {
+                Action::Start(worker) => {
+                    count += 1;
+                    for event in event(worker) {
+                        schedule.tell(event, now);
+                        schedule.step(now);
+                    }
+                }
+                Action::Resolve(_, end) => return (end, count, waits, now),
+                Action::Offer(..) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+const WAITS: [u64; 4] = [10, 20, 40, 80];
+
+#[test]
+fn waiting_tasks_fail_when_no_worker_starts_and_later_ones_try_again() {
+    let mut schedule = Schedule::new(ONE);
+    schedule.submit(task(0), NO_WISH, AT_ONCE);
+    let (end, count, waits, now) = fail(&mut schedule, AT_ONCE, |worker| vec![gone(worker)]);
+    assert_eq!((end, count), (End::NoWorkers, 5));
+    assert_eq!(waits, WAITS.map(Duration::from_millis));
+    // Nobody waits, so nothing is tried.
+    assert_eq!(schedule.wake_at(), None);
+    schedule.submit(task(1), NO_WISH, now);
+    assert_eq!(stepped(&mut schedule, now), []);
+    let at = schedule.wake_at().unwrap();
+    assert_eq!(stepped(&mut schedule, at), [Action::Start(worker(0, 5))]);
+    // The wait has a limit.
+    let mut now = at;
+    for generation in 5..50 {
+        told(&mut schedule, gone(worker(0, generation)), now);
+        schedule.submit(task(2), NO_WISH, now);
+        stepped(&mut schedule, now);
+        let at = schedule.wake_at().unwrap();
+        assert!(at - now <= LONG * 5);
+        now = at;
+        stepped(&mut schedule, now);
+    }
+    // When one has worked, all is as at first.
+    let events = [
+        Event::Ready(worker(0, 50)),
+        answered(worker(0, 50), 2, LONG),
+    ];
+    for event in events {
+        told(&mut schedule, event, now);
+    }
+    let actions = told(&mut schedule, gone(worker(0, 50)), now);
+    assert_eq!(actions, [Action::Start(worker(0, 51))]);
+}
+
+#[test]
+fn workers_that_fail_together_count_once() {
+    let mut schedule = Schedule::new(Plan {
+        least: 9,
+        most: 9,
+        ..PLAN
+    });
+    schedule.submit(task(0), NO_WISH, AT_ONCE);
+    let (end, count, waits, _) = fail(&mut schedule, AT_ONCE, |worker| vec![gone(worker)]);
+    assert_eq!((end, count), (End::NoWorkers, 45));
+    assert_eq!(waits, WAITS.map(Duration::from_millis));
+}
+
+#[test]
+fn workers_that_die_before_they_begin_a_task_are_not_restarted_at_once() {
+    let mut schedule = Schedule::new(ONE);
+    schedule.submit(task(0), NO_WISH, AT_ONCE);
+    let (end, count, waits, _) = fail(&mut schedule, AT_ONCE, |worker| {
+        vec![Event::Ready(worker), gone(worker)]
+    });
+    assert_eq!((end, count), (End::NoWorkers, 5));
+    assert_eq!(waits, WAITS.map(Duration::from_millis));
+
+    // One that has been there for long is replaced at once.
+    let mut schedule = ready(ONE);
+    let actions = told(&mut schedule, gone(A), LONG * 5);
+    assert_eq!(actions, [Action::Start(worker(0, 1))]);
+}
+
+#[test]
+fn workers_that_are_tired_before_they_begin_a_task_are_not_restarted_at_once() {
+    let mut schedule = ready(ONE);
+    let actions = told(&mut schedule, Event::Tired(A), AT_ONCE);
+    assert_eq!(actions, [Action::Retire(A)]);
+    assert_eq!(told(&mut schedule, gone(A), AT_ONCE), []);
+    assert_eq!(schedule.wake_at(), Some(Duration::from_millis(10)));
+}
+
+#[test]
+fn worker_that_cannot_be_started_is_not_tried_for_each_answer_of_another() {
+    let mut schedule = Schedule::new(PLAN);
+    submitted(&mut schedule, 0..9, NO_WISH);
+    told_all(&mut schedule, [Event::Ready(A), gone(B)], AT_ONCE);
+    let mut at = Duration::from_millis(10);
+    for (index, wait) in (1..5).zip([10, 20, 40, 80]) {
+        told(
+            &mut schedule,
+            answered(A, index - 1, LONG),
+            at - Duration::from_millis(1),
+        );
+        assert_eq!(schedule.wake_at(), Some(at));
+        let second = worker(1, index);
+        assert_eq!(stepped(&mut schedule, at), [Action::Start(second)]);
+        assert_eq!(told(&mut schedule, gone(second), at), []);
+        // The first answer has shown that workers can be started.
+        at += Duration::from_millis(wait);
+    }
+}
+
+#[test]
+fn tired_worker_ends_when_it_has_answered() {
+    let mut schedule = busy(ONE, 0..3, NO_WISH);
+    let actions = told(&mut schedule, Event::Tired(A), AT_ONCE);
+    assert_eq!(actions, [withdraw(A, 2), withdraw(A, 1)]);
+    let events = [withdrawn(A, 2), withdrawn(A, 1)];
+    assert_eq!(told_all(&mut schedule, events, AT_ONCE), []);
+    let actions = told(&mut schedule, answered(A, 0, SHORT), AT_ONCE);
+    assert_eq!(actions, [resolve(0, End::Answered), Action::Retire(A)]);
+    let second = worker(0, 1);
+    let actions = told(&mut schedule, gone(A), AT_ONCE);
+    assert_eq!(actions, [Action::Start(second)]);
+    let actions = told(&mut schedule, Event::Ready(second), AT_ONCE);
+    assert_eq!(actions, [offer(second, 1)]);
+}
+
+#[test]
+fn worker_is_replaced_after_its_number_of_tasks() {
+    let mut schedule = ready(Plan {
+        tasks_per_worker: Some(2),
+        ..ONE
+    });
+    submitted(&mut schedule, 0..4, NO_WISH);
+    let actions = told(&mut schedule, answered(A, 0, SHORT), AT_ONCE);
+    // No more is offered to it than it may answer.
+    assert_eq!(actions, [resolve(0, End::Answered), offer(A, 1)]);
+    let actions = told(&mut schedule, answered(A, 1, SHORT), AT_ONCE);
+    assert_eq!(actions, [resolve(1, End::Answered), Action::Retire(A)]);
+    let actions = told(&mut schedule, gone(A), AT_ONCE);
+    assert_eq!(actions, [Action::Start(worker(0, 1))]);
+}
+
+#[test]
+fn old_worker_is_replaced_when_it_has_answered() {
+    let mut schedule = ready(Plan {
+        max_age: Some(LONG),
+        ..PLAN
+    });
+    submitted(&mut schedule, [0], NO_WISH);
+    told(&mut schedule, claimed(A, 0, AT_ONCE), AT_ONCE);
+    assert_eq!(schedule.wake_at(), Some(LONG));
+    assert_eq!(stepped(&mut schedule, LONG), [Action::Retire(B)]);
+    assert_eq!(schedule.wake_at(), None);
+    let actions = told(&mut schedule, answered(A, 0, LONG), LONG * 2);
+    assert_eq!(actions, [resolve(0, End::Answered), Action::Retire(A)]);
+    let events = [gone(A), gone(B)];
+    let actions = told_all(&mut schedule, events, LONG * 2);
+    let expected = [worker(0, 1), worker(1, 1)].map(Action::Start);
+    assert_eq!(actions, expected);
+}
+
+#[test]
+fn idle_workers_above_the_least_number_are_let_go() {
+    let plan = Plan {
+        least: 1,
+        idle_timeout: Some(LONG),
+        ..PLAN
+    };
+    let mut schedule = ready(plan);
+    assert_eq!(schedule.wake_at(), None);
+    let actions = submitted(&mut schedule, 0..2, NO_WISH);
+    assert_eq!(actions, [offer(A, 0), Action::Start(B)]);
+    told(&mut schedule, Event::Ready(B), AT_ONCE);
+    told(&mut schedule, answered(A, 0, LONG), AT_ONCE);
+    told(&mut schedule, answered(B, 1, LONG), LONG / 2);
+    assert_eq!(schedule.wake_at(), Some(LONG));
+    assert_eq!(stepped(&mut schedule, LONG), [Action::Retire(A)]);
+    assert_eq!(told(&mut schedule, gone(A), LONG * 9), []);
+    assert_eq!(schedule.wake_at(), None);
+}
+
+#[test]
+fn workers_above_a_lowered_number_go_and_the_lowest_index_comes_back() {
+    let mut schedule = ready(Plan {
+        least: 4,
+        most: 4,
+        ..PLAN
+    });
+    submitted(&mut schedule, 0..4, NO_WISH);
+    told(&mut schedule, answered(worker(2, 0), 2, LONG), AT_ONCE);
+    let resized = Event::Resized { least: 1, most: 2 };
+    let actions = told(&mut schedule, resized, AT_ONCE);
+    assert_eq!(
+        actions,
+        [Action::Retire(worker(2, 0)), withdraw(worker(3, 0), 3)]
+    );
+    let events = [gone(A), claimed(worker(3, 0), 3, AT_ONCE)];
+    let actions = told_all(&mut schedule, events, AT_ONCE);
+    assert_eq!(actions, [] as [Action; 0]);
+    let actions = told(&mut schedule, answered(worker(3, 0), 3, LONG), AT_ONCE);
+    assert_eq!(
+        actions,
+        [resolve(3, End::Answered), Action::Retire(worker(3, 0))]
+    );
+    // A task that waits for the first worker gets its successor.
+    let at = schedule.wake_at().unwrap();
+    assert_eq!(stepped(&mut schedule, at), [Action::Start(worker(0, 1))]);
+}
+
+#[test]
+fn closed_pool_ends_when_all_is_done() {
+    let mut schedule = busy(ONE, 0..2, NO_WISH);
+    assert_eq!(told(&mut schedule, Event::Closed, AT_ONCE), []);
+    let actions = submitted(&mut schedule, [7], NO_WISH);
+    assert_eq!(actions, [resolve(7, End::Stopped)]);
+    let events = [answered(A, 0, SHORT), answered(A, 1, SHORT)];
+    let actions = told_all(&mut schedule, events, AT_ONCE);
+    let ends = [resolve(0, End::Answered), resolve(1, End::Answered)];
+    assert_eq!(actions[..2], ends);
+    assert_eq!(actions[2..], [Action::Retire(A)]);
+    assert!(!schedule.is_over());
+    assert_eq!(told(&mut schedule, gone(A), AT_ONCE), []);
+    assert!(schedule.is_over());
+}
+
+#[test]
+fn stopped_pool_kills_all() {
+    let mut schedule = busy(PLAN, 0..3, with_retries(9));
+    let actions = told(&mut schedule, Event::Stopped, AT_ONCE);
+    let killed = [A, B].map(|worker| Action::Kill(worker, Why::Stopped));
+    assert_eq!(actions, killed);
+    let actions = told(&mut schedule, gone_again(A), AT_ONCE);
+    let ends = [
+        resolve(2, End::Stopped),
+        resolve(1, End::Stopped),
+        resolve(0, End::Killed(A)),
+    ];
+    assert_eq!(actions, ends);
+    assert!(!schedule.is_over());
+    assert_eq!(told(&mut schedule, gone(B), AT_ONCE), []);
+    assert!(schedule.is_over());
+}
+
+#[test]
+fn queued_task_is_stopped() {
+    let mut schedule = ready(ONE);
+    submitted(&mut schedule, 0..2, NO_WISH);
+    let actions = told(&mut schedule, Event::Stopped, AT_ONCE);
+    let expected = [resolve(1, End::Stopped), Action::Kill(A, Why::Stopped)];
+    assert_eq!(actions, expected);
+    let actions = told(&mut schedule, failed(A, 0), AT_ONCE);
+    assert_eq!(actions, [resolve(0, End::Answered)]);
+}
+
+#[test]
+fn room_follows_the_workers() {
+    let mut schedule = Schedule::new(PLAN);
+    assert_eq!(schedule.room(), 1);
+    stepped(&mut schedule, AT_ONCE);
+    assert_eq!(schedule.room(), 4);
+    submitted(&mut schedule, 0..3, NO_WISH);
+    assert_eq!(schedule.room(), 1);
+    submitted(&mut schedule, 3..5, NO_WISH);
+    assert_eq!(schedule.room(), 0);
+    told_all(&mut schedule, [Event::Ready(A), Event::Ready(B)], AT_ONCE);
+    let answer = answered(A, 0, Duration::from_micros(10));
+    told(&mut schedule, answer, AT_ONCE);
+    assert_eq!((schedule.queued(), schedule.room()), (0, 2 * 12 - 4));
+}
+
+#[test]
+fn events_about_what_is_gone_are_ignored() {
+    let mut schedule = ready(PLAN);
+    submitted(&mut schedule, 0..2, NO_WISH);
+    told(&mut schedule, gone(B), LONG * 9);
+    let other = TaskId { index: 0, turn: 8 };
+    let events = [
+        Event::Cancelled {
+            task: other,
+            running: true,
+        },
+        Event::Claimed {
+            worker: A,
+            task: other,
+            began: AT_ONCE,
+        },
+        cancelled(70, true),
+        answered(worker(0, 1), 0, LONG),
+        answered(worker(70, 0), 0, LONG),
+        answered(B, 0, LONG),
+        answered(A, 1, LONG),
+        withdrawn(A, 0),
+        Event::Ready(A),
+        Event::Ready(B),
+        Event::Tired(B),
+        gone(B),
+        gone(worker(0, 1)),
+    ];
+    assert_eq!(told_all(&mut schedule, events, LONG * 9), []);
+    assert_eq!(schedule.place(task(0)), Some(Place::Offered(A)));
+    assert_eq!(schedule.place(task(1)), Some(Place::Queued));
+}
+
+/// Measures what a task costs that is submitted, offered, answered and resolved. Run it with
+/// `--ignored --nocapture`, built with optimisation.
+#[test]
+#[ignore = "it measures"]
+fn measure() {
+    const BATCH: u32 = 64;
+    const BATCHES: u32 = 200_000;
+    for timeout in [None, Some(LONG)] {
+        let wish = Wish {
+            timeout,
+            retries: 0,
+        };
+        let mut schedule = ready(PLAN);
+        let (mut free, mut turn): (Vec<u32>, u32) = ((0..4096).collect(), 0);
+        let mut lanes = Vec::new();
+        let mut now = AT_ONCE;
+        let begun = Instant::now();
+        for _ in 0..BATCHES {
+            now += Duration::from_micros(6);
+            for (worker, task) in lanes.drain(..) {
+                let took = Duration::from_nanos(100);
+                let again = false;
+                let event = Event::Answered {
+                    worker,
+                    task,
+                    took,
+                    again,
+                };
+                schedule.tell(event, now);
+            }
+            for _ in 0..BATCH {
+                let index = free.pop().unwrap();
+                turn = turn.wrapping_add(1);
+                schedule.submit(TaskId { index, turn }, wish, now);
+            }
+            schedule.step(now);
+            for action in schedule.actions() {
+                match action {
+                    Action::Offer(worker, task) => lanes.push((worker, task)),
+                    Action::Resolve(task, _) => free.push(task.index),
+                    _ => {}
+                }
+            }
+        }
+        let each = begun.elapsed().as_nanos() / u128::from(BATCH * BATCHES);
+        println!("{each} ns a task, with timeout: {}", timeout.is_some());
+    }
+    println!("{} bytes a task", size_of::<super::task::Task>());
+}
