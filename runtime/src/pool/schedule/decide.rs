@@ -1,7 +1,7 @@
 //! What follows from the events and from the time.
 
 use super::{
-    Action, Moment, NEVER, Schedule, State, Why, WorkerId,
+    Action, Moment, NEVER, Schedule, State, TaskId, Why, WorkerId,
     task::{Interest, NONE, Stage},
     worker::Phase,
 };
@@ -13,6 +13,7 @@ const SHORTEST_LOOK: Duration = Duration::from_millis(1);
 impl Schedule {
     /// Decides what follows from all that was submitted and told, and from the time.
     pub(crate) fn step(&mut self, now: Moment) {
+        self.withdraw_unwanted();
         self.settle(now);
         if now >= self.watch_at {
             self.watch(now);
@@ -20,14 +21,25 @@ impl Schedule {
         if now >= self.old_at {
             self.tire_old(now);
         }
-        if now >= self.rest_at && self.surplus() > 0 {
-            self.tire_idle(now);
-        }
         self.settle(now);
         self.offer(now);
         self.settle(now);
+        if now >= self.rest_at && self.surplus() > 0 {
+            self.tire_idle(now);
+            self.settle(now);
+        }
         self.balance();
         self.start_workers(now);
+    }
+
+    /// Takes back the tasks that were cancelled after they were offered.
+    fn withdraw_unwanted(&mut self) {
+        while let Some(id) = self.unwanted.pop() {
+            let task = self.tasks.find(id);
+            if task.is_some_and(|task| task.stage == Stage::Offered) {
+                self.withdraw(id.index);
+            }
+        }
     }
 
     /// Decides about each worker that has changed.
@@ -44,16 +56,19 @@ impl Schedule {
     }
 
     fn settle_one(&mut self, index: u32, now: Moment) {
+        let phase = self.crew.get(index).phase;
+        if self.state == State::Stopped && !matches!(phase, Phase::Killed(..) | Phase::Vacant) {
+            self.kill(index, None, Why::Stopped);
+        }
         if let Phase::Condemned { .. } = self.crew.get(index).phase {
             self.execute(index);
         }
         if self.crew.get(index).phase == Phase::Ready && self.is_worn(index) {
-            self.tire(index);
+            self.crew.set_phase(index, Phase::Tired);
         }
         self.condemn_unwanted(index);
-        let worker = self.crew.get(index);
-        if worker.phase == Phase::Tired && worker.lane.is_empty() {
-            self.retire(index);
+        if self.crew.get(index).phase == Phase::Tired {
+            self.relieve(index);
         }
         if self.crew.sort(index, self.deepest(index), now)
             && let Some(timeout) = self.plan.idle_timeout
@@ -130,6 +145,14 @@ impl Schedule {
         }
     }
 
+    /// Takes back what a tired worker has not claimed. Lets it end when it has answered the rest.
+    fn relieve(&mut self, index: u32) {
+        self.withdraw_all(index);
+        if self.crew.get(index).lane.is_empty() {
+            self.retire(index);
+        }
+    }
+
     fn retire(&mut self, index: u32) {
         self.crew.set_phase(index, Phase::Retired);
         self.actions.push(Action::Retire(self.crew.id(index)));
@@ -162,6 +185,31 @@ impl Schedule {
         let task = self.tasks.get(task);
         let over = |timeout| task.since.saturating_add(timeout);
         task.timeout.map_or(NEVER, over)
+    }
+
+    fn kill(&mut self, index: u32, task: Option<TaskId>, why: Why) {
+        self.crew.set_phase(index, Phase::Killed(task, why));
+        self.actions.push(Action::Kill(self.crew.id(index), why));
+    }
+
+    /// Takes back all that a worker has not claimed. Begins with the last one, because the worker
+    /// begins with the first; so the tasks come back to the front of the queue in their order.
+    fn withdraw_all(&mut self, index: u32) {
+        let mut next = self.crew.get(index).lane.last();
+        while let Some(task) = next.filter(|_| self.crew.get(index).offered > 0) {
+            next = self.tasks.before(task);
+            if self.tasks.get(task).stage == Stage::Offered {
+                self.withdraw(task);
+            }
+        }
+    }
+
+    /// Takes back a task that is offered.
+    fn withdraw(&mut self, index: u32) {
+        self.set_stage(index, Stage::Withdrawing);
+        let worker = self.crew.id(self.tasks.get(index).worker);
+        let action = Action::Withdraw(worker, self.tasks.id(index));
+        self.actions.push(action);
     }
 
     /// Asks the driver to look at a worker if it is time. Returns when it is time again.
@@ -197,7 +245,7 @@ impl Schedule {
             }
             let old_at = worker.started.saturating_add(age);
             if old_at <= now {
-                self.tire(index);
+                self.crew.set_phase(index, Phase::Tired);
             } else {
                 self.old_at = self.old_at.min(old_at);
             }
@@ -220,7 +268,7 @@ impl Schedule {
                 self.rest_at = rest_at;
                 return;
             }
-            self.tire(index);
+            self.crew.set_phase(index, Phase::Tired);
         }
     }
 
@@ -299,7 +347,11 @@ impl Schedule {
             State::Open if !self.has_given_up() => self.plan.least,
             State::Open | State::Closed => 0,
         };
-        self.tasks.len().clamp(least, self.plan.most)
+        if self.crew.idle.is_empty() {
+            self.tasks.len().clamp(least, self.plan.most)
+        } else {
+            least
+        }
     }
 
     /// Returns how many workers there are above the least number.

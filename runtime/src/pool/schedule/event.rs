@@ -1,7 +1,10 @@
 //! What each event changes. What follows from that is decided later, for a batch of events.
+//!
+//! Of all actions, only the end of a task is told here. The others are about workers, and these may
+//! be gone when the batch is complete.
 
 use super::{
-    Action, End, Event, Moment, Schedule, State, TaskId, Why, WorkerId,
+    End, Event, Moment, Schedule, State, TaskId, Why, WorkerId,
     task::{Interest, NONE, Stage},
     worker::Phase,
 };
@@ -60,7 +63,8 @@ impl Schedule {
                 self.queue.remove(&mut self.tasks, id.index);
                 self.resolve(id.index, End::Cancelled);
             }
-            Stage::Offered => self.withdraw(id.index),
+            // The worker may be gone before the next step.
+            Stage::Offered => self.unwanted.push(id),
             // If it runs, its worker may be killed for it.
             Stage::Running => self.crew.changed.insert(worker),
             Stage::Withdrawing | Stage::Vacant => {}
@@ -132,7 +136,7 @@ impl Schedule {
         let (phase, has_worked) = (worker.phase, worker.has_worked);
         self.crew.get_mut(id.index).has_quit |= !has_worked;
         match phase {
-            Phase::Ready => self.tire(id.index),
+            Phase::Ready => self.crew.set_phase(id.index, Phase::Tired),
             Phase::Condemned { task, why, .. } => {
                 let phase = Phase::Condemned {
                     task,
@@ -256,22 +260,13 @@ impl Schedule {
         self.plan.most = most.max(1);
         self.plan.least = least.min(self.plan.most);
         // Those above the new number have to go.
-        for index in self.crew.indices() {
-            self.crew.changed.insert(index);
-        }
+        self.crew.change_all();
     }
 
     fn stop(&mut self) {
         self.state = State::Stopped;
         self.clear_queue(End::Stopped);
-        for index in self.crew.indices() {
-            if !matches!(
-                self.crew.get(index).phase,
-                Phase::Killed(..) | Phase::Vacant
-            ) {
-                self.kill(index, None, Why::Stopped);
-            }
-        }
+        self.crew.change_all();
     }
 
     fn clear_queue(&mut self, end: End) {
@@ -279,37 +274,6 @@ impl Schedule {
             self.queue.remove(&mut self.tasks, index);
             self.resolve(index, end);
         }
-    }
-
-    /// Lets a worker end when it has answered what it has claimed.
-    pub(super) fn tire(&mut self, index: u32) {
-        self.crew.set_phase(index, Phase::Tired);
-        self.withdraw_all(index);
-    }
-
-    pub(super) fn kill(&mut self, index: u32, task: Option<TaskId>, why: Why) {
-        self.crew.set_phase(index, Phase::Killed(task, why));
-        self.actions.push(Action::Kill(self.crew.id(index), why));
-    }
-
-    /// Takes back all that a worker has not claimed. Begins with the last one, because the worker
-    /// begins with the first; so the tasks come back to the front of the queue in their order.
-    pub(super) fn withdraw_all(&mut self, index: u32) {
-        let mut next = self.crew.get(index).lane.last();
-        while let Some(task) = next {
-            next = self.tasks.before(task);
-            if self.tasks.get(task).stage == Stage::Offered {
-                self.withdraw(task);
-            }
-        }
-    }
-
-    /// Takes back a task that is offered.
-    pub(super) fn withdraw(&mut self, index: u32) {
-        self.set_stage(index, Stage::Withdrawing);
-        let worker = self.crew.id(self.tasks.get(index).worker);
-        let action = Action::Withdraw(worker, self.tasks.id(index));
-        self.actions.push(action);
     }
 
     /// Whether a worker has a task, and both are there.
@@ -323,7 +287,7 @@ impl Schedule {
     }
 
     /// Moves a task within the lane of its worker from one stage to another one.
-    fn set_stage(&mut self, index: u32, stage: Stage) {
+    pub(super) fn set_stage(&mut self, index: u32, stage: Stage) {
         let task = self.tasks.get_mut(index);
         let (before, worker) = (task.stage, task.worker);
         task.stage = stage;

@@ -132,7 +132,8 @@ pub(crate) enum Action {
     Start(WorkerId),
     /// Offer a task to a worker, after those that were offered to it before.
     Offer(WorkerId, TaskId),
-    /// Try to withdraw an offer. The driver tells `Withdrawn`, `Claimed`, `Answered` or `Gone`.
+    /// Try to withdraw an offer. Before the next step the driver tells `Withdrawn` or, if the worker
+    /// was quicker, `Claimed` or `Answered`.
     Withdraw(WorkerId, TaskId),
     /// Read the claims of a worker, and tell those that were not told yet.
     Look(WorkerId),
@@ -199,6 +200,8 @@ pub(crate) struct Schedule {
     /// The tasks that wait for a worker. Those that come back from a worker are first.
     queue: List,
     crew: Crew,
+    /// The tasks that were cancelled after they were offered.
+    unwanted: Vec<TaskId>,
     /// How many tasks are offered to workers, those included that are being withdrawn.
     offered: usize,
     /// How many tasks the driver tries to withdraw.
@@ -235,6 +238,7 @@ impl Schedule {
             tasks: Tasks::default(),
             queue: List::EMPTY,
             crew: Crew::default(),
+            unwanted: Vec::new(),
             offered: 0,
             withdrawing: 0,
             busy: 0,
@@ -272,7 +276,7 @@ impl Schedule {
     /// It may be earlier than something happens, but not again and again.
     pub(crate) fn wake_at(&self) -> Option<Moment> {
         let mut at = self.watch_at.min(self.old_at);
-        if self.surplus() > 0 {
+        if self.surplus() > 0 && !self.crew.idle.is_empty() {
             at = at.min(self.rest_at);
         }
         if self.wants_worker() {
@@ -281,9 +285,11 @@ impl Schedule {
         (at != NEVER).then_some(at)
     }
 
-    /// Whether all that was promised is done, and all workers have ended.
+    /// Whether the pool is closed or stopped, all tasks are resolved, all workers have ended, and
+    /// all actions were taken.
     pub(crate) fn is_over(&self) -> bool {
-        self.state != State::Open && self.tasks.len() == 0 && self.crew.is_empty()
+        let is_done = self.tasks.len() == 0 && self.crew.is_empty() && self.actions.is_empty();
+        is_done && self.state != State::Open
     }
 
     /// Returns how many more tasks the workers could take or could soon need. It is at least one

@@ -318,7 +318,7 @@ fn offered_task_is_cancelled_unless_it_has_begun() {
     let mut schedule = busy(ONE, 0..3, NO_WISH);
     let events = [cancelled(1, false), cancelled(2, false)];
     let actions = told_all(&mut schedule, events, AT_ONCE);
-    assert_eq!(actions, [withdraw(A, 1), withdraw(A, 2)]);
+    assert_eq!(actions, [withdraw(A, 2), withdraw(A, 1)]);
     let events = [
         answered(A, 0, SHORT),
         claimed(A, 1, AT_ONCE),

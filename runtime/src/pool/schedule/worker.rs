@@ -204,6 +204,13 @@ impl Crew {
         self.changed.insert(index);
     }
 
+    /// Notes that all workers may have to do something else from now on.
+    pub(super) fn change_all(&mut self) {
+        for index in self.indices() {
+            self.changed.insert(index);
+        }
+    }
+
     /// Puts a worker into the sets that it belongs to. It may have `most` tasks at once. Returns
     /// whether it has nothing to do from now on.
     pub(super) fn sort(&mut self, index: u32, most: u32, now: Moment) -> bool {
