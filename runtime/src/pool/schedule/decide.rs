@@ -138,8 +138,6 @@ impl Schedule {
                 Phase::Ready
             };
             self.crew.set_phase(index, phase);
-            // Its timeouts were not looked after meanwhile.
-            self.watch_at = Moment::ZERO;
         } else if worker.offered + worker.withdrawing == 0 {
             self.kill(index, Some(task), why);
         }

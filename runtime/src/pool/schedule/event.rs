@@ -133,8 +133,8 @@ impl Schedule {
         let Some(worker) = self.crew.find(id) else {
             return;
         };
-        let (phase, has_worked) = (worker.phase, worker.has_worked);
-        self.crew.get_mut(id.index).has_quit |= !has_worked;
+        let phase = worker.phase;
+        self.crew.get_mut(id.index).has_quit = true;
         match phase {
             Phase::Ready => self.crew.set_phase(id.index, Phase::Tired),
             Phase::Condemned { task, why, .. } => {
@@ -233,8 +233,8 @@ impl Schedule {
         match worker.phase {
             Phase::Starting => true,
             Phase::Killed(..) => false,
-            Phase::Retired => worker.has_quit && is_young,
-            _ => !worker.has_worked && is_young,
+            Phase::Retired if !worker.has_quit => false,
+            _ => is_young && !worker.has_worked,
         }
     }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 /// How many lives are lived by default.
-const LIVES: u64 = 1_000;
+const LIVES: u64 = 350;
 
 const TICK: Duration = Duration::from_micros(50);
 
@@ -530,13 +530,17 @@ impl World {
             worker.known.was_above |= worker.id.index as usize >= self.plan.most;
             if is_calm {
                 check_time(worker, &self.tasks, now);
+                check_wishes(worker, &self.tasks, &self.schedule);
             }
             if !worker.is_idle() {
                 worker.known.unbalanced = 0;
                 continue;
             }
             assert!(self.queue.is_empty(), "it is idle, and tasks wait");
-            assert!(!worker.known.was_above, "its index is too high");
+            assert!(
+                (worker.id.index as usize) < self.plan.most,
+                "its index is too high"
+            );
             worker.known.unbalanced += u32::from(is_unbalanced);
             assert!(
                 worker.known.unbalanced < UNBALANCED,
@@ -668,7 +672,7 @@ impl World {
         }
         if is_dead {
             self.bury(id);
-        } else if self.worker(id).is_at_work() && self.random.one_in(200) {
+        } else if self.is_hostile && self.worker(id).is_at_work() && self.random.one_in(100) {
             self.tell(Event::Tired(id));
         }
     }
@@ -812,6 +816,8 @@ impl World {
                     self.tell(Event::Resized { least, most });
                 }
                 35..38 => self.tell_nonsense(),
+                // For some time nothing is submitted.
+                38 => (0..self.random.below(300)).for_each(|_| self.step(true)),
                 _ => {
                     let sleeps = self.random.one_in(8);
                     self.step(sleeps);
@@ -847,6 +853,23 @@ fn check_time(worker: &Worker, tasks: &[Task], now: Moment) {
     if let Some(timeout) = tasks[number].wish.timeout {
         let until = began + timeout.max(SHORTEST_LOOK) + TICK;
         assert!(now <= until, "it runs for too long");
+    }
+}
+
+/// Checks that a worker neither has a task that nobody wants nor runs one that must not run.
+fn check_wishes(worker: &Worker, tasks: &[Task], schedule: &Schedule) {
+    if worker.kill.is_some() {
+        return;
+    }
+    let mut lane = worker.lane.iter();
+    assert!(
+        !lane.any(|number| tasks[*number].is_cancelled),
+        "it may begin"
+    );
+    if let Some((number, _)) = worker.running
+        && schedule.place(tasks[number].id) == Some(Place::Running(worker.id))
+    {
+        assert!(!tasks[number].may_be_killed, "it runs on");
     }
 }
 

@@ -622,6 +622,23 @@ fn idle_workers_above_the_least_number_are_let_go() {
 }
 
 #[test]
+fn no_more_idle_workers_are_let_go_than_there_are_above_the_least_number() {
+    let mut schedule = ready(Plan {
+        least: 3,
+        most: 3,
+        idle_timeout: Some(LONG),
+        ..PLAN
+    });
+    assert_eq!(schedule.wake_at(), None);
+    assert_eq!(stepped(&mut schedule, LONG * 2), []);
+    let resized = Event::Resized { least: 2, most: 3 };
+    // The indices that stay are the low ones.
+    let actions = told(&mut schedule, resized, LONG * 2);
+    assert_eq!(actions, [Action::Retire(worker(2, 0))]);
+    assert_eq!(told(&mut schedule, gone(worker(2, 0)), LONG * 3), []);
+}
+
+#[test]
 fn workers_above_a_lowered_number_go_and_the_lowest_index_comes_back() {
     let mut schedule = ready(Plan {
         least: 4,

@@ -25,7 +25,7 @@ pub(super) struct Worker {
     pub(super) answered: u32,
     /// Whether it has begun a task.
     pub(super) has_worked: bool,
-    /// Whether it has asked to be replaced before it had begun a task.
+    /// Whether it has asked to be replaced.
     pub(super) has_quit: bool,
     pub(super) pace: Pace,
     /// How many tasks it may have at once.
