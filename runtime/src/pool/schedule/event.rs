@@ -95,7 +95,12 @@ impl Schedule {
             self.watch_at = self.watch_at.min(began.saturating_add(timeout));
         }
         self.worked(id.index);
-        self.crew.get_mut(id.index).running = self.last_claimed(id.index);
+        let is_first = self.crew.get(id.index).running == NONE;
+        self.crew.get_mut(id.index).running = if is_first {
+            task.index
+        } else {
+            self.last_claimed(id.index)
+        };
     }
 
     fn withdrawn(&mut self, id: WorkerId, task: TaskId) {
@@ -339,7 +344,11 @@ impl Schedule {
 
     /// Returns the last task that a worker is known to have claimed, or `NONE`.
     fn last_claimed(&self, worker: u32) -> u32 {
-        let mut lane = self.crew.get(worker).lane.iter_back(&self.tasks);
+        let worker = self.crew.get(worker);
+        if worker.offered + worker.withdrawing == worker.lane.len() {
+            return NONE;
+        }
+        let mut lane = worker.lane.iter_back(&self.tasks);
         let found = lane.find(|index| self.tasks.get(*index).stage == Stage::Running);
         found.unwrap_or(NONE)
     }

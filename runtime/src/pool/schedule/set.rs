@@ -34,8 +34,17 @@ impl Set {
         true
     }
 
+    #[inline]
     pub(super) fn insert(&mut self, number: u32) {
-        self.set(number, true);
+        if !self.contains(number) {
+            self.set(number, true);
+        }
+    }
+
+    #[inline]
+    fn contains(&self, number: u32) -> bool {
+        let (word, bit) = Self::split(number);
+        self.words.get(word).is_some_and(|word| word & bit != 0)
     }
 
     pub(super) fn first(&self) -> Option<u32> {
