@@ -137,6 +137,8 @@ impl Schedule {
             } else {
                 Phase::Ready
             };
+            // It may have become too old meanwhile.
+            self.old_at = self.old_at.min(worker.old_at);
             self.crew.set_phase(index, phase);
         } else if worker.offered + worker.withdrawing == 0 {
             self.kill(index, Some(task), why);
@@ -235,17 +237,15 @@ impl Schedule {
 
     fn tire_old(&mut self, now: Moment) {
         self.old_at = NEVER;
-        let Some(age) = self.plan.max_age else { return };
         for index in self.crew.indices() {
             let worker = self.crew.get(index);
             if worker.phase != Phase::Ready {
                 continue;
             }
-            let old_at = worker.started.saturating_add(age);
-            if old_at <= now {
+            if worker.old_at <= now {
                 self.crew.set_phase(index, Phase::Tired);
             } else {
-                self.old_at = self.old_at.min(old_at);
+                self.old_at = self.old_at.min(worker.old_at);
             }
         }
     }
@@ -309,7 +309,11 @@ impl Schedule {
 
     /// Takes back what waits at a worker while another one has nothing to do.
     fn balance(&mut self) {
-        let mut wanted = self.crew.idle.len().saturating_sub(self.withdrawing);
+        let mut wanted = self
+            .crew
+            .idle
+            .len()
+            .saturating_sub(self.withdrawing as usize);
         while wanted > 0 && !self.crew.loaded.is_empty() {
             let load = |index: &u32| self.crew.get(*index).lane.len();
             let Some(index) = self.crew.loaded.iter().max_by_key(load) else {

@@ -19,12 +19,15 @@ const FIRST_WAIT: Duration = Duration::from_millis(10);
 /// The longest of these waits. A worker that ends after a longer time is replaced at once.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
+/// How old a worker becomes at least, so that it has the time to begin a task.
+const LEAST_AGE: Duration = Duration::from_millis(1);
+
 impl Schedule {
     /// Notes what has happened, and when it was seen.
     pub(crate) fn tell(&mut self, event: Event, now: Moment) {
         match event {
             Event::Cancelled { task, running } => self.cancel(task, running),
-            Event::Ready(worker) => self.ready(worker),
+            Event::Ready(worker) => self.ready(worker, now),
             Event::Claimed {
                 worker,
                 task,
@@ -71,16 +74,16 @@ impl Schedule {
         }
     }
 
-    fn ready(&mut self, id: WorkerId) {
-        let Some(worker) = self.crew.find(id) else {
+    fn ready(&mut self, id: WorkerId, now: Moment) {
+        let worker = self.crew.find(id);
+        if worker.is_none_or(|worker| worker.phase != Phase::Starting) {
             return;
-        };
-        if worker.phase == Phase::Starting {
-            let started = worker.started;
-            self.crew.set_phase(id.index, Phase::Ready);
-            if let Some(age) = self.plan.max_age {
-                self.old_at = self.old_at.min(started.saturating_add(age));
-            }
+        }
+        self.crew.set_phase(id.index, Phase::Ready);
+        if let Some(age) = self.plan.max_age {
+            let old_at = now.saturating_add(age.max(LEAST_AGE));
+            self.crew.get_mut(id.index).old_at = old_at;
+            self.old_at = self.old_at.min(old_at);
         }
     }
 
@@ -279,77 +282,5 @@ impl Schedule {
             self.queue.remove(&mut self.tasks, index);
             self.resolve(index, end);
         }
-    }
-
-    /// Whether a worker has a task, and both are there.
-    fn has(&self, worker: WorkerId, task: TaskId) -> bool {
-        let Some(found) = self.tasks.find(task) else {
-            return false;
-        };
-        found.stage != Stage::Queued
-            && found.worker == worker.index
-            && self.crew.find(worker).is_some()
-    }
-
-    /// Moves a task within the lane of its worker from one stage to another one.
-    pub(super) fn set_stage(&mut self, index: u32, stage: Stage) {
-        let task = self.tasks.get_mut(index);
-        let (before, worker) = (task.stage, task.worker);
-        task.stage = stage;
-        self.count(worker, before, false);
-        self.count(worker, stage, true);
-    }
-
-    /// Offers a task to a worker, behind those that it has.
-    pub(super) fn enter(&mut self, index: u32, worker: u32) {
-        let task = self.tasks.get_mut(index);
-        task.worker = worker;
-        task.stage = Stage::Offered;
-        let lane = &mut self.crew.get_mut(worker).lane;
-        self.busy += usize::from(lane.is_empty());
-        lane.push_back(&mut self.tasks, index);
-        self.count(worker, Stage::Offered, true);
-    }
-
-    /// Takes a task out of the lane of its worker.
-    fn leave(&mut self, index: u32) {
-        let (worker, stage) = (self.tasks.get(index).worker, self.tasks.get(index).stage);
-        let lane = &mut self.crew.get_mut(worker).lane;
-        lane.remove(&mut self.tasks, index);
-        self.busy -= usize::from(lane.is_empty());
-        self.count(worker, stage, false);
-        if self.crew.get(worker).running == index {
-            self.crew.get_mut(worker).running = self.last_claimed(worker);
-        }
-    }
-
-    /// Counts a task of a worker that has come to a stage, or has left it.
-    fn count(&mut self, worker: u32, stage: Stage, has_come: bool) {
-        self.crew.changed.insert(worker);
-        let worker = self.crew.get_mut(worker);
-        let (own, all) = match stage {
-            Stage::Offered => (&mut worker.offered, None),
-            Stage::Withdrawing => (&mut worker.withdrawing, Some(&mut self.withdrawing)),
-            Stage::Vacant | Stage::Queued | Stage::Running => return,
-        };
-        let offered = Some(&mut self.offered);
-        if has_come {
-            *own += 1;
-            all.into_iter().chain(offered).for_each(|count| *count += 1);
-        } else {
-            *own -= 1;
-            all.into_iter().chain(offered).for_each(|count| *count -= 1);
-        }
-    }
-
-    /// Returns the last task that a worker is known to have claimed, or `NONE`.
-    fn last_claimed(&self, worker: u32) -> u32 {
-        let worker = self.crew.get(worker);
-        if worker.offered + worker.withdrawing == worker.lane.len() {
-            return NONE;
-        }
-        let mut lane = worker.lane.iter_back(&self.tasks);
-        let found = lane.find(|index| self.tasks.get(*index).stage == Stage::Running);
-        found.unwrap_or(NONE)
     }
 }

@@ -21,6 +21,7 @@
 
 mod decide;
 mod event;
+mod lane;
 mod pace;
 mod set;
 #[cfg(test)]
@@ -65,7 +66,7 @@ pub(crate) struct Plan {
     pub(crate) most: usize,
     /// How many tasks a worker answers before another one takes its place.
     pub(crate) tasks_per_worker: Option<u32>,
-    /// How old a worker becomes before another one takes its place. It answers its task before.
+    /// How long a worker is ready before another one takes its place. It answers what it has begun.
     pub(crate) max_age: Option<Duration>,
     /// How long a worker above the least number may have nothing to do.
     pub(crate) idle_timeout: Option<Duration>,
@@ -203,9 +204,9 @@ pub(crate) struct Schedule {
     /// The tasks that were cancelled after they were offered.
     unwanted: Vec<TaskId>,
     /// How many tasks are offered to workers, those included that are being withdrawn.
-    offered: usize,
+    offered: u32,
     /// How many tasks the driver tries to withdraw.
-    withdrawing: usize,
+    withdrawing: u32,
     /// How many workers have tasks.
     busy: usize,
     /// How often in a row workers have ended before they had begun a task. Those that were started
@@ -296,7 +297,7 @@ impl Schedule {
     /// while nothing is queued.
     pub(crate) fn room(&self) -> usize {
         let least = usize::from(self.queue.is_empty());
-        let waiting = self.queued() + self.offered;
+        let waiting = self.queued() + self.offered as usize;
         (2 * self.crew.reach()).saturating_sub(waiting).max(least)
     }
 

@@ -77,6 +77,10 @@ impl Task {
 }
 
 /// A worker as it really is.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are independent of each other"
+)]
 struct Worker {
     id: WorkerId,
     is_ready: bool,
@@ -95,6 +99,10 @@ struct Worker {
 
 /// What the schedule was told about a worker.
 #[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are independent of each other"
+)]
 struct Known {
     is_ready: bool,
     has_worked: bool,
@@ -104,7 +112,8 @@ struct Known {
     /// How many tasks it was offered and has not given back.
     held: u32,
     answered: u32,
-    started: Moment,
+    /// Since when it is ready.
+    since: Moment,
     idle_since: Option<Moment>,
     /// How long it has been idle while another one had tasks waiting.
     unbalanced: u32,
@@ -135,6 +144,10 @@ struct Death {
     again: bool,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are independent of each other"
+)]
 struct World {
     random: Random,
     plan: Plan,
@@ -199,7 +212,11 @@ impl World {
         self.events += 1;
         self.schedule.tell(event, self.now);
         match event {
-            Event::Ready(id) => self.worker(id).known.is_ready = true,
+            Event::Ready(id) => {
+                let now = self.now;
+                let known = &mut self.worker(id).known;
+                (known.is_ready, known.since) = (true, now);
+            }
             Event::Tired(id) => self.worker(id).known.has_quit = true,
             Event::Claimed { worker, .. } => self.worked(worker),
             Event::Answered { worker, task, .. } => {
@@ -290,10 +307,6 @@ impl World {
         }
         let before = self.generations[place].replace(id.generation);
         assert!(before.is_none_or(|before| before < id.generation));
-        let known = Known {
-            started: self.now,
-            ..Known::default()
-        };
         self.workers[place] = Some(Worker {
             id,
             is_ready: false,
@@ -304,7 +317,7 @@ impl World {
             running: None,
             answers: VecDeque::new(),
             has_worked: false,
-            known,
+            known: Known::default(),
         });
     }
 
@@ -395,8 +408,8 @@ impl World {
         assert!(worker.known.is_ready && worker.known.held == 0 && worker.kill.is_none());
         assert!(!std::mem::replace(&mut worker.is_retired, true));
         let known = &worker.known;
-        let idle = now - known.idle_since.unwrap_or(now);
-        let age = now - known.started;
+        let idle = between(known.idle_since.unwrap_or(now), now);
+        let age = between(known.since, now);
         let is_due = known.has_quit
             || known.was_above
             || id.index as usize >= plan.most
@@ -483,7 +496,10 @@ impl World {
                 let Some((Why::TimedOut, at)) = death.kill else {
                     panic!("it was not killed for that");
                 };
-                assert!(at - began >= task.wish.timeout.unwrap(), "too early");
+                assert!(
+                    between(began, at) >= task.wish.timeout.unwrap(),
+                    "too early"
+                );
                 assert!(is_used_up || !death.again, "it may be tried again");
             }
             End::Killed(worker) => match death(worker).0.kill {
@@ -549,10 +565,10 @@ impl World {
             let since = *worker.known.idle_since.get_or_insert(now);
             let idle = self.plan.idle_timeout.filter(|_| living > least);
             assert!(
-                idle.is_none_or(|timeout| now - since < timeout),
+                idle.is_none_or(|timeout| between(since, now) < timeout),
                 "it is idle"
             );
-            let age = now - worker.known.started;
+            let age = between(worker.known.since, now);
             assert!(self.plan.max_age.is_none_or(|most| age < most), "it is old");
         }
     }
@@ -631,7 +647,9 @@ impl World {
         } else if let Some((task, since)) = worker.running {
             if self.random.one_in(3) {
                 worker.running = None;
-                worker.answers.push_back((task, since, self.now - since));
+                worker
+                    .answers
+                    .push_back((task, since, between(since, self.now)));
             }
         } else if let Some(number) = worker.lane.pop_front() {
             worker.running = Some((number, self.now));
@@ -843,6 +861,10 @@ impl World {
         }
         panic!("it does not end: {:?}", self.schedule);
     }
+}
+
+fn between(since: Moment, now: Moment) -> Duration {
+    now.checked_sub(since).expect("time goes on")
 }
 
 /// Checks that the task of a worker has not run for too long.

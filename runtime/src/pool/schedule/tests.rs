@@ -605,6 +605,18 @@ fn old_worker_is_replaced_when_it_has_answered() {
 }
 
 #[test]
+fn worker_has_the_time_to_begin_a_task_however_soon_it_is_old() {
+    let mut schedule = Schedule::new(Plan {
+        max_age: Some(Duration::ZERO),
+        ..ONE
+    });
+    schedule.submit(task(0), NO_WISH, AT_ONCE);
+    stepped(&mut schedule, AT_ONCE);
+    let actions = told(&mut schedule, Event::Ready(A), LONG);
+    assert_eq!(actions, [offer(A, 0)]);
+}
+
+#[test]
 fn idle_workers_above_the_least_number_are_let_go() {
     let plan = Plan {
         least: 1,

@@ -1,7 +1,7 @@
 //! The workers, and which of them can be offered tasks.
 
 use super::{
-    Moment, TaskId, Why, WorkerId,
+    Moment, NEVER, TaskId, Why, WorkerId,
     pace::Pace,
     set::Set,
     task::{List, NONE},
@@ -31,6 +31,8 @@ pub(super) struct Worker {
     /// How many tasks it may have at once.
     pub(super) reach: u32,
     pub(super) started: Moment,
+    /// When it is too old.
+    pub(super) old_at: Moment,
     /// Since when it has nothing to do.
     pub(super) idle_since: Moment,
 }
@@ -83,6 +85,7 @@ impl Worker {
             pace: Pace::default(),
             reach: 0,
             started: now,
+            old_at: NEVER,
             idle_since: now,
         }
     }
