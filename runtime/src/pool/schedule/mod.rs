@@ -13,8 +13,8 @@
 //!
 //! A task is offered to a worker, and the worker claims it before it decodes it. Until then the
 //! driver can withdraw the offer. Exactly one of the two succeeds, which a word in memory decides.
-//! So when a worker dies, the task that it had claimed is the one that it may have begun. All others
-//! go to other workers.
+//! So when a worker dies, the task that it had claimed is the one that it may have begun. All
+//! others go to other workers.
 //!
 //! A claim is no event by itself: the driver sees it when it looks. It has to look when an action
 //! asks for that, when it fails to withdraw an offer, and before it tells that a worker is gone.
@@ -58,7 +58,7 @@ pub(crate) struct WorkerId {
 pub(crate) type Moment = Duration;
 
 /// How a pool works.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     /// How many workers are kept although there is nothing to do.
     pub(crate) least: usize,
@@ -133,12 +133,12 @@ pub(crate) enum Action {
     Start(WorkerId),
     /// Offer a task to a worker, after those that were offered to it before.
     Offer(WorkerId, TaskId),
-    /// Try to withdraw an offer. Before the next step the driver tells `Withdrawn` or, if the worker
-    /// was quicker, `Claimed` or `Answered`.
+    /// Try to withdraw an offer. Before the next step the driver tells `Withdrawn` or, if the
+    /// worker was quicker, `Claimed` or `Answered`.
     Withdraw(WorkerId, TaskId),
     /// Read the claims of a worker, and tell those that were not told yet.
     Look(WorkerId),
-    /// Let a worker end, which was ready: nothing is offered to it, and it has answered everything.
+    /// Let a worker end. It was ready, has answered everything, and is offered nothing more.
     Retire(WorkerId),
     /// Kill a worker. It may be starting or ending.
     Kill(WorkerId, Why),

@@ -184,7 +184,7 @@ impl World {
         let plan = plan(&mut random);
         Self {
             random,
-            plan: plan.clone(),
+            plan,
             now: Moment::ZERO,
             schedule: Schedule::new(plan),
             tasks: Vec::new(),
@@ -361,7 +361,7 @@ impl World {
             }
         } else {
             let is_told = |event: &Event| matches!(event, Event::Answered { task: told, .. } if *told == task);
-            assert!(self.replies.iter().any(is_told), "{task:?} is not there");
+            assert!(self.replies.iter().any(is_told), "it is not there");
         }
     }
 
@@ -399,7 +399,7 @@ impl World {
     }
 
     fn retire(&mut self, id: WorkerId) {
-        let (plan, now) = (self.plan.clone(), self.now);
+        let (plan, now) = (self.plan, self.now);
         let is_over = self.is_closed && self.open == 0;
         let least = if self.is_closed { 0 } else { plan.least };
         let is_at_work = |worker: &&Worker| !worker.is_retired && worker.kill.is_none();
