@@ -1,8 +1,9 @@
 //! What follows from the events and from the time.
 
 use super::{
-    Action, Moment, NEVER, Schedule, State, TaskId, Why, WorkerId,
+    Schedule, State,
     task::{Interest, NONE, Stage},
+    terms::{Action, Moment, NEVER, TaskId, Why},
     worker::Phase,
 };
 use std::{cmp::Reverse, time::Duration};
@@ -331,7 +332,7 @@ impl Schedule {
 
     fn start_workers(&mut self, now: Moment) {
         while self.wants_worker() && now >= self.start_at {
-            let id: WorkerId = self.crew.add(now);
+            let id = self.crew.add(now);
             self.actions.push(Action::Start(id));
         }
     }

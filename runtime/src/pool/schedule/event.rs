@@ -4,8 +4,9 @@
 //! be gone when the batch is complete.
 
 use super::{
-    End, Event, Moment, Schedule, State, TaskId, Why, WorkerId,
+    Schedule, State,
     task::{Interest, NONE, Stage},
+    terms::{End, Event, Moment, TaskId, Why, WorkerId},
     worker::Phase,
 };
 use std::time::Duration;

@@ -1,8 +1,9 @@
 //! The lanes of the workers: how tasks come to them and leave them, and how far they are there.
 
 use super::{
-    Schedule, TaskId, WorkerId,
+    Schedule,
     task::{NONE, Stage},
+    terms::{TaskId, WorkerId},
 };
 
 impl Schedule {

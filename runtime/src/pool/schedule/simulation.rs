@@ -360,7 +360,10 @@ impl World {
                 self.answer_until(id, number);
             }
         } else {
-            let is_told = |event: &Event| matches!(event, Event::Answered { task: told, .. } if *told == task);
+            let is_told = |event: &Event| match event {
+                Event::Answered { task: told, .. } => *told == task,
+                _ => false,
+            };
             assert!(self.replies.iter().any(is_told), "it is not there");
         }
     }

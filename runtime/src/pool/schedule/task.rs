@@ -1,6 +1,6 @@
 //! The tasks that are not resolved, and the lists that they are in.
 
-use super::{Moment, TaskId, Wish};
+use super::terms::{Moment, TaskId, Wish};
 use std::time::Duration;
 
 /// The index of no task.

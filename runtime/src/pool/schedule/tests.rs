@@ -226,6 +226,8 @@ fn idle_worker_gets_what_waits_at_another() {
     told(&mut schedule, answered(A, 0, SHORT), AT_ONCE);
     let actions = told(&mut schedule, answered(B, 1, LONG), AT_ONCE);
     assert_eq!(actions, [resolve(1, End::Answered), withdraw(A, 4)]);
+    // One is enough.
+    assert_eq!(stepped(&mut schedule, AT_ONCE), []);
     let actions = told(&mut schedule, withdrawn(A, 4), AT_ONCE);
     assert_eq!(actions, [offer(B, 4)]);
     // It keeps what it is about to begin.

@@ -1,10 +1,10 @@
 //! The workers, and which of them can be offered tasks.
 
 use super::{
-    Moment, NEVER, TaskId, Why, WorkerId,
     pace::Pace,
     set::Set,
     task::{List, NONE},
+    terms::{Moment, NEVER, TaskId, Why, WorkerId},
 };
 
 /// A worker, or a vacant place for one.
