@@ -238,6 +238,19 @@ fn idle_worker_gets_what_waits_at_another() {
 }
 
 #[test]
+fn no_worker_is_started_while_another_one_has_nothing_to_do() {
+    let mut schedule = busy(PLAN, 0..3, NO_WISH);
+    let resized = Event::Resized { least: 1, most: 3 };
+    let claims = [claimed(A, 1, AT_ONCE), claimed(A, 2, AT_ONCE)];
+    let events = claims.into_iter().chain([resized, Event::Ready(B)]);
+    assert_eq!(told_all(&mut schedule, events, AT_ONCE), []);
+    // The next task finds nobody.
+    let actions = submitted(&mut schedule, 3..5, NO_WISH);
+    assert_eq!(actions[0], offer(B, 3));
+    assert_eq!(actions.last(), Some(&Action::Start(worker(2, 0))));
+}
+
+#[test]
 fn worker_is_killed_for_its_own_task_alone() {
     let mut schedule = busy(ONE, 1..4, with_timeout(LONG, 9));
     assert_eq!(schedule.wake_at(), Some(LONG));
