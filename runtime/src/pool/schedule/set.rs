@@ -17,34 +17,34 @@ impl Set {
     }
 
     /// Adds or removes a number. Returns whether that changed the set.
+    #[inline]
     pub(super) fn set(&mut self, number: u32, is_in: bool) -> bool {
-        let (word, bit) = Self::split(number);
-        if word >= self.words.len() {
-            if !is_in {
-                return false;
-            }
-            self.words.resize(word + 1, 0);
+        let changes = self.contains(number) != is_in;
+        if changes {
+            self.flip(number);
         }
-        let was_in = self.words[word] & bit != 0;
-        if was_in == is_in {
-            return false;
-        }
-        self.words[word] ^= bit;
-        self.len = if is_in { self.len + 1 } else { self.len - 1 };
-        true
+        changes
     }
 
     #[inline]
     pub(super) fn insert(&mut self, number: u32) {
-        if !self.contains(number) {
-            self.set(number, true);
-        }
+        self.set(number, true);
     }
 
     #[inline]
     fn contains(&self, number: u32) -> bool {
         let (word, bit) = Self::split(number);
         self.words.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    fn flip(&mut self, number: u32) {
+        let (word, bit) = Self::split(number);
+        if word >= self.words.len() {
+            self.words.resize(word + 1, 0);
+        }
+        self.words[word] ^= bit;
+        let is_in = self.words[word] & bit != 0;
+        self.len = if is_in { self.len + 1 } else { self.len - 1 };
     }
 
     pub(super) fn first(&self) -> Option<u32> {

@@ -805,36 +805,48 @@ fn events_about_what_is_gone_are_ignored() {
     assert_eq!(schedule.place(task(1)), Some(Place::Queued));
 }
 
-/// Measures what a task costs that is submitted, offered, answered and resolved: a million of them
-/// in batches, while each lane is full and some tasks wait. Run it with `--ignored --nocapture`,
-/// built with optimisation.
+/// Measures what a task costs that is submitted, offered, answered and resolved: a hundred times a
+/// hundred thousand of them in batches, while each lane is full and some tasks wait. Run it with
+/// `--ignored --nocapture`, built with optimisation.
 #[test]
 #[ignore = "it measures"]
 fn measure() {
-    for timeout in [None, Some(LONG)] {
-        let wish = Wish {
-            timeout,
-            retries: 0,
-        };
-        let best = (0..9).map(|_| million(wish)).min().unwrap();
+    let timeouts = [None, Some(LONG)].map(|timeout| Wish {
+        timeout,
+        retries: 0,
+    });
+    for (workers, batch) in [(2, 64), (2, 1), (64, 64), (64, 1)] {
+        let each = timeouts.map(|wish| {
+            let best = (0..100)
+                .map(|_| work_through(workers, batch, wish))
+                .min()
+                .unwrap();
+            best.as_nanos() / u128::from(COUNT)
+        });
+        let [plain, timed] = each;
         println!(
-            "{} ns a task, with timeout: {}",
-            best.as_nanos() / 1_000_000,
-            timeout.is_some()
+            "{workers} workers, batches of {batch}: {plain} ns a task, with a timeout {timed}"
         );
     }
 }
 
-/// Returns how long a million tasks take.
-fn million(wish: Wish) -> Duration {
-    const BATCH: usize = 64;
-    let mut schedule = ready(PLAN);
-    let (mut free, mut turn): (Vec<u32>, u32) = ((0..1024).collect(), 0);
+const COUNT: u32 = 100_000;
+
+/// Returns how long the tasks take.
+fn work_through(workers: u32, batch: u32, wish: Wish) -> Duration {
+    let workers = workers as usize;
+    let mut schedule = ready(Plan {
+        least: workers,
+        most: workers,
+        ..PLAN
+    });
+    let mut free: Vec<u32> = (0..u32::try_from(workers * 129 + 512).unwrap()).collect();
     let mut lanes = VecDeque::new();
+    let mut count = free.len();
     let begun = Instant::now();
-    for batch in 0..1_000_000 / u32::try_from(BATCH).unwrap() {
-        let now = Duration::from_micros(6) * batch;
-        for (worker, task) in lanes.drain(..BATCH.min(lanes.len())) {
+    for turn in 0..COUNT / batch {
+        let now = Duration::from_nanos(100) * batch * turn;
+        for (worker, task) in lanes.drain(..lanes.len().min(batch as usize)) {
             let event = Event::Answered {
                 worker,
                 task,
@@ -843,11 +855,10 @@ fn million(wish: Wish) -> Duration {
             };
             schedule.tell(event, now);
         }
-        let count = if batch == 0 { 512 } else { BATCH };
         for index in free.drain(free.len() - count.min(free.len())..) {
-            turn += 1;
             schedule.submit(TaskId { index, turn }, wish, now);
         }
+        count = batch as usize;
         schedule.step(now);
         for action in schedule.actions() {
             match action {
