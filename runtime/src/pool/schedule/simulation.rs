@@ -859,8 +859,12 @@ impl World {
                 assert_eq!((self.open, self.present().count()), (0, 0), "a rest");
                 return;
             }
-            let sleeps = self.random.one_in(2);
-            self.step(sleeps);
+            match self.random.below(50) {
+                0 => self.submit(),
+                1..3 => self.cancel(),
+                3 => self.tell_nonsense(),
+                number => self.step(number % 2 == 0),
+            }
         }
         panic!("it does not end: {:?}", self.schedule);
     }

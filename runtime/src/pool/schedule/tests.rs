@@ -447,7 +447,7 @@ fn fail(
     event: impl Fn(WorkerId) -> Vec<Event>,
 ) -> (End, usize, Vec<Duration>, Moment) {
     let (mut count, mut waits) = (0, Vec::new());
-    loop {
+    for _ in 0..1_000 {
         let actions = stepped(schedule, now);
         if actions.is_empty() {
             let at = schedule.wake_at().unwrap();
@@ -469,6 +469,7 @@ fn fail(
             }
         }
     }
+    panic!("nothing is given up");
 }
 
 const WAITS: [u64; 4] = [10, 20, 40, 80];
