@@ -33,6 +33,7 @@ mod pace;
 mod set;
 #[cfg(test)]
 mod simulation;
+mod stall;
 mod task;
 mod terms;
 #[cfg(test)]
@@ -59,13 +60,15 @@ pub(crate) struct Schedule {
     offered: u32,
     /// How many tasks the driver tries to withdraw.
     withdrawing: u32,
-    /// How many workers have tasks.
-    busy: usize,
     /// How often in a row workers have ended before they had begun a task. Those that were started
     /// together count once.
     failures: u32,
     /// From when on the next worker may be started.
     start_at: Moment,
+    /// When a worker was lost that had claimed nothing, and no task was claimed since.
+    stalled_at: Moment,
+    /// No worker has left an offer unclaimed for too long before this moment.
+    stall_at: Moment,
     /// No timeout of a task has to be looked after before this moment.
     watch_at: Moment,
     /// No worker has been idle for too long before this moment.
@@ -94,9 +97,10 @@ impl Schedule {
             unwanted: Vec::new(),
             offered: 0,
             withdrawing: 0,
-            busy: 0,
             failures: 0,
             start_at: Moment::ZERO,
+            stalled_at: NEVER,
+            stall_at: NEVER,
             watch_at: NEVER,
             rest_at: NEVER,
             old_at: NEVER,
@@ -129,7 +133,11 @@ impl Schedule {
     /// It may be earlier than something happens, but not again and again.
     pub(crate) fn wake_at(&self) -> Option<Moment> {
         let mut at = self.watch_at.min(self.old_at);
-        if self.surplus() > 0 && !self.crew.idle.is_empty() {
+        if !self.crew.waiting.is_empty() {
+            at = at.min(self.stall_at);
+        }
+        let is_spare = self.surplus() > 0 && !self.crew.spare.is_empty();
+        if is_spare || self.usual_surplus() > 0 && !self.crew.idle.is_empty() {
             at = at.min(self.rest_at);
         }
         if self.wants_worker() {
@@ -159,8 +167,10 @@ impl Schedule {
     }
 
     /// Returns how many tasks run, as far as that is known: one for each worker that has any.
-    pub(crate) fn running(&self) -> usize {
-        self.busy
+    #[cfg(test)]
+    fn running(&self) -> usize {
+        let workers = self.crew.indices().map(|index| self.crew.get(index));
+        workers.filter(|worker| !worker.lane.is_empty()).count()
     }
 
     /// Returns where a task is, until it is resolved.
@@ -175,7 +185,8 @@ impl Schedule {
     }
 
     /// Returns the tasks that are offered to a worker or run there, the oldest offer first.
-    pub(crate) fn worker_tasks(&self, id: WorkerId) -> impl Iterator<Item = TaskId> {
+    #[cfg(test)]
+    fn worker_tasks(&self, id: WorkerId) -> impl Iterator<Item = TaskId> {
         let found = self.crew.find(id).into_iter();
         let indices = found.flat_map(|worker| worker.lane.iter(&self.tasks));
         indices.map(|index| self.tasks.id(index))
