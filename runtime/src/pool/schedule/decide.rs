@@ -28,12 +28,11 @@ impl Schedule {
         self.settle(now);
         self.offer(now);
         self.settle(now);
-        if now >= self.rest_at && self.surplus() > 0 {
-            self.tire_idle(now);
-            self.settle(now);
-        }
+        self.tire_idle(now);
         self.balance();
         self.start_workers(now);
+        // A slow worker is let go when another one was started in its place.
+        self.tire_idle(now);
     }
 
     /// Takes back the tasks that were cancelled after they were offered.
@@ -78,7 +77,12 @@ impl Schedule {
         if self.crew.sort(index, self.deepest(index), now)
             && let Some(timeout) = self.plan.idle_timeout
         {
-            self.rest_at = self.rest_at.min(now.saturating_add(timeout));
+            let at = if self.crew.get(index).stall.is_slow {
+                &mut self.spare_at
+            } else {
+                &mut self.rest_at
+            };
+            *at = now.saturating_add(timeout).min(*at);
         }
     }
 
@@ -263,40 +267,38 @@ impl Schedule {
     /// Lets the workers above the least number go that have been idle for too long, the slow ones
     /// first, then those that have been idle for the longest time.
     fn tire_idle(&mut self, now: Moment) {
-        self.rest_at = NEVER;
-        let Some(timeout) = self.plan.idle_timeout else {
-            return;
-        };
-        for is_slow in [true, false] {
-            let set = if is_slow {
-                &self.crew.spare
-            } else {
-                &self.crew.idle
-            };
-            let mut idle: Vec<_> = set.iter().collect();
-            idle.sort_by_key(|index| (self.crew.get(*index).idle_since, Reverse(*index)));
-            self.tire(&idle, is_slow, timeout, now);
+        if now >= self.spare_at && self.surplus() > 0 {
+            self.spare_at = self.tire(true, now);
+            self.settle(now);
+        }
+        if now >= self.rest_at && self.usual_surplus() > 0 {
+            self.rest_at = self.tire(false, now);
+            self.settle(now);
         }
     }
 
-    /// Lets those of these workers go that have been idle for too long, as far as they are above
-    /// the least number.
-    fn tire(&mut self, idle: &[u32], is_slow: bool, timeout: Duration, now: Moment) {
-        for index in idle.iter().copied() {
+    /// Lets slow workers go, or the others. Returns when the next one has been idle for too long.
+    fn tire(&mut self, are_slow: bool, now: Moment) -> Moment {
+        let Some(timeout) = self.plan.idle_timeout else {
+            return NEVER;
+        };
+        let crew = &self.crew;
+        let set = if are_slow { &crew.spare } else { &crew.idle };
+        let mut idle: Vec<_> = set.iter().collect();
+        idle.sort_by_key(|index| (crew.get(*index).idle_since, Reverse(*index)));
+        let surplus = if are_slow {
+            self.surplus()
+        } else {
+            self.usual_surplus()
+        };
+        for (place, index) in idle.into_iter().enumerate() {
             let rest_at = self.crew.get(index).idle_since.saturating_add(timeout);
-            let surplus = if is_slow {
-                self.surplus()
-            } else {
-                self.usual_surplus()
-            };
-            if rest_at > now || surplus == 0 {
-                self.rest_at = self.rest_at.min(rest_at);
-                return;
+            if rest_at > now || place >= surplus {
+                return rest_at;
             }
-            self.crew.slow.set(index, false);
-            self.crew.spare.set(index, false);
             self.crew.set_phase(index, Phase::Tired);
         }
+        NEVER
     }
 
     /// Offers what waits: first to those that have nothing to do, then ahead. A slow worker is

@@ -73,6 +73,8 @@ pub(crate) struct Schedule {
     watch_at: Moment,
     /// No worker has been idle for too long before this moment.
     rest_at: Moment,
+    /// No slow worker has had nothing to do for too long before this moment.
+    spare_at: Moment,
     /// No worker is too old before this moment.
     old_at: Moment,
     actions: Vec<Action>,
@@ -103,6 +105,7 @@ impl Schedule {
             stall_at: NEVER,
             watch_at: NEVER,
             rest_at: NEVER,
+            spare_at: NEVER,
             old_at: NEVER,
             actions: Vec::new(),
         };
@@ -136,9 +139,11 @@ impl Schedule {
         if !self.crew.waiting.is_empty() {
             at = at.min(self.stall_at);
         }
-        let is_spare = self.surplus() > 0 && !self.crew.spare.is_empty();
-        if is_spare || self.usual_surplus() > 0 && !self.crew.idle.is_empty() {
+        if self.usual_surplus() > 0 && !self.crew.idle.is_empty() {
             at = at.min(self.rest_at);
+        }
+        if self.surplus() > 0 && !self.crew.spare.is_empty() {
+            at = at.min(self.spare_at);
         }
         if self.wants_worker() {
             at = at.min(self.start_at);

@@ -369,10 +369,6 @@ impl World {
         let number = self.numbers[task.index as usize].expect("it is open");
         assert_eq!(self.queue.pop_front(), Some(number), "a wrong order");
         let is_ahead = self.worker(id).known.held > 0;
-        if self.worker(id).known.is_slow {
-            assert!(!is_ahead, "a slow worker has a task");
-            assert!(!self.present().any(Worker::is_idle), "an idle worker");
-        }
         assert!(!is_ahead || self.plan.ahead);
         assert!(!is_ahead || !self.present().any(Worker::is_idle));
         let (limit, poison) = (self.plan.tasks_per_worker, self.plan.poison_after);
@@ -588,7 +584,7 @@ impl World {
         assert_eq!(self.schedule.running(), busy.count());
         let wake_at = self.schedule.wake_at();
         // After a look the driver has the schedule decide again at once.
-        assert!(has_looked || wake_at.is_none_or(|at| at > now));
+        assert!(has_looked || wake_at.is_none_or(|at| at > now), "{now:?} {:?}", self.schedule);
         let is_loaded = |worker: &Worker| {
             let at_work = worker.is_at_work() && !worker.known.was_above;
             at_work && worker.known.held > 1 && !worker.lane.is_empty()
@@ -605,10 +601,15 @@ impl World {
             let count = self.schedule.worker_tasks(worker.id).count();
             assert_eq!(count, worker.known.held as usize);
             worker.known.was_above |= worker.id.index as usize >= self.plan.most;
+            let is_slow = |since| now >= since + SLOW;
+            worker.known.is_slow |= worker.known.waits_since.is_some_and(is_slow);
             if is_calm {
                 check_time(worker, &self.tasks, now);
                 check_wishes(worker, &self.tasks, &self.schedule);
                 check_wait(worker, has_idle, now);
+            }
+            if worker.is_at_work() && worker.known.held == 0 {
+                worker.known.idle_since.get_or_insert(now);
             }
             if !worker.is_idle() {
                 worker.known.unbalanced = 0;
@@ -627,7 +628,7 @@ impl World {
                 worker.known.unbalanced < UNBALANCED,
                 "another one has tasks waiting"
             );
-            let since = *worker.known.idle_since.get_or_insert(now);
+            let since = worker.known.idle_since.unwrap_or(now);
             let idle = self.plan.idle_timeout.filter(|_| living > least);
             assert!(
                 idle.is_none_or(|timeout| between(since, now) < timeout),
@@ -971,13 +972,10 @@ fn check_time(worker: &Worker, tasks: &[Task], now: Moment) {
 }
 
 /// Checks that a worker that does not claim what it is offered does not keep it.
-fn check_wait(worker: &mut Worker, has_idle: bool, now: Moment) {
+fn check_wait(worker: &Worker, has_idle: bool, now: Moment) {
     let Some(since) = worker.known.waits_since.filter(|_| worker.kill.is_none()) else {
         return;
     };
-    if worker.is_at_work() && now >= since + SLOW {
-        worker.known.is_slow = true;
-    }
     if !worker.lane.is_empty() && worker.running.is_none() && worker.answers.is_empty() {
         assert!(
             !has_idle || now <= since + SLOW + TICK * 2,
