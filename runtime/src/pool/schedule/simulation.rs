@@ -584,7 +584,11 @@ impl World {
         assert_eq!(self.schedule.running(), busy.count());
         let wake_at = self.schedule.wake_at();
         // After a look the driver has the schedule decide again at once.
-        assert!(has_looked || wake_at.is_none_or(|at| at > now), "{now:?} {:?}", self.schedule);
+        assert!(
+            has_looked || wake_at.is_none_or(|at| at > now),
+            "{now:?} {:?}",
+            self.schedule
+        );
         let is_loaded = |worker: &Worker| {
             let at_work = worker.is_at_work() && !worker.known.was_above;
             at_work && worker.known.held > 1 && !worker.lane.is_empty()
