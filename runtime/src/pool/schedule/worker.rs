@@ -93,7 +93,8 @@ impl Worker {
         }
     }
 
-    /// Whether another worker may take one of its tasks. It keeps what it runs or is about to begin.
+    /// Whether another worker may take one of its tasks. It keeps what it runs. It keeps what it is
+    /// about to begin, too, unless it is slow.
     fn can_spare(&self) -> bool {
         self.offered > 0 && (self.lane.len() - self.withdrawing > 1 || self.stall.is_slow)
     }
