@@ -19,12 +19,20 @@
 //! A claim is no event by itself: the driver sees it when it looks. It has to look when an action
 //! asks for that, when it fails to withdraw an offer, and before it tells that a worker is gone.
 //!
+//! # Workers that do not claim
+//!
+//! A worker may be stopped, or wait for a disk. If it runs nothing and does not claim an offer for
+//! some time, it is *slow*: its offers are withdrawn, and others are preferred. It is offered one
+//! task when no other worker has room, so it can show that it goes on. A claim or an answer makes
+//! it a usual worker again. If it claims nothing for a long time, it is killed and replaced.
+//!
 //! # What the driver owes
 //!
 //! After each step it takes all actions and does them in their order, before it tells anything
-//! else. It answers each `Withdraw` before the next step. It sees to it that each worker that was
-//! started becomes ready or is gone within some time, and that each worker that was let go or
-//! killed is gone within some time: the scheduler waits for these without a limit.
+//! else. It answers each `Withdraw` and does each `Look` before the next step, and steps again until
+//! there are no more actions. It sees to it that each worker that was started becomes ready or is
+//! gone within some time, and that each worker that was let go or killed is gone within some time:
+//! the scheduler waits for these without a limit.
 
 mod decide;
 mod event;

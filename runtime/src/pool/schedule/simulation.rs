@@ -614,15 +614,13 @@ impl World {
             }
             if worker.is_at_work() && worker.known.held == 0 {
                 worker.known.idle_since.get_or_insert(now);
+                let is_left = is_calm && !self.queue.is_empty();
+                assert!(!is_left, "it has nothing to do, and tasks wait");
             }
             if !worker.is_idle() {
                 worker.known.unbalanced = 0;
                 continue;
             }
-            assert!(
-                !is_calm || self.queue.is_empty(),
-                "it is idle, and tasks wait"
-            );
             assert!(
                 (worker.id.index as usize) < self.plan.most,
                 "its index is too high"
