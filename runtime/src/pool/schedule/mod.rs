@@ -29,7 +29,7 @@
 //! # What the driver owes
 //!
 //! After each step it takes all actions and does them in their order, before it tells anything
-//! else. It answers each `Withdraw` and does each `Look` before the next step, and steps again until
+//! else. It answers each `Withdraw` and does each `Look` before the next step. It steps again until
 //! there are no more actions. It sees to it that each worker that was started becomes ready or is
 //! gone within some time, and that each worker that was let go or killed is gone within some time:
 //! the scheduler waits for these without a limit.
