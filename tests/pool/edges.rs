@@ -103,7 +103,6 @@ fn lane_that_is_full_of_what_was_taken_back_gets_room_again() {
 }
 
 #[test]
-#[ignore = "not mended: descriptors for a worker that has just died are an error of the job"]
 fn job_with_descriptors_does_not_notice_that_an_idle_worker_was_killed() {
     with_builders(|builder| {
         let pool = builder.build().unwrap();

@@ -89,6 +89,9 @@ impl PoolEnd {
             match self.carrier.send(number, &parcel.fds) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                // The worker is gone. The pool has not seen its end yet: then the task goes to
+                // another one.
+                Err(error) if is_end(&error) => return Ok(None),
                 Err(error) => return Err(error),
             }
         }
@@ -194,6 +197,12 @@ impl PoolEnd {
         flag(&self.mapping, word::CLOSED).store(1, Ordering::Release);
         self.ring();
     }
+}
+
+/// Whether the other side of a socket is gone.
+fn is_end(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected)
 }
 
 /// A look at a lane from outside, without the lock of the pool.
