@@ -49,7 +49,6 @@ fn is_running<T>(job: &procession::Job<T>) {
 }
 
 #[test]
-#[ignore = "not mended: who waits for room is woken by results only"]
 fn room_that_no_result_makes_is_seen_by_who_waits_for_it() {
     with_builders(|builder| {
         let pool = builder.workers(1).backlog(1).build().unwrap();
@@ -77,7 +76,6 @@ fn room_that_no_result_makes_is_seen_by_who_waits_for_it() {
 }
 
 #[test]
-#[ignore = "not mended: a worker does not tell that it has passed what was taken back"]
 fn lane_that_is_full_of_what_was_taken_back_gets_room_again() {
     with_builders(|builder| {
         let pool = builder.workers(1).build().unwrap();
@@ -186,7 +184,6 @@ fn opens() -> io::Result<Fd<File>> {
 }
 
 #[test]
-#[ignore = "not mended: the reason of the worker is lost"]
 fn result_that_cannot_be_sent_is_the_reason_of_its_job() {
     with_builders(|builder| {
         for socket in 0.. {

@@ -563,7 +563,6 @@ fn worker_stopped_at_any_point_does_not_keep_its_pool() {
 }
 
 #[test]
-#[ignore = "not mended: a worker does not tell that it has passed what was taken back"]
 fn room_of_what_was_taken_back_is_used_wherever_the_worker_was_stopped() {
     each_point(4, |point| {
         let mut scene = Scene::new(|builder| builder);
