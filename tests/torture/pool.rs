@@ -174,6 +174,15 @@ impl Deeds {
     }
 }
 
+/// Ends the deeds when it is dropped, also by a panic.
+struct End<'d>(&'d Deeds);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.is_over.store(true, Relaxed);
+    }
+}
+
 fn signal(id: u32, signal: Signal) {
     // It may be gone already.
     let _ = kill(Pid::from_raw(id.cast_signed()), signal);
@@ -346,6 +355,7 @@ fn workers_that_are_replaced_all_the_time_lose_no_job() {
                 let deeds = Deeds::default();
                 let is_tortured = (round as usize + workers).is_multiple_of(2);
                 let done = thread::scope(|scope| {
+                    let end = End(&deeds);
                     if is_tortured {
                         scope.spawn(|| deeds.torture(&pool, Random::new("deeds"), 8000, false));
                     }
@@ -362,7 +372,7 @@ fn workers_that_are_replaced_all_the_time_lose_no_job() {
                         let note = |id| *done.entry(id).or_default() += 1;
                         lost += usize::from(check_end(result, begun, May::default(), note));
                     }
-                    deeds.is_over.store(true, Relaxed);
+                    drop(end);
                     assert!(lost <= deeds.kills.load(Relaxed));
                     done
                 });

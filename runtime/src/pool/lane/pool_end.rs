@@ -233,12 +233,6 @@ impl PoolEnd {
     }
 }
 
-/// Whether the other side of a socket is gone.
-fn is_end(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
-    matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected)
-}
-
 /// A look at a lane from outside, without the lock of the pool.
 #[derive(Clone, Debug)]
 pub(in crate::pool) struct Glance(Arc<Mapping>);
