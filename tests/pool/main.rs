@@ -7,6 +7,7 @@ mod ends;
 mod jobs;
 mod lives;
 mod maps;
+mod signals;
 mod workers;
 
 use procession::{Pool, StartMethod, pool::PoolBuilder};

@@ -64,6 +64,8 @@ mod keeper;
 mod lane;
 mod map;
 mod schedule;
+#[cfg(test)]
+mod search;
 mod shared;
 mod staff;
 mod stats;
