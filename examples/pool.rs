@@ -1,7 +1,7 @@
 //! A pool keeps some processes and hands them jobs, so that a job costs no start of a process.
 //!
 //! `submit` hands over one job, `map` many, which it reads as lazily as the workers allow. `map_unordered` returns the results as they
-//! arrive.
+//! arrive, here with a progress bar if standard error is a terminal.
 //!
 //! ```text
 //! one job: 144
@@ -35,8 +35,9 @@ pub(crate) fn main() -> io::Result<()> {
     let squares: Vec<_> = squares.iter().map(u64::to_string).collect();
     println!("in order: {}", squares.join(" "));
 
+    let jobs = (0..100).map(slow_square::new);
     let (mut results, mut sum) = (0, 0);
-    for (_index, square) in pool.map_unordered((0..100).map(slow_square::new)) {
+    for (_index, square) in pool.map_unordered(jobs).progress("squares") {
         results += 1;
         sum += square?;
     }

@@ -6,6 +6,7 @@ mod ends;
 mod jobs;
 mod lives;
 mod maps;
+mod progress;
 mod workers;
 
 use procession::{Pool, StartMethod, pool::PoolBuilder};

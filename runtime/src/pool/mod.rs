@@ -63,6 +63,8 @@ mod jobs;
 mod keeper;
 mod lane;
 mod map;
+#[cfg(feature = "progress")]
+mod progress;
 mod schedule;
 mod shared;
 mod staff;
@@ -74,5 +76,8 @@ pub use builder::PoolBuilder;
 pub use handle::Pool;
 pub use job::{Job, JobState};
 pub use map::{Map, MapUnordered};
+#[cfg(feature = "progress")]
+#[cfg_attr(docsrs, doc(cfg(feature = "progress")))]
+pub use progress::{Progress, print_above_progress};
 pub use stats::{Latencies, Restart, RestartReason, RunningJob, Stats, WorkerStats};
 pub use submit::{JobBuilder, TrySubmitError};
