@@ -100,7 +100,7 @@ pub(crate) fn main() -> io::Result<()> {
         ("leave()", pool.submit(leave::new())?),
         ("square(4)", pool.submit(square::new(4))?),
     ];
-    println!("{:14}{:35}{}", "job", "ends with", "has run");
+    println!("{:14}{:35}has run", "job", "ends with");
     for (name, job) in jobs {
         match job.join() {
             Ok(value) => println!("{name:14}{:35}Yes", format!("the value {value}")),

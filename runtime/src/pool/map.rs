@@ -12,10 +12,6 @@ use std::{
     iter::FusedIterator,
 };
 
-type JobOf<P> = Job<<P as Process>::Output>;
-
-type Outcome<P> = Result<<P as Process>::Output, JoinError>;
-
 /// How many jobs are submitted at once, at most.
 const AT_ONCE: usize = 64;
 
@@ -24,9 +20,9 @@ const AT_ONCE: usize = 64;
 /// An item is an error if its job has no value. The other jobs are not affected, and the iterator
 /// goes on. Dropping it cancels the jobs that have not begun.
 #[must_use = "the jobs are submitted when the results are asked for"]
-pub struct Map<'p, I: Iterator<Item: Process>> {
+pub struct Map<'p, I, T> {
     source: Source<'p, I>,
-    jobs: VecDeque<Result<JobOf<I::Item>, JoinError>>,
+    jobs: VecDeque<Result<Job<T>, JoinError>>,
 }
 
 /// The results of many jobs as they arrive, each with the index of its job, as
@@ -35,14 +31,45 @@ pub struct Map<'p, I: Iterator<Item: Process>> {
 /// An item has an error if its job has no value. The other jobs are not affected, and the iterator
 /// goes on. Dropping it cancels the jobs that have not begun.
 #[must_use = "the jobs are submitted when the results are asked for"]
-pub struct MapUnordered<'p, I: Iterator<Item: Process>> {
+pub struct MapUnordered<'p, I, T> {
     source: Source<'p, I>,
     group: GroupId,
-    jobs: HashMap<TaskId, (usize, JobOf<I::Item>)>,
+    jobs: HashMap<TaskId, (usize, Job<T>)>,
     /// What could not be submitted.
     failed: VecDeque<(usize, JoinError)>,
     /// The index of the next job.
     next: usize,
+}
+
+/// What [`Pool::map`] takes: everything that can be made an iterator of processes
+/// ([`IntoIterator`]).
+///
+/// It is implemented for all of them, and needs no other implementation.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an iterator of processes",
+    label = "not an iterator of processes",
+    note = "what runs for each value is a part of the iterator: `pool.map((0..9).map(square::new))`, where `square` is a function \
+            with `#[process]`",
+    note = "the iterator has the processes themselves, and not references to them"
+)]
+pub trait Processes {
+    /// The iterator.
+    type Iter: Iterator<Item: Process<Output = Self::Output>>;
+    /// What the processes return.
+    type Output;
+    /// Returns the iterator.
+    #[doc(hidden)]
+    fn iterate(self) -> Self::Iter;
+}
+
+#[diagnostic::do_not_recommend]
+impl<I: IntoIterator<Item: Process>> Processes for I {
+    type Iter = I::IntoIter;
+    type Output = <I::Item as Process>::Output;
+
+    fn iterate(self) -> I::IntoIter {
+        self.into_iter()
+    }
 }
 
 /// Where the jobs come from.
@@ -59,7 +86,7 @@ impl<I: Iterator<Item: Process>> Source<'_, I> {
         &mut self,
         group: Option<GroupId>,
         begun: usize,
-        mut to: impl FnMut(Result<JobOf<I::Item>, JoinError>),
+        mut to: impl FnMut(Result<Job<<I::Item as Process>::Output>, JoinError>),
     ) {
         let Some(processes) = &mut self.processes else {
             return;
@@ -103,11 +130,8 @@ impl Pool {
     ///
     /// See the [module](self).
     #[doc(alias = "imap")]
-    pub fn map<I>(&self, processes: I) -> Map<'_, I::IntoIter>
-    where
-        I: IntoIterator<Item: Process>,
-    {
-        Map::new(self, processes.into_iter())
+    pub fn map<P: Processes>(&self, processes: P) -> Map<'_, P::Iter, P::Output> {
+        Map::new(self, processes.iterate())
     }
 
     /// Runs many jobs and returns their results as they arrive, each with the index of its job.
@@ -134,11 +158,11 @@ impl Pool {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "imap_unordered")]
-    pub fn map_unordered<I>(&self, processes: I) -> MapUnordered<'_, I::IntoIter>
-    where
-        I: IntoIterator<Item: Process>,
-    {
-        MapUnordered::new(self, processes.into_iter())
+    pub fn map_unordered<P: Processes>(
+        &self,
+        processes: P,
+    ) -> MapUnordered<'_, P::Iter, P::Output> {
+        MapUnordered::new(self, processes.iterate())
     }
 
     /// Returns the error of a job that could not be submitted.
@@ -157,7 +181,7 @@ impl Pool {
     }
 }
 
-impl<'p, I: Iterator<Item: Process>> Map<'p, I> {
+impl<'p, I, T> Map<'p, I, T> {
     pub(super) fn new(pool: &'p Pool, processes: I) -> Self {
         Self {
             source: Source {
@@ -169,8 +193,8 @@ impl<'p, I: Iterator<Item: Process>> Map<'p, I> {
     }
 }
 
-impl<I: Iterator<Item: Process>> Iterator for Map<'_, I> {
-    type Item = Outcome<I::Item>;
+impl<I: Iterator<Item: Process<Output = T>>, T> Iterator for Map<'_, I, T> {
+    type Item = Result<T, JoinError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let Self { source, jobs } = self;
@@ -183,9 +207,9 @@ impl<I: Iterator<Item: Process>> Iterator for Map<'_, I> {
     }
 }
 
-impl<I: Iterator<Item: Process>> FusedIterator for Map<'_, I> {}
+impl<I: Iterator<Item: Process<Output = T>>, T> FusedIterator for Map<'_, I, T> {}
 
-impl<'p, I: Iterator<Item: Process>> MapUnordered<'p, I> {
+impl<'p, I, T> MapUnordered<'p, I, T> {
     pub(super) fn new(pool: &'p Pool, processes: I) -> Self {
         Self {
             group: pool.shared.lock().jobs.add_group(),
@@ -200,8 +224,8 @@ impl<'p, I: Iterator<Item: Process>> MapUnordered<'p, I> {
     }
 }
 
-impl<I: Iterator<Item: Process>> Iterator for MapUnordered<'_, I> {
-    type Item = (usize, Outcome<I::Item>);
+impl<I: Iterator<Item: Process<Output = T>>, T> Iterator for MapUnordered<'_, I, T> {
+    type Item = (usize, Result<T, JoinError>);
 
     fn next(&mut self) -> Option<Self::Item> {
         let Self {
@@ -238,9 +262,9 @@ impl<I: Iterator<Item: Process>> Iterator for MapUnordered<'_, I> {
     }
 }
 
-impl<I: Iterator<Item: Process>> FusedIterator for MapUnordered<'_, I> {}
+impl<I: Iterator<Item: Process<Output = T>>, T> FusedIterator for MapUnordered<'_, I, T> {}
 
-impl<I: Iterator<Item: Process>> Drop for MapUnordered<'_, I> {
+impl<I, T> Drop for MapUnordered<'_, I, T> {
     fn drop(&mut self) {
         let shared = &self.source.pool.shared;
         if shared.is_own() {
@@ -249,7 +273,7 @@ impl<I: Iterator<Item: Process>> Drop for MapUnordered<'_, I> {
     }
 }
 
-impl<I: Iterator<Item: Process>> fmt::Debug for Map<'_, I> {
+impl<I, T> fmt::Debug for Map<'_, I, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Map")
             .field("begun", &self.jobs.len())
@@ -257,7 +281,7 @@ impl<I: Iterator<Item: Process>> fmt::Debug for Map<'_, I> {
     }
 }
 
-impl<I: Iterator<Item: Process>> fmt::Debug for MapUnordered<'_, I> {
+impl<I, T> fmt::Debug for MapUnordered<'_, I, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MapUnordered")
             .field("begun", &self.jobs.len())

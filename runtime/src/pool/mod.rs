@@ -75,7 +75,7 @@ mod worker;
 pub use builder::PoolBuilder;
 pub use handle::Pool;
 pub use job::{Job, JobState};
-pub use map::{Map, MapUnordered};
+pub use map::{Map, MapUnordered, Processes};
 #[cfg(feature = "progress")]
 #[cfg_attr(docsrs, doc(cfg(feature = "progress")))]
 pub use progress::{Progress, print_above_progress};

@@ -5,8 +5,8 @@ use super::{
     map::{Map, MapUnordered},
 };
 use crate::{
-    error::{Error, Result},
-    process::{self, Process},
+    error::{self, Error},
+    process::{self, JoinError, Process},
     start::Stdio,
     sys::{fd::AsFd, pipe, wait},
 };
@@ -77,14 +77,14 @@ pub struct Progress<I> {
     shown: Option<Shown>,
 }
 
-impl<I: Iterator<Item: Process>> Map<'_, I> {
+impl<I: Iterator<Item: Process<Output = T>>, T> Map<'_, I, T> {
     /// Shows a progress bar on standard error while the results are asked for. See [`Progress`].
     pub fn progress(self, label: impl Into<String>) -> Progress<Self> {
         Progress::new(self, &label.into())
     }
 }
 
-impl<I: Iterator<Item: Process>> MapUnordered<'_, I> {
+impl<I: Iterator<Item: Process<Output = T>>, T> MapUnordered<'_, I, T> {
     /// Shows a progress bar on standard error while the results are asked for. See [`Progress`].
     pub fn progress(self, label: impl Into<String>) -> Progress<Self> {
         Progress::new(self, &label.into())
@@ -123,8 +123,8 @@ impl<I: Iterator> Progress<I> {
     }
 }
 
-impl<I: Iterator<Item: Process>> Iterator for Progress<Map<'_, I>> {
-    type Item = <Map<'static, I> as Iterator>::Item;
+impl<I: Iterator<Item: Process<Output = T>>, T> Iterator for Progress<Map<'_, I, T>> {
+    type Item = Result<T, JoinError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.advance(Result::is_err)
@@ -135,10 +135,10 @@ impl<I: Iterator<Item: Process>> Iterator for Progress<Map<'_, I>> {
     }
 }
 
-impl<I: Iterator<Item: Process>> FusedIterator for Progress<Map<'_, I>> {}
+impl<I: Iterator<Item: Process<Output = T>>, T> FusedIterator for Progress<Map<'_, I, T>> {}
 
-impl<I: Iterator<Item: Process>> Iterator for Progress<MapUnordered<'_, I>> {
-    type Item = <MapUnordered<'static, I> as Iterator>::Item;
+impl<I: Iterator<Item: Process<Output = T>>, T> Iterator for Progress<MapUnordered<'_, I, T>> {
+    type Item = (usize, Result<T, JoinError>);
 
     fn next(&mut self) -> Option<Self::Item> {
         self.advance(|(_, result)| result.is_err())
@@ -149,7 +149,7 @@ impl<I: Iterator<Item: Process>> Iterator for Progress<MapUnordered<'_, I>> {
     }
 }
 
-impl<I: Iterator<Item: Process>> FusedIterator for Progress<MapUnordered<'_, I>> {}
+impl<I: Iterator<Item: Process<Output = T>>, T> FusedIterator for Progress<MapUnordered<'_, I, T>> {}
 
 impl<I> fmt::Debug for Progress<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -204,13 +204,13 @@ impl Shown {
         if shown.is_some() {
             return None;
         }
-        let bar = ProgressBar::with_draw_target(None, target);
         let label: String = label
             .chars()
             .map(|letter| if letter.is_control() { ' ' } else { letter })
             .collect();
-        bar.set_prefix(label.trim().to_owned());
-        bar.set_style(style(ENDLESS));
+        let bar = ProgressBar::with_draw_target(None, target)
+            .with_style(style(ENDLESS))
+            .with_prefix(label.trim().to_owned());
         *shown = Some(bar.clone());
         drop(shown);
         bar.enable_steady_tick(TICK);
@@ -289,7 +289,7 @@ impl PoolBuilder {
     /// # Errors
     ///
     /// Fails if the system has no descriptors or threads left.
-    pub fn print_above_progress(self) -> Result<Self> {
+    pub fn print_above_progress(self) -> error::Result<Self> {
         if ProgressDrawTarget::stderr().is_hidden() {
             return Ok(self);
         }
