@@ -371,7 +371,7 @@ impl<'a> Structure<'a> {
         }
     }
 
-    /// Whether a field that is sent has the type of a generic parameter that has no bound at all. The
+    /// Whether a field that is sent has the type of a generic parameter without any bound. The
     /// compiler asks for the bound.
     pub(crate) fn lacks_a_bound(&self) -> bool {
         let is_trait = |bound: &TypeParamBound| matches!(bound, TypeParamBound::Trait(_));
@@ -384,7 +384,7 @@ impl<'a> Structure<'a> {
             && params.any(|param| !param.bounds.iter().any(is_trait) && sends(param))
     }
 
-    /// Whether a field has a type with `_` or with a lifetime that is declared nowhere. The compiler
+    /// Whether a field has a type with `_`, or with a lifetime that is not declared. The compiler
     /// reports both in the struct itself.
     pub(crate) fn is_reported(&self) -> bool {
         let mut types = self.fields.iter().map(|part| &part.original.ty);

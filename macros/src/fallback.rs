@@ -21,8 +21,8 @@ pub(crate) fn unread(error: Error, item: &TokenStream) -> TokenStream {
     quote!(#error #item)
 }
 
-/// Returns an item that is no function, unchanged. A struct becomes a process all the same, unless
-/// it derives what makes it one.
+/// Returns an item that is no function, unchanged. A struct gets the impls of a process too, unless
+/// it derives them.
 pub(crate) fn no_function(error: Error, args: TokenStream, item: &TokenStream) -> TokenStream {
     match syn::parse2::<DeriveInput>(item.clone()) {
         Ok(input) if is_bare_struct(&input) => {
@@ -46,10 +46,12 @@ fn is_bare_struct(input: &DeriveInput) -> bool {
     matches!(input.data, Data::Struct(_)) && !attrs::all(&input.attrs).iter().any(derives)
 }
 
-/// Returns the struct of a function, where the path of the crate leads nowhere: the compiler has
-/// found no derive of this name, and calls the attribute of that name. The methods need not be
-/// missed too. They name the crate, but the compiler reports the same error at the same place only
-/// once. About a path that begins in a module it has more than one to report.
+/// Returns the struct of a function if the path of the crate leads nowhere. The compiler has found
+/// no derive there, so it calls the attribute macro with the struct.
+///
+/// The struct gets its methods, so that a use of them is not a second error. They name the crate
+/// too, but the compiler reports the same error at the same place only once. It has several errors
+/// for a path that begins in a module, and the struct gets no methods then.
 pub(crate) fn without_crate(impls: &TokenStream, structure: &TokenStream) -> TokenStream {
     let items = syn::parse2::<File>(impls.clone()).map(|file| file.items);
     let impls = items.unwrap_or_default().into_iter();
@@ -280,8 +282,8 @@ fn anything(function: &Function) -> TokenStream {
     let mut sized_where_clause = where_clause.clone().unwrap_or(parse_quote!(where));
     let sized = parse_quote!(Self: ::core::marker::Sized);
     sized_where_clause.predicates.push(sized);
-    // A primitive type is there without an import, which would hide it, and so is one whose name the
-    // user has given to the struct.
+    // A primitive type exists without an import, which would hide it. A type whose name the user
+    // gave to the struct exists too.
     let is_there = function.hides_a_primitive() || function.args.structure.is_some();
     let stand_in = (!is_there).then(|| {
         quote! {

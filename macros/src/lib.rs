@@ -110,7 +110,8 @@ pub fn process(args: TokenStream, item: TokenStream) -> TokenStream {
 /// Makes a struct a process: `spawn` calls its method `run` in a child process.
 ///
 /// The method `run` takes `self`, `&self` or `&mut self` and nothing else: the fields are its
-/// arguments. It may be a method of a trait that is in scope. Every field must be `Transfer`.
+/// arguments. It may be a method of a trait that the struct implements, if the trait is in scope.
+/// Every field must be `Transfer`.
 /// References are allowed in the same places as for the parameters of a function with `#[process]`.
 /// Structs with named fields, tuple structs and unit structs work, with generic parameters and
 /// `where` clauses.

@@ -263,6 +263,22 @@ fn main_gets_one_more_statement() {
 }
 
 #[test]
+fn init_makes_the_function_known() {
+    let function = quote! {
+        #[cfg(unix)]
+        fn r#type() -> io::Result<()> {
+            Ok(())
+        }
+    };
+    let expected = quote! {
+        #function
+        #[cfg(unix)]
+        ::procession::__init!(r#type, r#type(), __init_type);
+    };
+    assert_tokens(&expand::init(TokenStream::new(), &function), &expected);
+}
+
+#[test]
 fn refused_function_keeps_its_conditions() {
     let function = quote! {
         #[cfg_attr(test, inline, cfg(unix))]

@@ -177,8 +177,8 @@ impl Mentions {
         self.lifetimes.iter().any(|lifetime| lifetime != "static")
     }
 
-    /// Returns the lifetimes that are declared nowhere. The compiler reports them where the user has
-    /// written them.
+    /// Returns the lifetimes that are not declared. The compiler reports them where the user wrote
+    /// them.
     pub(crate) fn undeclared(&self, generics: &Generics) -> Vec<Lifetime> {
         let declared = generics.lifetimes().map(|param| &param.lifetime.ident);
         let declared = declared.chain(&self.bound).collect::<BTreeSet<_>>();
@@ -186,7 +186,11 @@ impl Mentions {
             !declared.contains(lifetime) && *lifetime != "static" && *lifetime != "_"
         });
         undeclared
-            .map(|lifetime| Lifetime::new(&format!("'{lifetime}"), Span::call_site()))
+            .map(|lifetime| {
+                let (apostrophe, mut ident) = (Span::call_site(), lifetime.clone());
+                ident.set_span(apostrophe);
+                Lifetime { apostrophe, ident }
+            })
             .collect()
     }
 
@@ -392,6 +396,13 @@ impl VisitMut for Rename<'_> {
         let name = format!("'{}{}", self.name, self.fresh.len());
         *lifetime = Lifetime::new(&name, Span::mixed_site());
         self.fresh.push(lifetime.clone());
+    }
+
+    // What a `for<'a>` declares belongs to the bound, as the lifetimes of a function pointer do.
+    fn visit_trait_bound_mut(&mut self, bound: &mut TraitBound) {
+        if bound.lifetimes.is_none() {
+            visit_mut::visit_trait_bound_mut(self, bound);
+        }
     }
 
     fn visit_type_fn_ptr_mut(&mut self, _: &mut TypeFnPtr) {}

@@ -1,8 +1,8 @@
 //! Misuse, one mistake a file: each is one error, under what is wrong, with the way out.
 //!
-//! `ui/ours` has the errors in the words of this crate. `ui/rustc` has those that the compiler finds
-//! before any code of this crate could: a path that leads nowhere, as the default one does if the
-//! dependency has another name, or an item where none may stand.
+//! `ui/ours` has the errors in the words of this crate. `ui/rustc` has those that only the compiler
+//! can find: for example, a path that leads nowhere (as the default path does if the dependency has
+//! another name), or an item where none is allowed.
 
 use std::process::Command;
 

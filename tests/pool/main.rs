@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, reason = "tests")]
 
+mod edges;
 mod ends;
 mod jobs;
 mod lives;

@@ -444,6 +444,41 @@ fn cfg_is_copied() {
     assert_eq!(conditional { n: 1 }.run(), 1);
 }
 
+/// The type of a marker that declares a lifetime itself.
+trait Reads<'text> {}
+
+#[process]
+fn declaring(
+    _reads: PhantomData<dyn for<'any> Reads<'any>>,
+    _calls: PhantomData<for<'any> fn(&'any str) -> &'any str>,
+    text: &str,
+) -> usize {
+    text.len()
+}
+
+#[derive(Process)]
+#[process(output = usize)]
+struct Declaring<'a> {
+    reads: PhantomData<dyn for<'any> Reads<'any>>,
+    text: &'a str,
+}
+
+impl Declaring<'_> {
+    fn run(self) -> usize {
+        _ = self.reads;
+        self.text.len()
+    }
+}
+
+#[test]
+fn types_may_declare_lifetimes() {
+    let process = declaring::new(PhantomData, PhantomData, "ab");
+    assert_eq!(process.clone().spawn().unwrap().join().unwrap(), 2);
+    let (reads, text) = (PhantomData, "abc");
+    let process = Declaring { reads, text };
+    assert_eq!(process.spawn().unwrap().join().unwrap(), 3);
+}
+
 #[process]
 fn phantoms(_marker: PhantomData<fn(&str) -> &str>, n: u8) -> u8 {
     n

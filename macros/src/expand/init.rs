@@ -24,7 +24,7 @@ pub(crate) fn expand(args: &Args, source: &Source, item: &TokenStream) -> TokenS
             quote_spanned!(span=> #ident())
         }
     };
-    // With a name, it may stand in an impl too. So an associated function is one error, about `call`.
+    // In an impl, a constant without a name would be an error besides the one about `call`.
     let name = format_ident!("__init_{}", ident, span = Span::call_site());
     quote! {
         #item

@@ -54,9 +54,10 @@ pub(crate) fn definition<'a>(structure: &'a Structure, attrs: &'a [Attribute]) -
 //     let mut __returned = __run::<usize, _, _, _>(&mut __this, Mine::<'_, T>::run);
 //     ::core::result::Result::Ok(__returned.__output())
 // }
-/// Returns the expression that builds the struct and calls the user's `run`, which is named by its
-/// path: so an error about its form is one of the runtime's, and not one about a call. The lifetimes
-/// of the struct are those of the values that the child keeps.
+/// Returns the expression that builds the struct and calls the user's `run`. The lifetimes of the
+/// struct are those of the values that the child keeps.
+///
+/// The runtime makes the call. So a `run` of another form is an error with a text of the runtime.
 ///
 /// The compiler reports an error about `run` at the name of the struct, and an error about the
 /// returned value at the output.

@@ -22,6 +22,7 @@ mod receiving;
 mod ring;
 #[cfg(test)]
 mod search;
+mod stash;
 mod tasks;
 mod wait;
 
@@ -37,5 +38,7 @@ pub(crate) use parcel::{Packing, Parcel};
 pub use queue::{IntoIter, Receiver, ReceiverIter, Sender, queue};
 #[cfg(feature = "pool")]
 pub(crate) use ring::Form;
+#[cfg(feature = "pool")]
+pub(crate) use stash::Stash;
 pub use tasks::{Task, Tasks};
 pub use wait::wait;

@@ -1,6 +1,6 @@
 //! A message of a queue in encoded form.
 
-use super::{bundle, ring::Form};
+use super::{bundle, ring::Form, stash::Stash};
 use crate::{
     error::{Error, ErrorKind, Result},
     sys::{
@@ -57,6 +57,15 @@ impl Parcel {
         Ok(Self { bytes, fds, form })
     }
 
+    /// Takes the memory file out of a parcel that nobody reads any more.
+    pub(crate) fn take_memory(&mut self) -> Option<Memory> {
+        if !self.form.spilled || self.form.bundled {
+            return None;
+        }
+        self.form.spilled = false;
+        self.fds.pop().map(Memory::from)
+    }
+
     /// Unpacks the parcel into a message that can be decoded.
     pub(crate) fn open(self) -> Result<Incoming> {
         let Self {
@@ -92,9 +101,24 @@ pub(super) fn unreadable(what: &'static str, source: io::Error) -> Error {
 
 /// A message that is being encoded: its memory file, if it has one.
 #[derive(Debug, Default)]
-pub(crate) struct Packing(RefCell<Option<Memory>>);
+pub(crate) struct Packing<'s> {
+    memory: RefCell<Option<Memory>>,
+    /// Where the file comes from, instead of a new one.
+    stash: Option<&'s Stash>,
+}
 
-impl Packing {
+impl<'s> Packing<'s> {
+    /// Packs a message with files of a stash, to which they are given back.
+    #[cfg(feature = "pool")]
+    pub(crate) fn with(stash: &'s Stash) -> Self {
+        Self {
+            memory: RefCell::default(),
+            stash: Some(stash),
+        }
+    }
+}
+
+impl Packing<'_> {
     /// Makes a parcel of the message. If the message has more than `longest` bytes, or large parts,
     /// they are in the file.
     pub(crate) fn finish(&self, message: Outgoing<'_>, longest: usize) -> Result<Parcel> {
@@ -103,7 +127,7 @@ impl Packing {
         }
         let file = self
             .write(|memory| flatten(&message, memory))
-            .and_then(|()| self.0.take().ok_or_else(|| io::ErrorKind::NotFound.into()))
+            .and_then(|()| self.take())
             .map_err(|source| Error::os("a large message cannot be written", source))?;
         let mut fds = message.fds;
         fds.push(file.into());
@@ -111,14 +135,31 @@ impl Packing {
     }
 
     fn write(&self, act: impl FnOnce(&mut Memory) -> io::Result<()>) -> io::Result<()> {
-        match &mut *self.0.borrow_mut() {
+        match &mut *self.memory.borrow_mut() {
             Some(memory) => act(memory),
-            none => act(none.insert(memfd::create()?)),
+            none => act(none.insert(self.create()?)),
         }
+    }
+
+    fn create(&self) -> io::Result<Memory> {
+        if let Some(mut memory) = self.stash.and_then(Stash::take) {
+            memory.rewind()?;
+            return Ok(memory);
+        }
+        memfd::create()
+    }
+
+    fn take(&self) -> io::Result<Memory> {
+        let mut memory = self.memory.take().ok_or(io::ErrorKind::NotFound)?;
+        if self.stash.is_some() {
+            // It may have held a longer message before.
+            memory.cut()?;
+        }
+        Ok(memory)
     }
 }
 
-impl Sink for Packing {
+impl Sink for Packing<'_> {
     fn send(&self, width: Width, bytes: &[u8]) -> io::Result<()> {
         self.write(|memory| Outbox::blob(width, bytes).write_out(memory))
     }

@@ -132,6 +132,7 @@ impl PoolBuilder {
                 initializer: None,
                 finalizer: None,
                 max_memory: None,
+                seed: None,
                 retry_if: None,
             },
             name: None,
@@ -283,7 +284,7 @@ impl PoolBuilder {
     }
 
     /// Sets a process that each worker runs by itself when it is let go. A worker that is killed
-    /// does not run it.
+    /// does not run it. A worker that has not ended ten seconds after it was let go is killed.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "it is encoded here, and sent to each worker"
@@ -340,6 +341,31 @@ impl PoolBuilder {
     /// is 3. Such a job is set aside: [`JoinError::is_set_aside`](crate::JoinError::is_set_aside).
     pub fn poison_after(mut self, count: u32) -> Self {
         self.config.plan.poison_after = count.max(1);
+        self
+    }
+
+    /// Sets a seed, from which each job has one of its own: see
+    /// [`Worker::seed`](crate::Worker::seed). By default there is none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::{Pool, current, process};
+    ///
+    /// #[process]
+    /// fn random() -> u64 {
+    ///     current().worker().unwrap().seed().unwrap() // for a generator of random numbers
+    /// }
+    ///
+    /// let numbers = || -> Result<Vec<_>, _> {
+    ///     let pool = Pool::builder().workers(2).seed(42).build().unwrap();
+    ///     pool.map((0..8).map(|_| random::new())).collect()
+    /// };
+    /// assert_eq!(numbers()?, numbers()?);
+    /// # Ok::<(), procession::JoinError>(())
+    /// ```
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.config.seed = Some(seed);
         self
     }
 

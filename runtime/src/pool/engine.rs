@@ -2,19 +2,23 @@
 
 use super::{
     config::Config,
-    jobs::{Answer, Done, Entry, Jobs, Order},
+    jobs::{Answer, Done, Entry, GroupId, Jobs, Order},
     lane::{Glance, Withdrawal},
-    schedule::{Action, End, Event, Schedule, TaskId, Why, WorkerId},
+    schedule::{Action, End, Event, Moment, Schedule, TaskId, Why, WorkerId},
     staff::{Member, Staff},
     stats::{RestartReason, RunningJob, Stats, Tally, WorkerStats},
     worker::Ended,
 };
 use crate::{
+    channel::Stash,
     error::{Error, ErrorKind},
     process::{Cause, JoinError},
     sys::futex,
 };
 use std::{collections::VecDeque, mem, sync::Arc, time::Duration};
+
+/// How long a worker that is let go may take to end, with its finalizer and its own children.
+const PARTING: Duration = Duration::from_secs(10);
 
 /// The state of a pool, behind its lock.
 #[derive(Debug)]
@@ -34,17 +38,18 @@ pub(super) struct Engine {
     /// Looks at the lanes, for whoever waits without the lock.
     pub(super) glances: Arc<[Glance]>,
     actions: Vec<Action>,
+    /// The workers that were let go and have not ended, and when they are killed, the first ones
+    /// first.
+    retiring: VecDeque<(WorkerId, Moment)>,
     pub(super) tally: Tally,
-    /// Whether a job was resolved since the lock was taken.
-    pub(super) has_resolved: bool,
 }
 
 impl Engine {
-    pub(super) fn new(config: Arc<Config>) -> Self {
+    pub(super) fn new(config: Arc<Config>, stash: Arc<Stash>) -> Self {
         Self {
             schedule: Schedule::new(config.plan),
             config,
-            jobs: Jobs::default(),
+            jobs: Jobs::new(stash),
             staff: Staff::default(),
             starts: VecDeque::new(),
             is_closed: false,
@@ -52,8 +57,8 @@ impl Engine {
             lost: None,
             glances: Arc::new([]),
             actions: Vec::new(),
+            retiring: VecDeque::new(),
             tally: Tally::default(),
-            has_resolved: false,
         }
     }
 
@@ -65,6 +70,29 @@ impl Engine {
         self.schedule.submit(task, wish, now);
         self.act(now);
         (task, id)
+    }
+
+    /// Adds many jobs at once.
+    pub(super) fn submit_all(&mut self, orders: impl Iterator<Item = Order>) {
+        let now = futex::since_boot();
+        for order in orders {
+            let wish = order.wish;
+            let (task, _) = self.jobs.add(order, now);
+            self.schedule.submit(task, wish, now);
+        }
+        self.act(now);
+    }
+
+    /// Gives up a group, whose jobs are cancelled if they have not begun.
+    pub(super) fn give_up(&mut self, group: GroupId) {
+        let now = futex::since_boot();
+        for task in self.jobs.remove_group(group) {
+            if self.jobs.give_up(task) {
+                let running = false;
+                self.schedule.tell(Event::Cancelled { task, running }, now);
+            }
+        }
+        self.act(now);
     }
 
     /// Tells the scheduler something, and does what follows.
@@ -88,14 +116,37 @@ impl Engine {
         for member in staff.iter_mut() {
             collect(config, (schedule, jobs, tally), member, now);
         }
+        self.hurry(now);
         self.act(now);
+    }
+
+    /// Kills the workers that were let go and do not end.
+    fn hurry(&mut self, now: Moment) {
+        while let Some((id, _)) = self.retiring.front().copied().filter(|(_, at)| *at <= now) {
+            self.retiring.pop_front();
+            self.staff.kill(id, Why::Stopped);
+        }
+    }
+
+    /// Returns when something is to be done, if nothing happens before.
+    pub(super) fn wake_at(&self) -> Option<Moment> {
+        let retiring = self.retiring.front().map(|(_, at)| *at);
+        self.schedule.wake_at().into_iter().chain(retiring).min()
     }
 
     /// Whether a worker has sent something that was not taken.
     pub(super) fn has_news(&self) -> bool {
         self.staff.iter().any(|member| {
-            member.lane.has_answer() || member.ready.is_none() && member.lane.is_ready()
+            member.lane.has_answer()
+                || member.ready.is_none() && member.lane.is_ready()
+                || !member.waiting.is_empty() && self.has_lane_room(member)
         })
+    }
+
+    /// Whether the next task that waits for room in a lane finds some.
+    fn has_lane_room(&self, member: &Member) -> bool {
+        let next = member.waiting.front().and_then(|task| self.jobs.get(*task));
+        next.is_some_and(|job| member.lane.has_room(&job.arguments))
     }
 
     /// Returns the numbers of this moment.
@@ -175,6 +226,7 @@ impl Engine {
             return;
         };
         self.glances = self.staff.glances();
+        self.retiring.retain(|(retiring, _)| *retiring != id);
         let work = (&mut self.schedule, &mut self.jobs, &mut self.tally);
         collect(&self.config, work, &mut member, now);
         let claims = member.offered.iter().filter_map(|(number, task)| {
@@ -200,6 +252,8 @@ impl Engine {
         self.tally.restarted(id.index as usize, reason);
         let again = match (guilty, how) {
             (Some((task, _)), Err(error)) => self.lose(&member, task, error),
+            // It could not answer.
+            (Some((task, _)), Ok(how)) => self.fall_silent(&member, task, how),
             (None, how) if member.ready.is_none() && member.killed.is_none() => {
                 self.reason = Some(Arc::new(why_not_ready(how)));
                 false
@@ -211,6 +265,24 @@ impl Engine {
         self.lost = None;
     }
 
+    /// Keeps the error of a job whose worker has ended by itself without an answer.
+    fn fall_silent(&mut self, member: &Member, task: TaskId, how: Ended) -> bool {
+        let Some(job) = self.jobs.get_mut(task) else {
+            return false;
+        };
+        job.attempts += 1;
+        let error = Error::new(ErrorKind::EndedEarly, "its worker could not answer");
+        let error = match how {
+            Ok(()) => error,
+            Err(reason) => error.because(reason.into_error()),
+        };
+        let by = (member.about.name.clone(), member.about.id);
+        let error = JoinError::of_job(job.info(), by, Cause::Unsendable(error));
+        let again = job.may_be_tried_again() && self.config.may_retry(&error);
+        self.lost = Some((member.id, error));
+        again
+    }
+
     /// Keeps the error of a job whose worker was lost. Returns whether it may be tried again.
     fn lose(&mut self, member: &Member, task: TaskId, error: JoinError) -> bool {
         let Some(job) = self.jobs.get_mut(task) else {
@@ -219,7 +291,7 @@ impl Engine {
         job.attempts += 1;
         let cause = match member.killed {
             Some(Why::TimedOut) => job.wish.timeout.map(Cause::TimedOut),
-            Some(Why::Cancelled | Why::Stopped) => Some(Cause::Killed),
+            Some(Why::Cancelled | Why::Stopped | Why::Unresponsive) => Some(Cause::Killed),
             None => None,
         };
         let error = error.for_job(job.info(), cause);
@@ -281,6 +353,7 @@ impl Engine {
             Action::Retire(id) => {
                 if let Some(member) = self.staff.get(id) {
                     member.lane.close();
+                    self.retiring.push_back((id, now.saturating_add(PARTING)));
                 }
             }
             Action::Kill(id, why) => self.staff.kill(id, why),
@@ -344,7 +417,6 @@ impl Engine {
                 Some(kind) => *self.tally.failed.entry(kind).or_default() += 1,
             },
         }
-        self.has_resolved = true;
         self.jobs.resolve(task, done);
     }
 }
@@ -384,6 +456,7 @@ fn collect(
                 outcome: answer.head.kind,
                 content: answer.parcel,
                 by: Arc::clone(&member.about),
+                loan: answer.loan,
             };
             let (done, again) = judge(config, job, content);
             job.done = done;
@@ -399,9 +472,9 @@ fn collect(
             schedule.tell(Event::Tired(member.id), now);
         }
     }
-    if has_taken {
-        // The worker may wait for room.
-        member.is_unrung = true;
+    // The worker may wait for room, if something was taken.
+    member.is_unrung |= has_taken;
+    if !member.waiting.is_empty() {
         offer((schedule, jobs), member, now);
     }
 }
@@ -426,7 +499,7 @@ fn offer((schedule, jobs): (&mut Schedule, &mut Jobs), member: &mut Member, now:
             member.waiting.pop_front();
             continue;
         };
-        match member.lane.offer(job.offset, &job.arguments) {
+        match member.lane.offer((job.id, job.offset), &job.arguments) {
             Ok(Some(number)) => {
                 member.waiting.pop_front();
                 member.offered.push_back((number, task));

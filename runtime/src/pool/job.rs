@@ -1,7 +1,7 @@
 //! A job: a process value that a pool runs.
 
 use super::{
-    jobs::Done,
+    jobs::value,
     schedule::{Event, Place, TaskId},
     shared::{Awaited, Shared},
 };
@@ -77,11 +77,6 @@ impl<T> Job<T> {
         }
     }
 
-    /// Returns what the pool knows it by.
-    pub(super) fn task(&self) -> TaskId {
-        self.task
-    }
-
     /// Returns the number of the job. The jobs of a pool are numbered from 0 in the order in which
     /// they were submitted.
     #[must_use]
@@ -135,17 +130,7 @@ impl<T> Job<T> {
         self.is_known = false;
         let (info, done) = locked.jobs.take(self.task).ok_or_else(|| self.taken())?;
         drop(locked);
-        match done {
-            Done::Failed(error) => Err(error),
-            Done::Answered(answer) => {
-                let by = answer.by();
-                let mut value = answer.open(info)?;
-                let value = (self.decode)(&mut value).map_err(Cause::Undecodable);
-                value
-                    .map(Some)
-                    .map_err(|cause| JoinError::of_job(info, by, cause))
-            }
-        }
+        value(info, done, self.decode).map(Some)
     }
 
     /// Cancels the job if it has not begun. Returns whether it was cancelled.

@@ -1,12 +1,13 @@
 //! The jobs of a pool: what was submitted, and what came of it.
 
 use super::{
+    lane::Loan,
     schedule::{End, Moment, TaskId, Wish},
     staff::About,
     worker::outcome,
 };
 use crate::{
-    channel::Parcel,
+    channel::{Parcel, Stash},
     error::{Error, ErrorKind},
     process::{Cause, JobInfo, JoinError, JoinErrorKind},
     start::Failure,
@@ -20,7 +21,7 @@ use std::{
 };
 
 /// Jobs that are waited for together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct GroupId(u64);
 
 /// What is submitted.
@@ -31,7 +32,8 @@ pub(super) struct Order {
     pub(super) offset: u64,
     pub(super) arguments: Parcel,
     pub(super) wish: Wish,
-    pub(super) group: Option<GroupId>,
+    /// The group of the job, and its index there.
+    pub(super) group: Option<(GroupId, u64)>,
 }
 
 #[derive(Debug)]
@@ -49,7 +51,7 @@ pub(super) struct Entry {
     /// What came of its last attempt, until the scheduler has decided.
     pub(super) done: Option<Done>,
     state: State,
-    group: Option<GroupId>,
+    group: Option<(GroupId, u64)>,
 }
 
 /// What a worker has answered.
@@ -58,6 +60,8 @@ pub(super) struct Answer {
     pub(super) outcome: u8,
     pub(super) content: io::Result<Parcel>,
     pub(super) by: Arc<About>,
+    /// The memory of the worker in which the content is.
+    pub(super) loan: Option<Loan>,
 }
 
 /// What came of a job.
@@ -86,9 +90,18 @@ pub(super) struct Jobs {
     /// The jobs of each group that have ended and were not taken.
     groups: BTreeMap<GroupId, VecDeque<TaskId>>,
     next_group: u64,
+    stash: Arc<Stash>,
 }
 
 impl Jobs {
+    /// Returns no jobs. The memory of their arguments goes to the stash.
+    pub(super) fn new(stash: Arc<Stash>) -> Self {
+        Self {
+            stash,
+            ..Self::default()
+        }
+    }
+
     /// Adds a job, and returns its number too.
     pub(super) fn add(&mut self, order: Order, now: Moment) -> (TaskId, u64) {
         let id = self.skip_id();
@@ -147,13 +160,16 @@ impl Jobs {
         let State::Open { is_wanted } = job.state else {
             return;
         };
-        job.arguments = Parcel::default();
+        let memory = mem::take(&mut job.arguments).take_memory();
         job.done = None;
         job.state = State::Done(is_wanted.then_some(done));
         let group = job.group;
+        if let Some(memory) = memory {
+            self.stash.keep(memory);
+        }
         if !is_wanted {
             self.remove(task);
-        } else if let Some(ended) = group.and_then(|group| self.groups.get_mut(&group)) {
+        } else if let Some(ended) = group.and_then(|(group, _)| self.groups.get_mut(&group)) {
             ended.push_back(task);
         }
     }
@@ -166,8 +182,20 @@ impl Jobs {
         group
     }
 
-    pub(super) fn remove_group(&mut self, group: GroupId) {
+    /// Removes a group. Returns its open jobs.
+    pub(super) fn remove_group(&mut self, group: GroupId) -> Vec<TaskId> {
         self.groups.remove(&group);
+        let of_group = |(index, job): (usize, &Entry)| {
+            let is_of_it = job.group.is_some_and(|(of, _)| of == group);
+            let index = u32::try_from(index).ok().filter(|_| is_of_it)?;
+            let turn = job.turn;
+            (!matches!(job.state, State::Free)).then_some(TaskId { index, turn })
+        };
+        self.entries
+            .iter()
+            .enumerate()
+            .filter_map(of_group)
+            .collect()
     }
 
     /// Whether a job of the group has ended that was not taken.
@@ -177,9 +205,22 @@ impl Jobs {
             .is_none_or(|ended| !ended.is_empty())
     }
 
-    /// Takes a job of the group that has ended, in the order of their ends.
-    pub(super) fn next_ended(&mut self, group: GroupId) -> Option<TaskId> {
-        self.groups.get_mut(&group)?.pop_front()
+    /// Takes the jobs of the group that have ended, in the order of their ends, each with its
+    /// index. Returns how many.
+    pub(super) fn take_ended(
+        &mut self,
+        group: GroupId,
+        to: &mut VecDeque<(u64, (JobInfo, Done))>,
+    ) -> usize {
+        let mut count = 0;
+        while let Some(task) = self.groups.get_mut(&group).and_then(VecDeque::pop_front) {
+            let index = self.get(task).and_then(|job| Some(job.group?.1));
+            if let Some((index, ended)) = index.zip(self.take(task)) {
+                to.push_back((index, ended));
+                count += 1;
+            }
+        }
+        count
     }
 
     /// Returns a number for something that could not become a job.
@@ -257,11 +298,6 @@ impl Entry {
 }
 
 impl Answer {
-    /// Returns the name and the id of the worker.
-    pub(super) fn by(&self) -> (String, u32) {
-        (self.by.name.clone(), self.by.id)
-    }
-
     /// Returns how the job has failed, as far as the worker knows.
     pub(super) fn failed_as(&self) -> Option<JoinErrorKind> {
         match self.outcome {
@@ -281,8 +317,8 @@ impl Answer {
 
     /// Returns the value, still encoded, or the error of a job that has none.
     pub(super) fn open(self, job: JobInfo) -> Result<Incoming, JoinError> {
-        let by = self.by();
-        let kind = self.outcome;
+        let by = self.by;
+        let (kind, _loan) = (self.outcome, self.loan);
         let content = self.content.map_err(Cause::Os).and_then(|parcel| {
             let incoming = parcel.open().map_err(Cause::Undecodable)?;
             match kind {
@@ -293,7 +329,26 @@ impl Answer {
                 _ => Err(Cause::Undecodable(unreadable())),
             }
         });
-        content.map_err(|cause| JoinError::of_job(job, by, cause))
+        content.map_err(|cause| JoinError::of_job(job, (by.name.clone(), by.id), cause))
+    }
+}
+
+/// Returns the value of a job that has ended.
+pub(super) fn value<T>(
+    info: JobInfo,
+    done: Done,
+    decode: fn(&mut Incoming) -> crate::error::Result<T>,
+) -> Result<T, JoinError> {
+    match done {
+        Done::Failed(error) => Err(error),
+        Done::Answered(answer) => {
+            let by = Arc::clone(&answer.by);
+            let mut value = answer.open(info)?;
+            decode(&mut value).map_err(|source| {
+                let by = (by.name.clone(), by.id);
+                JoinError::of_job(info, by, Cause::Undecodable(source))
+            })
+        }
     }
 }
 

@@ -166,6 +166,7 @@ fn start_worker(shared: &Shared, id: WorkerId) -> Result<Box<Member>> {
         fds: [memory, socket, shared_fd(attention)?, shared_fd(bell)?],
         index,
         count: config.plan.most,
+        seed: config.seed,
         initializer: config.initializer.clone(),
         finalizer: config.finalizer.clone(),
         max_memory: config.max_memory,

@@ -1,28 +1,39 @@
 //! Many jobs, by iterators.
 
-use super::{handle::Pool, job::Job, jobs::GroupId, schedule::TaskId, shared::Awaited};
+use super::{
+    handle::Pool,
+    jobs::{Done, GroupId, Order, value},
+    shared::Awaited,
+    submit::receive,
+};
 use crate::{
     call::Call,
     error::{Error, ErrorKind},
     process::{Cause, JobInfo, JoinError, Process},
+    sys::errno,
 };
-use std::{
-    collections::{HashMap, VecDeque},
-    fmt,
-    iter::FusedIterator,
-};
+use std::{collections::VecDeque, fmt, io, iter::FusedIterator};
 
 /// How many jobs are submitted at once, at most.
 const AT_ONCE: usize = 64;
+
+/// How many jobs may be begun before a result is taken, at most.
+const AHEAD: usize = 1024;
+
+type Outcome<P> = Result<<P as Process>::Output, JoinError>;
 
 /// The results of many jobs in the order of the jobs, as [`Pool::map`] returns them.
 ///
 /// An item is an error if its job has no value. The other jobs are not affected, and the iterator
 /// goes on. Dropping it cancels the jobs that have not begun.
 #[must_use = "the jobs are submitted when the results are asked for"]
-pub struct Map<'p, I, T> {
-    source: Source<'p, I>,
-    jobs: VecDeque<Result<Job<T>, JoinError>>,
+pub struct Map<'p, I> {
+    feed: Feed<'p, I>,
+    /// What has arrived, from the next result on. The first is not there, unless it is returned
+    /// next.
+    arrived: VecDeque<Option<Ended>>,
+    /// The index of the next result.
+    next: u64,
 }
 
 /// The results of many jobs as they arrive, each with the index of its job, as
@@ -31,32 +42,23 @@ pub struct Map<'p, I, T> {
 /// An item has an error if its job has no value. The other jobs are not affected, and the iterator
 /// goes on. Dropping it cancels the jobs that have not begun.
 #[must_use = "the jobs are submitted when the results are asked for"]
-pub struct MapUnordered<'p, I, T> {
-    source: Source<'p, I>,
-    group: GroupId,
-    jobs: HashMap<TaskId, (usize, Job<T>)>,
-    /// What could not be submitted.
-    failed: VecDeque<(usize, JoinError)>,
-    /// The index of the next job.
-    next: usize,
+pub struct MapUnordered<'p, I> {
+    feed: Feed<'p, I>,
 }
 
 /// What [`Pool::map`] takes: everything that can be made an iterator of processes
 /// ([`IntoIterator`]).
 ///
-/// It is implemented for all of them, and needs no other implementation.
+/// It is implemented for all of these. Do not implement it by hand.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an iterator of processes",
     label = "not an iterator of processes",
-    note = "what runs for each value is a part of the iterator: `pool.map((0..9).map(square::new))`, where `square` is a function \
-            with `#[process]`",
-    note = "the iterator has the processes themselves, and not references to them"
+    note = "call `new` for each value: `pool.map((0..9).map(square::new))`, where `square` is a function with `#[process]`",
+    note = "the iterator has processes, and not references to processes"
 )]
 pub trait Processes {
     /// The iterator.
-    type Iter: Iterator<Item: Process<Output = Self::Output>>;
-    /// What the processes return.
-    type Output;
+    type Iter: Iterator<Item: Process>;
     /// Returns the iterator.
     #[doc(hidden)]
     fn iterate(self) -> Self::Iter;
@@ -65,59 +67,28 @@ pub trait Processes {
 #[diagnostic::do_not_recommend]
 impl<I: IntoIterator<Item: Process>> Processes for I {
     type Iter = I::IntoIter;
-    type Output = <I::Item as Process>::Output;
 
     fn iterate(self) -> I::IntoIter {
         self.into_iter()
     }
 }
 
-/// Where the jobs come from.
-struct Source<'p, I> {
+/// What came of a job.
+type Ended = (JobInfo, Done);
+
+/// Submits jobs as the workers need them, and takes what comes of them.
+struct Feed<'p, I> {
     pool: &'p Pool,
+    group: GroupId,
     /// `None` when it has ended.
     processes: Option<I>,
-}
-
-impl<I: Iterator<Item: Process>> Source<'_, I> {
-    /// Submits some more jobs, as many as the workers could need soon. `begun` is how many have no
-    /// result yet.
-    fn submit(
-        &mut self,
-        group: Option<GroupId>,
-        begun: usize,
-        mut to: impl FnMut(Result<Job<<I::Item as Process>::Output>, JoinError>),
-    ) {
-        let Some(processes) = &mut self.processes else {
-            return;
-        };
-        let locked = self.pool.shared.lock();
-        let free = self.pool.shared.config.backlog;
-        let free = free.saturating_sub(locked.schedule.queued());
-        let room = locked.schedule.room().min(free);
-        drop(locked);
-        for _ in 0..room.min(AT_ONCE).max(usize::from(begun == 0)) {
-            let Some(process) = processes.next() else {
-                self.processes = None;
-                return;
-            };
-            let job = self.pool.job().submit_until(&process, group, None);
-            to(match job {
-                Ok(Some(job)) => Ok(job),
-                Ok(None) => unreachable!("it waits without a limit"),
-                Err(error) => Err(self.pool.unsubmitted::<I::Item>(error)),
-            });
-        }
-    }
-
-    fn size_hint(&self, begun: usize) -> (usize, Option<usize>) {
-        let left = self.processes.as_ref().map(Iterator::size_hint);
-        let (least, most) = left.unwrap_or((0, Some(0)));
-        (
-            least.saturating_add(begun),
-            most.and_then(|most| most.checked_add(begun)),
-        )
-    }
+    /// The index of the next job.
+    next: u64,
+    /// How many jobs were submitted and have not ended.
+    begun: usize,
+    /// What has ended and was not taken, with the index of the job.
+    ended: VecDeque<(u64, Ended)>,
+    orders: Vec<Order>,
 }
 
 impl Pool {
@@ -130,7 +101,7 @@ impl Pool {
     ///
     /// See the [module](self).
     #[doc(alias = "imap")]
-    pub fn map<P: Processes>(&self, processes: P) -> Map<'_, P::Iter, P::Output> {
+    pub fn map<P: Processes>(&self, processes: P) -> Map<'_, P::Iter> {
         Map::new(self, processes.iterate())
     }
 
@@ -158,15 +129,149 @@ impl Pool {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "imap_unordered")]
-    pub fn map_unordered<P: Processes>(
-        &self,
-        processes: P,
-    ) -> MapUnordered<'_, P::Iter, P::Output> {
+    pub fn map_unordered<P: Processes>(&self, processes: P) -> MapUnordered<'_, P::Iter> {
         MapUnordered::new(self, processes.iterate())
     }
+}
 
-    /// Returns the error of a job that could not be submitted.
-    fn unsubmitted<P: Process>(&self, error: Error) -> JoinError {
+impl<'p, I: Iterator<Item: Process>> Feed<'p, I> {
+    fn new(pool: &'p Pool, processes: I) -> Self {
+        let shared = &pool.shared;
+        let group = if shared.is_own() {
+            shared.lock().jobs.add_group()
+        } else {
+            GroupId::default()
+        };
+        Self {
+            pool,
+            group,
+            processes: Some(processes),
+            next: 0,
+            begun: 0,
+            ended: VecDeque::new(),
+            orders: Vec::new(),
+        }
+    }
+
+    /// Takes the next job that has ended. `held` is how many results the caller holds. Returns
+    /// `None` when there are no more jobs.
+    fn next(&mut self, held: usize) -> Option<(u64, Ended)> {
+        if !self.pool.shared.is_own() {
+            return self.refuse();
+        }
+        loop {
+            if let Some(ended) = self.ended.pop_front() {
+                return Some(ended);
+            }
+            let shared = &self.pool.shared;
+            let mut locked = shared.lock();
+            if self.begun > 0 && (held >= AHEAD || self.processes.is_none()) {
+                (locked, _) = shared.wait(locked, None, Awaited::Group(self.group));
+            }
+            self.begun -= locked.jobs.take_ended(self.group, &mut self.ended);
+            let free = shared
+                .config
+                .backlog
+                .saturating_sub(locked.schedule.queued());
+            let room = locked.schedule.room().min(free).min(AT_ONCE);
+            drop(locked);
+            if held + self.begun < AHEAD && self.processes.is_some() {
+                self.submit(room.max(usize::from(self.begun == 0)));
+            }
+            if self.ended.is_empty() && self.begun == 0 && self.processes.is_none() {
+                return None;
+            }
+            if self.ended.is_empty() && self.begun > 0 {
+                let (locked, _) = shared.wait(shared.lock(), None, Awaited::Group(self.group));
+                drop(locked);
+            }
+        }
+    }
+
+    /// Returns that the next job cannot be submitted, in a copy of the process.
+    fn refuse(&mut self) -> Option<(u64, Ended)> {
+        self.processes.as_mut()?.next()?;
+        let info = JobInfo {
+            id: self.next,
+            function: <I::Item as Call>::__meta().name(),
+            attempts: 0,
+            is_set_aside: false,
+        };
+        let cause = Cause::Os(io::Error::from_raw_os_error(errno::ECHILD));
+        let pool = (self.pool.name().to_owned(), 0);
+        let error = JoinError::of_job(info, pool, cause);
+        self.next += 1;
+        Some((self.next - 1, (info, Done::Failed(error))))
+    }
+
+    /// Submits some jobs.
+    fn submit(&mut self, count: usize) {
+        let Some(processes) = &mut self.processes else {
+            return;
+        };
+        let first = self.next;
+        for _ in 0..count {
+            let Some(process) = processes.next() else {
+                self.processes = None;
+                break;
+            };
+            let order = self
+                .pool
+                .job()
+                .order(&process, Some((self.group, self.next)));
+            match order {
+                Ok(order) => self.orders.push(order),
+                Err(error) => {
+                    let failed = self.pool.unsubmitted::<I::Item>(error);
+                    self.ended.push_back((self.next, failed));
+                }
+            }
+            self.next += 1;
+        }
+        debug_assert!(self.next - first <= count as u64);
+        let shared = &self.pool.shared;
+        let mut locked = shared.lock();
+        if !locked.has_room() {
+            (locked, _) = shared.wait(locked, None, Awaited::Room);
+        }
+        if !locked.is_closed {
+            self.begun += self.orders.len();
+            locked.submit_all(self.orders.drain(..));
+            locked.tell_keeper();
+            return;
+        }
+        drop(locked);
+        for order in self.orders.drain(..) {
+            let (_, index) = order.group.expect("it is of this group");
+            let error = Error::new(ErrorKind::Disconnected, "the pool is closed");
+            let failed = self.pool.unsubmitted::<I::Item>(error);
+            self.ended.push_back((index, failed));
+        }
+    }
+
+    fn size_hint(&self, held: usize) -> (usize, Option<usize>) {
+        let begun = self.begun + self.ended.len() + held;
+        let left = self.processes.as_ref().map(Iterator::size_hint);
+        let (least, most) = left.unwrap_or((0, Some(0)));
+        (
+            least.saturating_add(begun),
+            most.and_then(|most| most.checked_add(begun)),
+        )
+    }
+}
+
+impl<I> Drop for Feed<'_, I> {
+    fn drop(&mut self) {
+        let shared = &self.pool.shared;
+        if shared.is_own() {
+            shared.lock().give_up(self.group);
+        }
+    }
+}
+
+impl Pool {
+    /// Returns what came of a job that could not be submitted.
+    fn unsubmitted<P: Process>(&self, error: Error) -> Ended {
         let info = JobInfo {
             id: self.shared.lock().jobs.skip_id(),
             function: <P as Call>::__meta().name(),
@@ -177,114 +282,87 @@ impl Pool {
             ErrorKind::Disconnected => Cause::PoolClosed,
             _ => Cause::Arguments(error),
         };
-        JoinError::of_job(info, (self.shared.config.name.clone(), 0), cause)
+        let pool = (self.shared.config.name.clone(), 0);
+        (info, Done::Failed(JoinError::of_job(info, pool, cause)))
     }
 }
 
-impl<'p, I, T> Map<'p, I, T> {
-    pub(super) fn new(pool: &'p Pool, processes: I) -> Self {
+impl<'p, I: Iterator<Item: Process>> Map<'p, I> {
+    fn new(pool: &'p Pool, processes: I) -> Self {
         Self {
-            source: Source {
-                pool,
-                processes: Some(processes),
-            },
-            jobs: VecDeque::new(),
-        }
-    }
-}
-
-impl<I: Iterator<Item: Process<Output = T>>, T> Iterator for Map<'_, I, T> {
-    type Item = Result<T, JoinError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let Self { source, jobs } = self;
-        source.submit(None, jobs.len(), |job| jobs.push_back(job));
-        Some(jobs.pop_front()?.and_then(Job::join))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.source.size_hint(self.jobs.len())
-    }
-}
-
-impl<I: Iterator<Item: Process<Output = T>>, T> FusedIterator for Map<'_, I, T> {}
-
-impl<'p, I, T> MapUnordered<'p, I, T> {
-    pub(super) fn new(pool: &'p Pool, processes: I) -> Self {
-        Self {
-            group: pool.shared.lock().jobs.add_group(),
-            source: Source {
-                pool,
-                processes: Some(processes),
-            },
-            jobs: HashMap::new(),
-            failed: VecDeque::new(),
+            feed: Feed::new(pool, processes),
+            arrived: VecDeque::new(),
             next: 0,
         }
     }
 }
 
-impl<I: Iterator<Item: Process<Output = T>>, T> Iterator for MapUnordered<'_, I, T> {
-    type Item = (usize, Result<T, JoinError>);
+impl<I: Iterator<Item: Process>> Iterator for Map<'_, I> {
+    type Item = Outcome<I::Item>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let Self {
-            source,
-            group,
-            jobs,
-            failed,
-            next,
-        } = self;
-        source.submit(Some(*group), jobs.len(), |job| {
-            let index = *next;
-            *next += 1;
-            match job {
-                Ok(job) => drop(jobs.insert(job.task(), (index, job))),
-                Err(error) => failed.push_back((index, error)),
+        let (info, done) = loop {
+            if let Some(Some(_)) = self.arrived.front() {
+                break self.arrived.pop_front().flatten()?;
             }
-        });
-        if let Some((index, error)) = failed.pop_front() {
-            return Some((index, Err(error)));
-        }
-        if jobs.is_empty() {
-            return None;
-        }
-        let shared = &source.pool.shared;
-        let (mut locked, _) = shared.wait(shared.lock(), None, Awaited::Group(*group));
-        let ended = locked.jobs.next_ended(*group)?;
-        drop(locked);
-        let (index, job) = jobs.remove(&ended)?;
-        Some((index, job.join()))
+            let (index, ended) = self.feed.next(self.arrived.len())?;
+            let place = usize::try_from(index - self.next).ok()?;
+            if place == 0 {
+                self.arrived.pop_front();
+                break ended;
+            }
+            if place >= self.arrived.len() {
+                self.arrived.resize_with(place + 1, || None);
+            }
+            self.arrived[place] = Some(ended);
+        };
+        self.next += 1;
+        Some(value(info, done, receive::<I::Item>))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.source.size_hint(self.jobs.len() + self.failed.len())
+        self.feed.size_hint(self.arrived.iter().flatten().count())
     }
 }
 
-impl<I: Iterator<Item: Process<Output = T>>, T> FusedIterator for MapUnordered<'_, I, T> {}
+impl<I: Iterator<Item: Process>> FusedIterator for Map<'_, I> {}
 
-impl<I, T> Drop for MapUnordered<'_, I, T> {
-    fn drop(&mut self) {
-        let shared = &self.source.pool.shared;
-        if shared.is_own() {
-            shared.lock().jobs.remove_group(self.group);
+impl<'p, I: Iterator<Item: Process>> MapUnordered<'p, I> {
+    fn new(pool: &'p Pool, processes: I) -> Self {
+        Self {
+            feed: Feed::new(pool, processes),
         }
     }
 }
 
-impl<I, T> fmt::Debug for Map<'_, I, T> {
+impl<I: Iterator<Item: Process>> Iterator for MapUnordered<'_, I> {
+    type Item = (usize, Outcome<I::Item>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (index, (info, done)) = self.feed.next(0)?;
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        Some((index, value(info, done, receive::<I::Item>)))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.feed.size_hint(0)
+    }
+}
+
+impl<I: Iterator<Item: Process>> FusedIterator for MapUnordered<'_, I> {}
+
+impl<I> fmt::Debug for Map<'_, I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Map")
-            .field("begun", &self.jobs.len())
+            .field("begun", &self.feed.begun)
             .finish_non_exhaustive()
     }
 }
 
-impl<I, T> fmt::Debug for MapUnordered<'_, I, T> {
+impl<I> fmt::Debug for MapUnordered<'_, I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MapUnordered")
-            .field("begun", &self.jobs.len())
+            .field("begun", &self.feed.begun)
             .finish_non_exhaustive()
     }
 }

@@ -14,10 +14,13 @@ use super::{
     lane::{Attention, Glance, Sleeper},
     schedule::TaskId,
 };
-use crate::sys::{
-    fd::{AsFd, BorrowedFd},
-    own,
-    wait::Patience,
+use crate::{
+    channel::Stash,
+    sys::{
+        fd::{AsFd, BorrowedFd},
+        own,
+        wait::Patience,
+    },
 };
 use std::{
     cell::Cell,
@@ -34,6 +37,8 @@ pub(super) struct Shared {
     state: Mutex<State>,
     pub(super) attention: Attention,
     pub(super) config: Arc<Config>,
+    /// The memory of large arguments, to be used again.
+    pub(super) stash: Arc<Stash>,
     /// The number of the process that has made the pool. A copy of it has no workers.
     owner: u64,
     patience: Patience,
@@ -42,8 +47,8 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct State {
     engine: Engine,
-    /// Whether a thread leads.
-    has_leader: bool,
+    /// What the thread waits for that leads, if one does.
+    leader: Option<Awaited>,
     /// The threads that sleep until something is done, or until they are to lead.
     followers: BTreeMap<u64, (Thread, Awaited)>,
     next_follower: u64,
@@ -104,10 +109,11 @@ impl Shared {
     pub(super) fn new(config: Config) -> io::Result<Self> {
         own::prepare()?;
         let config = Arc::new(config);
+        let stash = Arc::new(Stash::default());
         Ok(Self {
             state: Mutex::new(State {
-                engine: Engine::new(Arc::clone(&config)),
-                has_leader: false,
+                engine: Engine::new(Arc::clone(&config), Arc::clone(&stash)),
+                leader: None,
                 followers: BTreeMap::new(),
                 next_follower: 0,
                 keeper_wakes_at: None,
@@ -117,6 +123,7 @@ impl Shared {
                 has_starter: false,
             }),
             attention: Attention::create()?,
+            stash,
             config,
             owner: own::number(),
             patience: Patience::default(),
@@ -207,7 +214,7 @@ impl Shared {
     ) -> Locked<'s> {
         let is_late = || deadline.is_some_and(|deadline| deadline <= Instant::now());
         let state = locked.state();
-        state.has_leader = true;
+        state.leader = Some(awaited);
         state.leads += 1;
         locked.is_leader = true;
         self.attention.is_awake();
@@ -240,7 +247,7 @@ impl Shared {
             self.attention.is_awake();
         }
         locked.is_leader = false;
-        locked.state().has_leader = false;
+        locked.state().leader = None;
         let state = locked.state();
         if let Some((_, (follower, _))) = state.followers.first_key_value() {
             follower.unpark();
@@ -283,13 +290,15 @@ impl Locked<'_> {
     }
 
     fn has_leader(&self) -> bool {
-        self.state.as_ref().is_some_and(|state| state.has_leader)
+        self.state
+            .as_ref()
+            .is_some_and(|state| state.leader.is_some())
     }
 
     /// Wakes the keeper if it has something to do before it wakes up by itself.
     pub(super) fn tell_keeper(&mut self) {
         let state = self.state();
-        let at = state.engine.schedule.wake_at();
+        let at = state.engine.wake_at();
         let is_earlier = match (at, state.keeper_wakes_at) {
             (Some(at), Some(planned)) => at < planned,
             (at, None) => at.is_some(),
@@ -306,15 +315,15 @@ impl Locked<'_> {
     /// slept last.
     pub(super) fn keeper_sleeps(&mut self, leads: &mut u64) -> Option<Sleep> {
         let state = self.state();
-        let at = state.engine.schedule.wake_at();
+        let at = state.engine.wake_at();
         state.keeper_wakes_at = at;
         let has_led = mem::replace(leads, state.leads) != state.leads;
         // A thread that leads has the keeper told when it stops.
-        if state.keeper == Keeper::StandsBy && has_led && !state.has_leader {
+        if state.keeper == Keeper::StandsBy && has_led && state.leader.is_none() {
             return Some(Sleep::Brief(at));
         }
         state.keeper = Keeper::Sleeps;
-        if !state.has_leader {
+        if state.leader.is_none() {
             self.shared.attention.sleeps(Sleeper::Keeper);
             if self.has_news() {
                 return None;
@@ -378,15 +387,17 @@ impl DerefMut for Locked<'_> {
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        let has_resolved = mem::take(&mut self.has_resolved);
+        let is_leader = self.is_leader;
         let state = self.state();
-        let followers = state.followers.values();
-        let woken: Vec<Thread> = followers
-            .filter(|(_, awaited)| has_resolved && state.has_come(*awaited))
-            .map(|(thread, _)| thread.clone())
-            .collect();
-        // The thread that leads sees what it resolves itself.
-        let is_leader_woken = has_resolved && state.has_leader && !self.is_leader;
+        let mut woken = Vec::new();
+        if !state.followers.is_empty() {
+            let followers = state.followers.values();
+            let come = followers.filter(|(_, awaited)| state.has_come(*awaited));
+            woken.extend(come.map(|(thread, _)| thread.clone()));
+        }
+        // The thread that leads sees by itself what it does.
+        let leader = state.leader.filter(|_| !is_leader);
+        let is_leader_woken = leader.is_some_and(|awaited| state.has_come(awaited));
         drop(self.state.take());
         IS_INSIDE.set(false);
         if is_leader_woken {

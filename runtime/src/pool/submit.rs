@@ -23,6 +23,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Most encoded arguments have no more bytes than this.
+const USUAL: usize = 64;
+
 impl Pool {
     /// Hands a job to the pool. The arguments are encoded before this returns, so they may borrow.
     ///
@@ -107,7 +110,7 @@ impl JobBuilder<'_> {
     /// See [`Pool::submit`].
     #[expect(clippy::needless_pass_by_value, reason = "what is sent is given away")]
     pub fn submit<P: Process>(self, process: P) -> Result<Job<P::Output>> {
-        match self.submit_until(&process, None, None)? {
+        match self.submit_until(&process, None)? {
             Some(job) => Ok(job),
             None => unreachable!("it waits without a limit"),
         }
@@ -119,7 +122,7 @@ impl JobBuilder<'_> {
     ///
     /// See [`Pool::try_submit`].
     pub fn try_submit<P: Process>(self, process: P) -> Result<Job<P::Output>, TrySubmitError<P>> {
-        match self.submit_until(&process, None, Some(Instant::now())) {
+        match self.submit_until(&process, Some(Instant::now())) {
             Ok(Some(job)) => Ok(job),
             Ok(None) => Err(TrySubmitError::Full(process)),
             Err(error) => Err(TrySubmitError::Failed(error)),
@@ -127,10 +130,9 @@ impl JobBuilder<'_> {
     }
 
     /// Hands the job to the pool, unless the backlog is full until the deadline.
-    pub(super) fn submit_until<P: Process>(
+    fn submit_until<P: Process>(
         self,
         process: &P,
-        group: Option<GroupId>,
         deadline: Option<Instant>,
     ) -> Result<Option<Job<P::Output>>> {
         let shared = &self.pool.shared;
@@ -139,7 +141,7 @@ impl JobBuilder<'_> {
             let what = "a pool cannot be used by a copy of its process";
             return Err(Error::os(what, source));
         }
-        let order = self.order(process, group)?;
+        let order = self.order(process, None)?;
         let mut locked = shared.lock();
         if !locked.has_room() {
             let (waited, has_room) = shared.wait(locked, deadline, Awaited::Room);
@@ -163,11 +165,18 @@ impl JobBuilder<'_> {
         )))
     }
 
-    fn order<P: Process>(self, process: &P, group: Option<GroupId>) -> Result<Order> {
+    /// Encodes a job.
+    pub(super) fn order<P: Process>(
+        self,
+        process: &P,
+        group: Option<(GroupId, u64)>,
+    ) -> Result<Order> {
         let offset = image::offset_of(call::entry::<P> as Entry)
             .map_err(|source| Error::os("our executable cannot be read", source))?;
-        let packing = Packing::default();
+        let packing = Packing::with(&self.pool.shared.stash);
         let mut message = Outgoing::through(&packing);
+        // Most arguments are short. One allocation is enough for them, and for the value later.
+        message.bytes.reserve(USUAL);
         process.__send(&mut message)?;
         Ok(Order {
             function: P::__meta().name(),
@@ -179,7 +188,8 @@ impl JobBuilder<'_> {
     }
 }
 
-fn receive<P: Process>(from: &mut Incoming) -> Result<P::Output> {
+/// Decodes the value of a job.
+pub(super) fn receive<P: Process>(from: &mut Incoming) -> Result<P::Output> {
     <P as Call>::__receive(from)
 }
 

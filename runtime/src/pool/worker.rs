@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     call::{self, Answer, Call, Entry, Meta, Outcome},
-    channel::{Packing, Parcel},
+    channel::{Packing, Parcel, Stash},
     error::{Error, ErrorKind, Result},
     process::{Builder, Child, Process},
     start::{self, Failure, Seat, Settings},
@@ -32,6 +32,7 @@ pub(super) struct Worker {
     pub(super) fds: [OwnedFd; 4],
     pub(super) index: usize,
     pub(super) count: usize,
+    pub(super) seed: Option<u64>,
     pub(super) initializer: Option<Errand>,
     pub(super) finalizer: Option<Errand>,
     /// The most resident memory, in bytes, after which it wants to be replaced.
@@ -65,7 +66,7 @@ impl Call for Worker {
         for fd in &self.fds {
             to.put_now(what, &Fd(fd.as_fd()))?;
         }
-        to.put_now(what, &(self.index, self.count, self.max_memory))?;
+        to.put_now(what, &(self.index, self.count, self.seed, self.max_memory))?;
         for errand in [&self.initializer, &self.finalizer] {
             to.put_now(what, errand)?;
         }
@@ -75,11 +76,12 @@ impl Call for Worker {
     fn __run(from: &mut Incoming) -> Result<Ended> {
         let mut fd = || from.take::<Fd<OwnedFd>>().map(|Fd(fd)| fd);
         let fds = [fd()?, fd()?, fd()?, fd()?];
-        let (index, count, max_memory) = from.take()?;
+        let (index, count, seed, max_memory) = from.take()?;
         let worker = Self {
             fds,
             index,
             count,
+            seed,
             initializer: from.take()?,
             finalizer: from.take()?,
             max_memory,
@@ -129,18 +131,21 @@ impl Worker {
         start::take_seat(Some(Seat {
             index: self.index,
             count: self.count,
+            seed: self.seed,
         }));
         if let Some(initializer) = self.initializer {
             initializer.run("the initializer")?;
         }
         lane.ready();
+        let stash = lane.stash();
         let (mut bytes, mut now) = (Vec::new(), futex::since_boot());
         loop {
             let next = lane.next(bytes, now).map_err(no_lane)?;
             let Next::Task(head, parcel, began) = next else {
                 break;
             };
-            let (kind, answer) = perform(this, head.detail, parcel);
+            start::begin_job(head.job);
+            let (kind, answer) = perform((this, &stash), head.detail, parcel);
             now = futex::since_boot();
             let took = now.saturating_sub(began).as_nanos();
             let head = Head {
@@ -148,12 +153,14 @@ impl Worker {
                 detail: u64::try_from(took).unwrap_or(u64::MAX),
                 ..head
             };
-            lane.answer(
-                head,
-                &answer,
-                start::wants_rest() || is_large(self.max_memory),
-            )?;
-            bytes = answer.bytes;
+            let is_tired = start::wants_rest() || is_large(self.max_memory);
+            bytes = match lane.answer(head, answer, is_tired) {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    let kind = outcome::UNSENDABLE;
+                    lane.answer(Head { kind, ..head }, failed(&error), is_tired)?
+                }
+            };
         }
         if let Some(finalizer) = self.finalizer {
             finalizer.run("the finalizer")?;
@@ -183,18 +190,18 @@ fn begin() -> Result<()> {
 
 /// Packs the value of a task.
 #[derive(Debug)]
-struct Answering {
-    packing: Packing,
+struct Answering<'s> {
+    packing: Packing<'s>,
     parcel: RefCell<Option<Result<Parcel>>>,
 }
 
-impl Sink for Answering {
+impl Sink for Answering<'_> {
     fn send(&self, width: Width, bytes: &[u8]) -> io::Result<()> {
         self.packing.send(width, bytes)
     }
 }
 
-impl Answer for Answering {
+impl Answer for Answering<'_> {
     fn give(&self, value: Outgoing<'_>) {
         *self.parcel.borrow_mut() = Some(self.packing.finish(value, LONGEST));
     }
@@ -202,7 +209,11 @@ impl Answer for Answering {
 
 /// Does a task in the process with the number `this`. Returns how it ended, and what is said about
 /// it.
-fn perform(this: u64, function: u64, parcel: io::Result<Parcel>) -> (u8, Parcel) {
+fn perform(
+    (this, stash): (u64, &Stash),
+    function: u64,
+    parcel: io::Result<Parcel>,
+) -> (u8, Parcel) {
     HAS_BEGUN.store(false, Ordering::Relaxed);
     let arguments = parcel
         .map_err(|source| Error::os("its arguments cannot be received", source))
@@ -217,7 +228,7 @@ fn perform(this: u64, function: u64, parcel: io::Result<Parcel>) -> (u8, Parcel)
         Err(error) => return (outcome::UNREADABLE, failed(&error)),
     };
     let answering = Answering {
-        packing: Packing::default(),
+        packing: Packing::with(stash),
         parcel: RefCell::new(None),
     };
     let came = call::perform(entry, &mut arguments, &answering);

@@ -91,6 +91,23 @@ impl Worker {
         self.0.count
     }
 
+    /// Returns the number of the job that runs, as `Job::id` does in the process that has submitted
+    /// it. Returns `None` before the first job: in the initializer.
+    #[must_use]
+    pub fn job(&self) -> Option<u64> {
+        start::job()
+    }
+
+    /// Returns a seed for random numbers in the job that runs, if the pool was given a `seed`.
+    ///
+    /// It depends on the seed of the pool and on the number of the job only. So a program that
+    /// submits the same jobs in the same order has the same random numbers in them, whichever
+    /// workers run them.
+    #[must_use]
+    pub fn seed(&self) -> Option<u64> {
+        Some(mix(self.0.seed?, start::job()?))
+    }
+
     /// Asks the pool to let this worker end after its task, and to start another one in its place.
     ///
     /// Use it if the task finds out that the process is of no more use: a library has broken its
@@ -98,6 +115,15 @@ impl Worker {
     pub fn replace(&self) {
         start::want_rest();
     }
+}
+
+/// Returns a number that depends on both in all bits (the step and the finish of `SplitMix64`).
+fn mix(seed: u64, number: u64) -> u64 {
+    let step = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = seed.wrapping_add(step);
+    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ mixed >> 31
 }
 
 /// The parent of this process, as [`parent`] returns it.

@@ -70,9 +70,9 @@ pub use method::{StartMethod, set_start_method};
 pub(crate) use parent::{Order, Replies, Streams, replenish, start};
 pub use parent::{prewarm, stop_helper};
 pub(crate) use patience::{LAST_BREATH, MARGIN};
-pub(crate) use seat::{Seat, seat, want_rest};
+pub(crate) use seat::{Seat, job, seat, want_rest};
 #[cfg(feature = "pool")]
-pub(crate) use seat::{take_seat, wants_rest};
+pub(crate) use seat::{begin_job, take_seat, wants_rest};
 pub(crate) use settings::arguments_in_docs;
 pub use settings::{Setting, Settings};
 pub use stdio::Stdio;

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 /// Which worker of a pool this process is, and of how many.
@@ -10,9 +10,14 @@ use std::sync::{
 pub(crate) struct Seat {
     pub(crate) index: usize,
     pub(crate) count: usize,
+    /// The seed of the pool.
+    pub(crate) seed: Option<u64>,
 }
 
 static SEAT: Mutex<Option<Seat>> = Mutex::new(None);
+
+/// The number of the job that runs, plus one. Zero if none has begun.
+static JOB: AtomicU64 = AtomicU64::new(0);
 
 /// Whether this worker wants another process to take its seat.
 static WANTS_REST: AtomicBool = AtomicBool::new(false);
@@ -26,6 +31,18 @@ pub(crate) fn seat() -> Option<Seat> {
 pub(crate) fn take_seat(seat: Option<Seat>) {
     *SEAT.lock().unwrap_or_else(PoisonError::into_inner) = seat;
     WANTS_REST.store(false, Ordering::Relaxed);
+    JOB.store(0, Ordering::Relaxed);
+}
+
+/// Notes that a job begins.
+#[cfg(feature = "pool")]
+pub(crate) fn begin_job(id: u64) {
+    JOB.store(id.wrapping_add(1), Ordering::Relaxed);
+}
+
+/// Returns the number of the last job that has begun.
+pub(crate) fn job() -> Option<u64> {
+    JOB.load(Ordering::Relaxed).checked_sub(1)
 }
 
 /// Notes that this worker wants another process to take its seat.

@@ -11,7 +11,7 @@ use nix::{
 };
 use std::{
     fs::File,
-    io::{self, Write},
+    io::{self, Seek, Write},
     mem::MaybeUninit,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     ptr,
@@ -28,6 +28,26 @@ impl Memory {
     /// Sets the length in bytes. New bytes are zero.
     pub(crate) fn set_len(&self, length: u64) -> io::Result<()> {
         without_signal(|| self.0.set_len(length))
+    }
+}
+
+impl Memory {
+    /// Begins to write from the first byte on. The old bytes stay until they are written over, and
+    /// so does the memory that they take.
+    pub(crate) fn rewind(&mut self) -> io::Result<()> {
+        self.0.rewind()
+    }
+
+    /// Removes what follows the last byte that was written. Returns the length.
+    pub(crate) fn cut(&mut self) -> io::Result<u64> {
+        let length = self.0.stream_position()?;
+        self.set_len(length)?;
+        Ok(length)
+    }
+
+    /// Returns the length in bytes.
+    pub(crate) fn length(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
     }
 }
 

@@ -23,7 +23,10 @@ pub(super) mod word {
     pub(in crate::pool::lane) const ASLEEP: usize = 640;
     /// Whether the worker is ready for tasks.
     pub(in crate::pool::lane) const READY: usize = 644;
-    pub(in crate::pool::lane) const CLAIMS: usize = 768;
+    /// Which memories of the worker hold an answer that the pool has not read, one bit for each.
+    /// The worker sets them, and the pool clears them.
+    pub(in crate::pool::lane) const LENT: usize = 768;
+    pub(in crate::pool::lane) const CLAIMS: usize = 896;
     /// The size of a claim: the word, and when the task began.
     pub(in crate::pool::lane) const CLAIM: usize = 16;
     const BYTES: usize = CLAIMS + CLAIM * SLOTS;
@@ -100,4 +103,12 @@ pub(super) fn form_of(flags: u8) -> Form {
         spilled: flags & flags::SPILLED != 0,
         bundled: flags & flags::BUNDLED != 0,
     }
+}
+
+/// How many memories of a worker may hold answers at one time.
+pub(super) const MEMORIES: u8 = 8;
+
+/// Returns the bit of a memory, counted from one.
+pub(super) fn loan_bit(memory: u8) -> Option<u32> {
+    (1..=MEMORIES).contains(&memory).then(|| 1 << (memory - 1))
 }

@@ -29,6 +29,6 @@ mod ring;
 mod worker_end;
 
 pub(super) use attention::{Attention, Ringer, Sleeper};
-pub(super) use pool_end::{Glance, PoolEnd, Withdrawal};
+pub(super) use pool_end::{Glance, Loan, PoolEnd, Withdrawal};
 pub(super) use ring::{Head, LONGEST};
 pub(super) use worker_end::{Next, WorkerEnd};

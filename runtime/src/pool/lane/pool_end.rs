@@ -1,7 +1,7 @@
 //! The pool's end of a lane.
 
 use super::{
-    layout::{Claim, SLOTS, began, claim, flag, flags, flags_of, form_of, word},
+    layout::{Claim, SLOTS, began, claim, flag, flags, flags_of, form_of, loan_bit, word},
     ring::{Head, Reader, Writer},
 };
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
         mapping::Mapping,
         step::step,
     },
+    wire::is_end,
 };
 use std::{
     io,
@@ -49,6 +50,21 @@ pub(in crate::pool) struct Answer {
     pub(in crate::pool) began: Duration,
     /// Whether the worker wants to be replaced.
     pub(in crate::pool) is_tired: bool,
+    /// The memory of the content. The worker uses it again when this is dropped.
+    pub(in crate::pool) loan: Option<Loan>,
+}
+
+/// Memory of a worker that the pool has not read yet.
+#[derive(Debug)]
+pub(in crate::pool) struct Loan {
+    mapping: Arc<Mapping>,
+    bit: u32,
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        flag(&self.mapping, word::LENT).fetch_and(!self.bit, Ordering::Release);
+    }
 }
 
 impl PoolEnd {
@@ -72,37 +88,47 @@ impl PoolEnd {
     /// [`ring`](Self::ring) is called after the last one.
     pub(in crate::pool) fn offer(
         &mut self,
-        function: u64,
+        (job, function): (u64, u64),
         parcel: &Parcel,
     ) -> io::Result<Option<u64>> {
-        let number = self.last + 1;
-        let claim = claim(&self.mapping, number);
-        let is_free = self.last < SLOTS as u64 || {
-            let state = claim.load(Ordering::Relaxed) & 3;
-            state == Claim::Withdrawn as u64 || state == Claim::Answered as u64
-        };
-        if !is_free || !self.tasks.has_room(parcel.bytes.len()) {
+        if !self.has_room(parcel) {
             return Ok(None);
         }
+        let number = self.last + 1;
         let has_packet = !parcel.fds.is_empty();
         if has_packet {
             match self.carrier.send(number, &parcel.fds) {
                 Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                // There is no room, or the worker has ended, which will be noticed soon.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock || is_end(&error) => {
+                    return Ok(None);
+                }
                 Err(error) => return Err(error),
             }
         }
         self.last = number;
+        let claim = claim(&self.mapping, number);
         step();
         claim.store(Claim::Offered.of(number), Ordering::Relaxed);
         let head = Head {
             kind: 0,
+            memory: 0,
             flags: flags_of(parcel.form, has_packet),
             number,
             detail: function,
+            job,
         };
         self.tasks.write(head, &parcel.bytes);
         Ok(Some(number))
+    }
+
+    /// Whether there is room for a task now, but for its descriptors.
+    pub(in crate::pool) fn has_room(&self, parcel: &Parcel) -> bool {
+        let is_free = self.last < SLOTS as u64 || {
+            let state = claim(&self.mapping, self.last + 1).load(Ordering::Relaxed) & 3;
+            state == Claim::Withdrawn as u64 || state == Claim::Answered as u64
+        };
+        is_free && self.tasks.has_room(parcel.bytes.len())
     }
 
     /// Wakes the worker if it sleeps, after something was written or taken.
@@ -166,6 +192,10 @@ impl PoolEnd {
                 form: form_of(head.flags),
             }),
             began: self.began(head.number),
+            loan: loan_bit(head.memory).map(|bit| Loan {
+                mapping: Arc::clone(&self.mapping),
+                bit,
+            }),
             is_tired: head.flags & flags::TIRED != 0,
         })
     }

@@ -23,7 +23,7 @@ pub(in crate::pool) const LONGEST: usize = 16 << 10;
 const WORD: usize = size_of::<u64>();
 
 /// The words before the bytes of a record.
-const HEAD: usize = 3 * WORD;
+const HEAD: usize = 4 * WORD;
 
 /// What stands before the bytes of a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,10 +32,14 @@ pub(in crate::pool) struct Head {
     pub(in crate::pool) kind: u8,
     /// How its bytes and its descriptors are read.
     pub(in crate::pool) flags: u8,
+    /// Which memory of the writer has its content, counted from one. Zero is none.
+    pub(in crate::pool) memory: u8,
     /// The number of the task.
     pub(in crate::pool) number: u64,
     /// The function of a task, or how many nanoseconds it took.
     pub(in crate::pool) detail: u64,
+    /// The number of the job, for users.
+    pub(in crate::pool) job: u64,
 }
 
 /// Where a ring is in the memory.
@@ -110,8 +114,11 @@ impl Writer {
         debug_assert!(bytes.len() <= LONGEST, "longer records go beside the ring");
         let length = u32::try_from(bytes.len()).expect("a record is short");
         let [a, b, c, d] = length.to_le_bytes();
-        let first = u64::from_le_bytes([a, b, c, d, head.kind, head.flags, 0, 0]);
-        for (index, value) in [first, head.number, head.detail].into_iter().enumerate() {
+        let first = u64::from_le_bytes([a, b, c, d, head.kind, head.flags, head.memory, 0]);
+        for (index, value) in [first, head.number, head.detail, head.job]
+            .into_iter()
+            .enumerate()
+        {
             let at = offset(self.sent + (index * WORD) as u64);
             word(&self.mapping, self.place.bytes + at).store(value, Ordering::Relaxed);
         }
@@ -170,12 +177,14 @@ impl Reader {
             let at = offset(self.taken + (index * WORD) as u64);
             word(&self.mapping, self.place.bytes + at).load(Ordering::Relaxed)
         };
-        let [a, b, c, d, kind, flags, ..] = at(0).to_le_bytes();
+        let [a, b, c, d, kind, flags, memory, _] = at(0).to_le_bytes();
         let head = Head {
             kind,
             flags,
+            memory,
             number: at(1),
             detail: at(2),
+            job: at(3),
         };
         // The other side may write anything. A wrong length is a wrong value, and no more than
         // that.

@@ -2,22 +2,23 @@
 
 use super::{
     attention::Ringer,
-    layout::{Claim, began, claim, flag, flags, flags_of, form_of, word},
+    layout::{Claim, MEMORIES, began, claim, flag, flags, flags_of, form_of, loan_bit, word},
     ring::{Head, Reader, Writer},
 };
 use crate::{
-    channel::{Carrier, Parcel},
+    channel::{Carrier, Parcel, Stash},
     error::{Error, Result},
     sys::{
         fd::{AsFd, OwnedFd},
         futex,
         mapping::Mapping,
+        memfd::Memory,
         step::step,
         wait::{self, For, Patience},
     },
 };
 use std::{
-    io,
+    io, mem,
     sync::{
         Arc,
         atomic::{Ordering, fence},
@@ -33,6 +34,10 @@ pub(in crate::pool) struct WorkerEnd {
     answers: Writer,
     ringer: Ringer,
     patience: Patience,
+    /// The memory of large answers that the pool may still read, each in the place of its bit.
+    lent: [Option<Memory>; MEMORIES as usize],
+    /// The memory that can be used again.
+    stash: Arc<Stash>,
 }
 
 /// What a worker does next.
@@ -56,6 +61,8 @@ impl WorkerEnd {
             carrier: Carrier::open(socket),
             ringer,
             patience: Patience::default(),
+            lent: Default::default(),
+            stash: Arc::default(),
             mapping,
         })
     }
@@ -71,7 +78,7 @@ impl WorkerEnd {
     /// limit.
     pub(in crate::pool) fn next(&mut self, mut bytes: Vec<u8>, now: Duration) -> io::Result<Next> {
         bytes.clear();
-        let mut now = Some(now);
+        let (mut now, mut has_skipped) = (Some(now), false);
         loop {
             let Some(head) = self.tasks.peek() else {
                 if self.is_closed() {
@@ -79,6 +86,10 @@ impl WorkerEnd {
                 }
                 // The time that was passed is over.
                 now = None;
+                if mem::take(&mut has_skipped) {
+                    // The pool may wait for the room.
+                    self.ringer.ring();
+                }
                 self.rest(|end| end.tasks.has_more() || end.is_closed())?;
                 continue;
             };
@@ -97,6 +108,7 @@ impl WorkerEnd {
             // copies of a descriptor are closed.
             drop(self.packet(head));
             self.tasks.skip();
+            has_skipped = true;
         }
     }
 
@@ -129,13 +141,56 @@ impl WorkerEnd {
         flag(&self.mapping, word::CLOSED).load(Ordering::Acquire) != 0
     }
 
-    /// Sends an answer. Waits while there is no room for it.
+    /// The memory for large answers.
+    pub(in crate::pool) fn stash(&self) -> Arc<Stash> {
+        Arc::clone(&self.stash)
+    }
+
+    /// Takes back the memory that the pool has read.
+    fn reclaim(&mut self) {
+        if self.lent.iter().all(Option::is_none) {
+            return;
+        }
+        let lent = flag(&self.mapping, word::LENT).load(Ordering::Acquire);
+        for (memory, place) in (1..).zip(&mut self.lent) {
+            if loan_bit(memory).is_some_and(|bit| lent & bit == 0)
+                && let Some(memory) = place.take()
+            {
+                self.stash.keep(memory);
+            }
+        }
+    }
+
+    /// Lends the memory of an answer to the pool. Returns its number, or zero if it is not used
+    /// again.
+    fn lend(&mut self, parcel: &mut Parcel) -> u8 {
+        let Some(free) = self.lent.iter().position(Option::is_none) else {
+            return 0;
+        };
+        let memory = u8::try_from(free + 1).ok();
+        let number = memory.and_then(|memory| Some((memory, loan_bit(memory)?)));
+        match number.zip(parcel.take_memory()) {
+            Some(((number, bit), memory)) => {
+                flag(&self.mapping, word::LENT).fetch_or(bit, Ordering::Relaxed);
+                self.lent[free] = Some(memory);
+                number
+            }
+            None => 0,
+        }
+    }
+
+    /// Sends an answer. Waits while there is no room for it. Returns its bytes, to be used again.
+    ///
+    /// Fails if its descriptors cannot be sent, or if the system refuses to wait. Nothing is sent
+    /// then.
     pub(in crate::pool) fn answer(
         &mut self,
         head: Head,
-        parcel: &Parcel,
+        mut parcel: Parcel,
         is_tired: bool,
-    ) -> Result<()> {
+    ) -> Result<Vec<u8>> {
+        self.reclaim();
+        let form = parcel.form;
         let has_packet = !parcel.fds.is_empty();
         if has_packet {
             self.send_packet(head.number, &parcel.fds)?;
@@ -145,10 +200,14 @@ impl WorkerEnd {
                 .map_err(|source| Error::os("there is no room for a result", source))?;
         }
         let tired = if is_tired { flags::TIRED } else { 0 };
-        let flags = flags_of(parcel.form, has_packet) | tired;
-        self.answers.write(Head { flags, ..head }, &parcel.bytes);
+        let head = Head {
+            flags: flags_of(form, has_packet) | tired,
+            memory: self.lend(&mut parcel),
+            ..head
+        };
+        self.answers.write(head, &parcel.bytes);
         self.ringer.ring();
-        Ok(())
+        Ok(parcel.bytes)
     }
 
     fn send_packet(&self, number: u64, fds: &[OwnedFd]) -> Result<()> {

@@ -13,6 +13,20 @@ use std::{
 #[derive(Debug)]
 pub(crate) struct Memory(OwnedFd);
 
+impl Memory {
+    pub(crate) fn rewind(&mut self) -> io::Result<()> {
+        unsupported()
+    }
+
+    pub(crate) fn cut(&mut self) -> io::Result<u64> {
+        unsupported()
+    }
+
+    pub(crate) fn length(&self) -> io::Result<u64> {
+        unsupported()
+    }
+}
+
 impl Write for Memory {
     fn write(&mut self, _: &[u8]) -> io::Result<usize> {
         unsupported()
