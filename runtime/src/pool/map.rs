@@ -27,7 +27,7 @@ type Outcome<P> = Result<<P as Process>::Output, JoinError>;
 /// An item is an error if its job has no value. The other jobs are not affected, and the iterator
 /// goes on. Dropping it cancels the jobs that have not begun.
 #[must_use = "the jobs are submitted when the results are asked for"]
-pub struct Map<'p, I: Iterator<Item: Process>> {
+pub struct Map<'p, I> {
     feed: Feed<'p, I>,
     /// What has arrived, from the next result on. The first is not there, unless it is returned
     /// next.
@@ -42,8 +42,35 @@ pub struct Map<'p, I: Iterator<Item: Process>> {
 /// An item has an error if its job has no value. The other jobs are not affected, and the iterator
 /// goes on. Dropping it cancels the jobs that have not begun.
 #[must_use = "the jobs are submitted when the results are asked for"]
-pub struct MapUnordered<'p, I: Iterator<Item: Process>> {
+pub struct MapUnordered<'p, I> {
     feed: Feed<'p, I>,
+}
+
+/// What [`Pool::map`] takes: everything that can be made an iterator of processes
+/// ([`IntoIterator`]).
+///
+/// It is implemented for all of these. Do not implement it by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an iterator of processes",
+    label = "not an iterator of processes",
+    note = "call `new` for each value: `pool.map((0..9).map(square::new))`, where `square` is a function with `#[process]`",
+    note = "the iterator has processes, and not references to processes"
+)]
+pub trait Processes {
+    /// The iterator.
+    type Iter: Iterator<Item: Process>;
+    /// Returns the iterator.
+    #[doc(hidden)]
+    fn iterate(self) -> Self::Iter;
+}
+
+#[diagnostic::do_not_recommend]
+impl<I: IntoIterator<Item: Process>> Processes for I {
+    type Iter = I::IntoIter;
+
+    fn iterate(self) -> I::IntoIter {
+        self.into_iter()
+    }
 }
 
 /// What came of a job.
@@ -74,11 +101,8 @@ impl Pool {
     ///
     /// See the [module](self).
     #[doc(alias = "imap")]
-    pub fn map<I>(&self, processes: I) -> Map<'_, I::IntoIter>
-    where
-        I: IntoIterator<Item: Process>,
-    {
-        Map::new(self, processes.into_iter())
+    pub fn map<P: Processes>(&self, processes: P) -> Map<'_, P::Iter> {
+        Map::new(self, processes.iterate())
     }
 
     /// Runs many jobs and returns their results as they arrive, each with the index of its job.
@@ -105,11 +129,8 @@ impl Pool {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "imap_unordered")]
-    pub fn map_unordered<I>(&self, processes: I) -> MapUnordered<'_, I::IntoIter>
-    where
-        I: IntoIterator<Item: Process>,
-    {
-        MapUnordered::new(self, processes.into_iter())
+    pub fn map_unordered<P: Processes>(&self, processes: P) -> MapUnordered<'_, P::Iter> {
+        MapUnordered::new(self, processes.iterate())
     }
 }
 
@@ -330,7 +351,7 @@ impl<I: Iterator<Item: Process>> Iterator for MapUnordered<'_, I> {
 
 impl<I: Iterator<Item: Process>> FusedIterator for MapUnordered<'_, I> {}
 
-impl<I: Iterator<Item: Process>> fmt::Debug for Map<'_, I> {
+impl<I> fmt::Debug for Map<'_, I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Map")
             .field("begun", &self.feed.begun)
@@ -338,7 +359,7 @@ impl<I: Iterator<Item: Process>> fmt::Debug for Map<'_, I> {
     }
 }
 
-impl<I: Iterator<Item: Process>> fmt::Debug for MapUnordered<'_, I> {
+impl<I> fmt::Debug for MapUnordered<'_, I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MapUnordered")
             .field("begun", &self.feed.begun)
