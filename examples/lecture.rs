@@ -8,6 +8,7 @@ use std::io;
 
 mod attributes;
 mod barrier;
+mod checksums;
 mod client;
 mod daemon;
 mod function;
@@ -18,6 +19,9 @@ mod listener;
 mod lock;
 mod pid;
 mod pipe;
+mod pool;
+mod pool_crash;
+mod pool_nested;
 mod queue;
 mod shared_counter;
 mod structure;
@@ -25,7 +29,7 @@ mod terminate;
 
 type Chapter = (&'static str, fn() -> io::Result<()>);
 
-const CHAPTERS: [Chapter; 16] = [
+const CHAPTERS: [Chapter; 20] = [
     ("function: a function becomes a process", function::main),
     ("structure: a struct becomes a process", structure::main),
     ("pid: which process is which", pid::main),
@@ -51,6 +55,19 @@ const CHAPTERS: [Chapter; 16] = [
         listener::main,
     ),
     ("client: a listener is asked", client::main),
+    ("pool: jobs for processes that stay", pool::main),
+    (
+        "pool_crash: jobs that crash cost themselves only",
+        pool_crash::main,
+    ),
+    (
+        "pool_nested: a job with a pool of its own",
+        pool_nested::main,
+    ),
+    (
+        "checksums: files, a fragile function, results that stay",
+        checksums::main,
+    ),
 ];
 
 #[process]

@@ -140,6 +140,7 @@
         feature = "death",
         feature = "net",
         feature = "pool",
+        feature = "progress",
         feature = "shm",
         feature = "sync",
         feature = "tracing"

@@ -179,3 +179,31 @@ fn what_cannot_be_is_refused() {
         assert!(reason.contains("/nowhere"), "{reason}");
     });
 }
+
+#[test]
+#[allow(unsafe_code, reason = "a copy of this process, without this crate")]
+fn copy_of_the_process_cannot_use_the_pool_and_does_not_end_it() {
+    alone(|| {
+        with_pools(|pool| {
+            let job = pool.submit(square::new(5)).unwrap();
+            // SAFETY: the copy calls what it may not rely on, but no other thread holds a lock now.
+            match unsafe { nix::unistd::fork() }.unwrap() {
+                nix::unistd::ForkResult::Child => {
+                    let refused = pool.submit(square::new(1)).is_err()
+                        && pool.map([square::new(1)]).next().unwrap().is_err()
+                        && pool.stats().workers.is_empty()
+                        && job.join().is_err();
+                    drop(pool);
+                    // SAFETY: the call ends this copy.
+                    unsafe { nix::libc::_exit(i32::from(!refused)) }
+                }
+                nix::unistd::ForkResult::Parent { child } => {
+                    let ended = nix::sys::wait::waitpid(child, None).unwrap();
+                    assert!(matches!(ended, nix::sys::wait::WaitStatus::Exited(_, 0)));
+                }
+            }
+            assert_eq!(job.join().unwrap(), 25);
+            assert_eq!(pool.submit(square::new(6)).unwrap().join().unwrap(), 36);
+        });
+    });
+}

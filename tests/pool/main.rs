@@ -7,6 +7,7 @@ mod ends;
 mod jobs;
 mod lives;
 mod maps;
+mod progress;
 mod signals;
 mod workers;
 

@@ -14,7 +14,7 @@ use std::{
 };
 
 /// The order of the lecture.
-const CHAPTERS: [&str; 16] = [
+const CHAPTERS: [&str; 20] = [
     "function",
     "structure",
     "pid",
@@ -31,6 +31,10 @@ const CHAPTERS: [&str; 16] = [
     "pipe",
     "listener",
     "client",
+    "pool",
+    "pool_crash",
+    "pool_nested",
+    "checksums",
 ];
 
 fn workspace() -> &'static Path {
@@ -238,6 +242,26 @@ fn pipe_replies_to_requests() {
 #[test]
 fn pool_goes_on_in_all_twelve_cases() {
     assert_agree("pool_matrix", &run("pool_matrix"));
+}
+
+#[test]
+fn pool_runs_jobs() {
+    assert_agree("pool", &run("pool"));
+}
+
+#[test]
+fn pool_outlives_jobs_that_crash() {
+    assert_agree("pool_crash", &run("pool_crash"));
+}
+
+#[test]
+fn pool_is_in_a_job_of_a_pool() {
+    assert_agree("pool_nested", &run("pool_nested"));
+}
+
+#[test]
+fn checksums_are_kept_for_the_next_run() {
+    assert_agree("checksums", &run("checksums"));
 }
 
 #[test]

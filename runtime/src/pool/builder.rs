@@ -176,6 +176,13 @@ impl PoolBuilder {
         self
     }
 
+    /// Changes the settings of all workers.
+    #[cfg(feature = "progress")]
+    pub(super) fn change_worker(mut self, change: impl FnOnce(Builder) -> Builder) -> Self {
+        self.config.worker = change(self.config.worker);
+        self
+    }
+
     /// Changes the settings for each worker, by its index. It is called whenever a worker is
     /// started, on a thread of the pool.
     ///

@@ -291,7 +291,7 @@ impl Engine {
         job.attempts += 1;
         let cause = match member.killed {
             Some(Why::TimedOut) => job.wish.timeout.map(Cause::TimedOut),
-            Some(Why::Cancelled | Why::Stopped) => Some(Cause::Killed),
+            Some(Why::Cancelled | Why::Stopped | Why::Unresponsive) => Some(Cause::Killed),
             None => None,
         };
         let error = error.for_job(job.info(), cause);

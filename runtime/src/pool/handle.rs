@@ -79,8 +79,13 @@ impl Pool {
     /// println!("median: {:?}", stats.run_time.percentile(0.5));
     /// # Ok::<(), procession::Error>(())
     /// ```
+    ///
+    /// In a copy of the process, which a bare `fork` has made, all numbers are zero.
     #[must_use]
     pub fn stats(&self) -> Stats {
+        if !self.shared.is_own() {
+            return Stats::default();
+        }
         self.shared.lock().stats()
     }
 

@@ -21,7 +21,7 @@ use std::{
 };
 
 /// Jobs that are waited for together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct GroupId(u64);
 
 /// What is submitted.

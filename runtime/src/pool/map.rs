@@ -10,8 +10,9 @@ use crate::{
     call::Call,
     error::{Error, ErrorKind},
     process::{Cause, JobInfo, JoinError, Process},
+    sys::errno,
 };
-use std::{collections::VecDeque, fmt, iter::FusedIterator};
+use std::{collections::VecDeque, fmt, io, iter::FusedIterator};
 
 /// How many jobs are submitted at once, at most.
 const AT_ONCE: usize = 64;
@@ -26,7 +27,7 @@ type Outcome<P> = Result<<P as Process>::Output, JoinError>;
 /// An item is an error if its job has no value. The other jobs are not affected, and the iterator
 /// goes on. Dropping it cancels the jobs that have not begun.
 #[must_use = "the jobs are submitted when the results are asked for"]
-pub struct Map<'p, I: Iterator<Item: Process>> {
+pub struct Map<'p, I> {
     feed: Feed<'p, I>,
     /// What has arrived, from the next result on. The first is not there, unless it is returned
     /// next.
@@ -41,8 +42,35 @@ pub struct Map<'p, I: Iterator<Item: Process>> {
 /// An item has an error if its job has no value. The other jobs are not affected, and the iterator
 /// goes on. Dropping it cancels the jobs that have not begun.
 #[must_use = "the jobs are submitted when the results are asked for"]
-pub struct MapUnordered<'p, I: Iterator<Item: Process>> {
+pub struct MapUnordered<'p, I> {
     feed: Feed<'p, I>,
+}
+
+/// What [`Pool::map`] takes: everything that can be made an iterator of processes
+/// ([`IntoIterator`]).
+///
+/// It is implemented for all of these. Do not implement it by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an iterator of processes",
+    label = "not an iterator of processes",
+    note = "call `new` for each value: `pool.map((0..9).map(square::new))`, where `square` is a function with `#[process]`",
+    note = "the iterator has processes, and not references to processes"
+)]
+pub trait Processes {
+    /// The iterator.
+    type Iter: Iterator<Item: Process>;
+    /// Returns the iterator.
+    #[doc(hidden)]
+    fn iterate(self) -> Self::Iter;
+}
+
+#[diagnostic::do_not_recommend]
+impl<I: IntoIterator<Item: Process>> Processes for I {
+    type Iter = I::IntoIter;
+
+    fn iterate(self) -> I::IntoIter {
+        self.into_iter()
+    }
 }
 
 /// What came of a job.
@@ -73,11 +101,8 @@ impl Pool {
     ///
     /// See the [module](self).
     #[doc(alias = "imap")]
-    pub fn map<I>(&self, processes: I) -> Map<'_, I::IntoIter>
-    where
-        I: IntoIterator<Item: Process>,
-    {
-        Map::new(self, processes.into_iter())
+    pub fn map<P: Processes>(&self, processes: P) -> Map<'_, P::Iter> {
+        Map::new(self, processes.iterate())
     }
 
     /// Runs many jobs and returns their results as they arrive, each with the index of its job.
@@ -104,19 +129,22 @@ impl Pool {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "imap_unordered")]
-    pub fn map_unordered<I>(&self, processes: I) -> MapUnordered<'_, I::IntoIter>
-    where
-        I: IntoIterator<Item: Process>,
-    {
-        MapUnordered::new(self, processes.into_iter())
+    pub fn map_unordered<P: Processes>(&self, processes: P) -> MapUnordered<'_, P::Iter> {
+        MapUnordered::new(self, processes.iterate())
     }
 }
 
 impl<'p, I: Iterator<Item: Process>> Feed<'p, I> {
     fn new(pool: &'p Pool, processes: I) -> Self {
+        let shared = &pool.shared;
+        let group = if shared.is_own() {
+            shared.lock().jobs.add_group()
+        } else {
+            GroupId::default()
+        };
         Self {
             pool,
-            group: pool.shared.lock().jobs.add_group(),
+            group,
             processes: Some(processes),
             next: 0,
             begun: 0,
@@ -128,6 +156,9 @@ impl<'p, I: Iterator<Item: Process>> Feed<'p, I> {
     /// Takes the next job that has ended. `held` is how many results the caller holds. Returns
     /// `None` when there are no more jobs.
     fn next(&mut self, held: usize) -> Option<(u64, Ended)> {
+        if !self.pool.shared.is_own() {
+            return self.refuse();
+        }
         loop {
             if let Some(ended) = self.ended.pop_front() {
                 return Some(ended);
@@ -155,6 +186,22 @@ impl<'p, I: Iterator<Item: Process>> Feed<'p, I> {
                 drop(locked);
             }
         }
+    }
+
+    /// Returns that the next job cannot be submitted, in a copy of the process.
+    fn refuse(&mut self) -> Option<(u64, Ended)> {
+        self.processes.as_mut()?.next()?;
+        let info = JobInfo {
+            id: self.next,
+            function: <I::Item as Call>::__meta().name(),
+            attempts: 0,
+            is_set_aside: false,
+        };
+        let cause = Cause::Os(io::Error::from_raw_os_error(errno::ECHILD));
+        let pool = (self.pool.name().to_owned(), 0);
+        let error = JoinError::of_job(info, pool, cause);
+        self.next += 1;
+        Some((self.next - 1, (info, Done::Failed(error))))
     }
 
     /// Submits some jobs.
@@ -304,7 +351,7 @@ impl<I: Iterator<Item: Process>> Iterator for MapUnordered<'_, I> {
 
 impl<I: Iterator<Item: Process>> FusedIterator for MapUnordered<'_, I> {}
 
-impl<I: Iterator<Item: Process>> fmt::Debug for Map<'_, I> {
+impl<I> fmt::Debug for Map<'_, I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Map")
             .field("begun", &self.feed.begun)
@@ -312,7 +359,7 @@ impl<I: Iterator<Item: Process>> fmt::Debug for Map<'_, I> {
     }
 }
 
-impl<I: Iterator<Item: Process>> fmt::Debug for MapUnordered<'_, I> {
+impl<I> fmt::Debug for MapUnordered<'_, I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MapUnordered")
             .field("begun", &self.feed.begun)

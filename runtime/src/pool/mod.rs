@@ -63,6 +63,8 @@ mod jobs;
 mod keeper;
 mod lane;
 mod map;
+#[cfg(feature = "progress")]
+mod progress;
 mod schedule;
 #[cfg(test)]
 mod search;
@@ -75,6 +77,9 @@ mod worker;
 pub use builder::PoolBuilder;
 pub use handle::Pool;
 pub use job::{Job, JobState};
-pub use map::{Map, MapUnordered};
+pub use map::{Map, MapUnordered, Processes};
+#[cfg(feature = "progress")]
+#[cfg_attr(docsrs, doc(cfg(feature = "progress")))]
+pub use progress::{Progress, print_above_progress};
 pub use stats::{Latencies, Restart, RestartReason, RunningJob, Stats, WorkerStats};
 pub use submit::{JobBuilder, TrySubmitError};

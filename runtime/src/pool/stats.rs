@@ -8,7 +8,7 @@ use std::{
 };
 
 /// A look at a pool at one moment, as [`Pool::stats`](super::Pool::stats) returns it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
     /// How many jobs wait for a worker.

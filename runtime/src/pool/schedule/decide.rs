@@ -22,15 +22,17 @@ impl Schedule {
         if now >= self.old_at {
             self.tire_old(now);
         }
+        if now >= self.stall_at {
+            self.watch_stalls(now);
+        }
         self.settle(now);
         self.offer(now);
         self.settle(now);
-        if now >= self.rest_at && self.surplus() > 0 {
-            self.tire_idle(now);
-            self.settle(now);
-        }
+        self.tire_idle(now);
         self.balance();
         self.start_workers(now);
+        // A slow worker is let go when another one was started in its place.
+        self.tire_idle(now);
     }
 
     /// Takes back the tasks that were cancelled after they were offered.
@@ -48,8 +50,8 @@ impl Schedule {
         while let Some(index) = self.crew.changed.pop() {
             self.settle_one(index, now);
         }
-        if self.state == State::Closed && self.tasks.len() == 0 && !self.crew.idle.is_empty() {
-            while let Some(index) = self.crew.idle.pop() {
+        if self.state == State::Closed && self.tasks.len() == 0 {
+            while let Some(index) = self.crew.idle.pop().or_else(|| self.crew.spare.pop()) {
                 self.retire(index);
                 self.settle_one(index, now);
             }
@@ -71,10 +73,16 @@ impl Schedule {
         if self.crew.get(index).phase == Phase::Tired {
             self.relieve(index);
         }
+        self.note_stall(index, now);
         if self.crew.sort(index, self.deepest(index), now)
             && let Some(timeout) = self.plan.idle_timeout
         {
-            self.rest_at = self.rest_at.min(now.saturating_add(timeout));
+            let at = if self.crew.get(index).stall.is_slow {
+                &mut self.spare_at
+            } else {
+                &mut self.rest_at
+            };
+            *at = now.saturating_add(timeout).min(*at);
         }
     }
 
@@ -111,7 +119,7 @@ impl Schedule {
     fn condemn(&mut self, index: u32, why: Why) {
         let worker = self.crew.get(index);
         let phase = Phase::Condemned {
-            task: self.tasks.id(worker.running),
+            task: Some(self.tasks.id(worker.running)),
             why,
             was_tired: worker.phase == Phase::Tired,
         };
@@ -121,8 +129,8 @@ impl Schedule {
     }
 
     /// Kills a condemned worker when it can claim nothing more. Spares it if it has answered the
-    /// task, or has claimed another one after it.
-    fn execute(&mut self, index: u32) {
+    /// task, or has claimed another one after it. Without a task: if it has claimed any.
+    pub(super) fn execute(&mut self, index: u32) {
         let worker = self.crew.get(index);
         let Phase::Condemned {
             task,
@@ -132,7 +140,12 @@ impl Schedule {
         else {
             return;
         };
-        if worker.running == NONE || self.tasks.id(worker.running) != task {
+        let running = Some(worker.running).filter(|running| *running != NONE);
+        let is_spared = match task {
+            Some(_) => running.map(|running| self.tasks.id(running)) != task,
+            None => worker.stall.has_moved,
+        };
+        if is_spared {
             let phase = if was_tired {
                 Phase::Tired
             } else {
@@ -142,7 +155,7 @@ impl Schedule {
             self.old_at = self.old_at.min(worker.old_at);
             self.crew.set_phase(index, phase);
         } else if worker.offered + worker.withdrawing == 0 {
-            self.kill(index, Some(task), why);
+            self.kill(index, task, why);
         }
     }
 
@@ -195,7 +208,7 @@ impl Schedule {
 
     /// Takes back all that a worker has not claimed. Begins with the last one, because the worker
     /// begins with the first; so the tasks come back to the front of the queue in their order.
-    fn withdraw_all(&mut self, index: u32) {
+    pub(super) fn withdraw_all(&mut self, index: u32) {
         let mut next = self.crew.get(index).lane.last();
         while let Some(task) = next.filter(|_| self.crew.get(index).offered > 0) {
             next = self.tasks.before(task);
@@ -251,28 +264,49 @@ impl Schedule {
         }
     }
 
-    /// Lets the workers above the least number go that have been idle for too long, those first
-    /// that have been idle for the longest time.
+    /// Lets the workers above the least number go that have been idle for too long, the slow ones
+    /// first, then those that have been idle for the longest time.
     fn tire_idle(&mut self, now: Moment) {
-        self.rest_at = NEVER;
-        let Some(timeout) = self.plan.idle_timeout else {
-            return;
-        };
-        let since = |index| self.crew.get(index).idle_since;
-        let mut idle: Vec<_> = self.crew.idle.iter().collect();
-        idle.sort_by_key(|index| (since(*index), Reverse(*index)));
-        for index in idle {
-            let rest_at = self.crew.get(index).idle_since.saturating_add(timeout);
-            if rest_at > now || self.surplus() == 0 {
-                self.rest_at = rest_at;
-                return;
-            }
-            self.crew.set_phase(index, Phase::Tired);
+        if now >= self.spare_at && self.surplus() > 0 {
+            self.spare_at = self.tire(true, now);
+            self.settle(now);
+        }
+        if now >= self.rest_at && self.usual_surplus() > 0 {
+            self.rest_at = self.tire(false, now);
+            self.settle(now);
         }
     }
 
-    /// Offers what waits: first to those that have nothing to do, then ahead.
+    /// Lets slow workers go, or the others. Returns when the next one has been idle for too long.
+    fn tire(&mut self, are_slow: bool, now: Moment) -> Moment {
+        let Some(timeout) = self.plan.idle_timeout else {
+            return NEVER;
+        };
+        let crew = &self.crew;
+        let set = if are_slow { &crew.spare } else { &crew.idle };
+        let mut idle: Vec<_> = set.iter().collect();
+        idle.sort_by_key(|index| (crew.get(*index).idle_since, Reverse(*index)));
+        let surplus = if are_slow {
+            self.surplus()
+        } else {
+            self.usual_surplus()
+        };
+        for (place, index) in idle.into_iter().enumerate() {
+            let rest_at = self.crew.get(index).idle_since.saturating_add(timeout);
+            if rest_at > now || place >= surplus {
+                return rest_at;
+            }
+            self.crew.set_phase(index, Phase::Tired);
+        }
+        NEVER
+    }
+
+    /// Offers what waits: first to those that have nothing to do, then ahead. A slow worker is
+    /// offered one task when no other worker can take it.
     fn offer(&mut self, now: Moment) {
+        if self.reclaim() {
+            return;
+        }
         while let Some(task) = self.queue.first()
             && let Some(worker) = self.crew.idle.first()
         {
@@ -291,6 +325,13 @@ impl Schedule {
                 }
                 None => 0,
             };
+        }
+        while !self.crew.spare.is_empty()
+            && let Some(task) = self.queue.first()
+            && let Some(worker) = self.crew.spare.first()
+        {
+            self.crew.spare.set(worker, false);
+            self.offer_one(task, worker, now);
         }
     }
 
@@ -316,7 +357,10 @@ impl Schedule {
             .len()
             .saturating_sub(self.withdrawing as usize);
         while wanted > 0 && !self.crew.loaded.is_empty() {
-            let load = |index: &u32| self.crew.get(*index).lane.len();
+            let load = |index: &u32| {
+                let worker = self.crew.get(*index);
+                (worker.stall.is_slow, worker.lane.len())
+            };
             let Some(index) = self.crew.loaded.iter().max_by_key(load) else {
                 return;
             };
@@ -340,7 +384,7 @@ impl Schedule {
     /// Whether a worker has to be started, as soon as that may be tried.
     pub(super) fn wants_worker(&self) -> bool {
         let has_place = (self.crew.vacant() as usize) < self.plan.most;
-        has_place && self.crew.living() < self.wanted()
+        has_place && self.crew.usual() < self.wanted()
     }
 
     /// Returns how many workers there should be.
@@ -364,6 +408,11 @@ impl Schedule {
             State::Closed | State::Stopped => 0,
         };
         self.crew.living().saturating_sub(least)
+    }
+
+    /// Returns how many workers there are above the least number, without the slow ones.
+    pub(super) fn usual_surplus(&self) -> usize {
+        self.surplus().saturating_sub(self.crew.slow.len())
     }
 }
 

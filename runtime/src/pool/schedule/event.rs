@@ -6,7 +6,7 @@
 use super::{
     Schedule, State,
     task::{Interest, NONE, Stage},
-    terms::{End, Event, Moment, TaskId, Why, WorkerId},
+    terms::{End, Event, Moment, NEVER, TaskId, Why, WorkerId},
     worker::Phase,
 };
 use std::time::Duration;
@@ -130,7 +130,9 @@ impl Schedule {
 
     /// Notes that a worker has begun a task. So workers can be started.
     fn worked(&mut self, index: u32) {
+        self.stalled_at = NEVER;
         let worker = self.crew.get_mut(index);
+        worker.stall.has_moved = true;
         if !worker.has_worked {
             worker.has_worked = true;
             self.failures = 0;
@@ -175,6 +177,9 @@ impl Schedule {
         let is_failure = self.has_failed(id.index, now);
         let worker = self.crew.get(id.index);
         let (started, has_worked) = (worker.started, worker.has_worked);
+        if let Phase::Killed(_, Why::Unresponsive) = worker.phase {
+            self.stalled_at = self.stalled_at.min(now);
+        }
         self.crew.remove(id.index);
         if is_failure {
             self.back_off(started, now);
@@ -241,6 +246,8 @@ impl Schedule {
         let is_young = now.saturating_sub(worker.started) < LONGEST_WAIT;
         match worker.phase {
             Phase::Starting => true,
+            // It was started after another one had ended in the same way.
+            Phase::Killed(_, Why::Unresponsive) => worker.started >= self.stalled_at,
             Phase::Killed(..) => false,
             Phase::Retired if !worker.has_quit => false,
             _ => is_young && !worker.has_worked,

@@ -32,7 +32,6 @@ impl Schedule {
         task.worker = worker;
         task.stage = Stage::Offered;
         let lane = &mut self.crew.get_mut(worker).lane;
-        self.busy += usize::from(lane.is_empty());
         lane.push_back(&mut self.tasks, index);
         self.count(worker, Stage::Offered, true);
     }
@@ -42,7 +41,6 @@ impl Schedule {
         let (worker, stage) = (self.tasks.get(index).worker, self.tasks.get(index).stage);
         let lane = &mut self.crew.get_mut(worker).lane;
         lane.remove(&mut self.tasks, index);
-        self.busy -= usize::from(lane.is_empty());
         self.count(worker, stage, false);
         if self.crew.get(worker).running == index {
             self.crew.get_mut(worker).running = self.last_claimed(worker);

@@ -19,12 +19,20 @@
 //! A claim is no event by itself: the driver sees it when it looks. It has to look when an action
 //! asks for that, when it fails to withdraw an offer, and before it tells that a worker is gone.
 //!
+//! # Workers that do not claim
+//!
+//! A worker may be stopped, or wait for a disk. If it runs nothing and does not claim an offer for
+//! some time, it is *slow*: its offers are withdrawn, and others are preferred. It is offered one
+//! task when no other worker has room, so it can show that it goes on. A claim or an answer makes
+//! it a usual worker again. If it claims nothing for a long time, it is killed and replaced.
+//!
 //! # What the driver owes
 //!
 //! After each step it takes all actions and does them in their order, before it tells anything
-//! else. It answers each `Withdraw` before the next step. It sees to it that each worker that was
-//! started becomes ready or is gone within some time, and that each worker that was let go or
-//! killed is gone within some time: the scheduler waits for these without a limit.
+//! else. It answers each `Withdraw` and does each `Look` before the next step. It steps again until
+//! there are no more actions. It sees to it that each worker that was started becomes ready or is
+//! gone within some time, and that each worker that was let go or killed is gone within some time:
+//! the scheduler waits for these without a limit.
 
 mod decide;
 mod event;
@@ -33,6 +41,7 @@ mod pace;
 mod set;
 #[cfg(test)]
 mod simulation;
+mod stall;
 mod task;
 mod terms;
 #[cfg(test)]
@@ -59,17 +68,21 @@ pub(crate) struct Schedule {
     offered: u32,
     /// How many tasks the driver tries to withdraw.
     withdrawing: u32,
-    /// How many workers have tasks.
-    busy: usize,
     /// How often in a row workers have ended before they had begun a task. Those that were started
     /// together count once.
     failures: u32,
     /// From when on the next worker may be started.
     start_at: Moment,
+    /// When a worker was lost that had claimed nothing, and no task was claimed since.
+    stalled_at: Moment,
+    /// No worker has left an offer unclaimed for too long before this moment.
+    stall_at: Moment,
     /// No timeout of a task has to be looked after before this moment.
     watch_at: Moment,
     /// No worker has been idle for too long before this moment.
     rest_at: Moment,
+    /// No slow worker has had nothing to do for too long before this moment.
+    spare_at: Moment,
     /// No worker is too old before this moment.
     old_at: Moment,
     actions: Vec<Action>,
@@ -94,11 +107,13 @@ impl Schedule {
             unwanted: Vec::new(),
             offered: 0,
             withdrawing: 0,
-            busy: 0,
             failures: 0,
             start_at: Moment::ZERO,
+            stalled_at: NEVER,
+            stall_at: NEVER,
             watch_at: NEVER,
             rest_at: NEVER,
+            spare_at: NEVER,
             old_at: NEVER,
             actions: Vec::new(),
         };
@@ -129,8 +144,14 @@ impl Schedule {
     /// It may be earlier than something happens, but not again and again.
     pub(crate) fn wake_at(&self) -> Option<Moment> {
         let mut at = self.watch_at.min(self.old_at);
-        if self.surplus() > 0 && !self.crew.idle.is_empty() {
+        if !self.crew.waiting.is_empty() {
+            at = at.min(self.stall_at);
+        }
+        if self.usual_surplus() > 0 && !self.crew.idle.is_empty() {
             at = at.min(self.rest_at);
+        }
+        if self.surplus() > 0 && !self.crew.spare.is_empty() {
+            at = at.min(self.spare_at);
         }
         if self.wants_worker() {
             at = at.min(self.start_at);
@@ -159,8 +180,10 @@ impl Schedule {
     }
 
     /// Returns how many tasks run, as far as that is known: one for each worker that has any.
-    pub(crate) fn running(&self) -> usize {
-        self.busy
+    #[cfg(test)]
+    fn running(&self) -> usize {
+        let workers = self.crew.indices().map(|index| self.crew.get(index));
+        workers.filter(|worker| !worker.lane.is_empty()).count()
     }
 
     /// Returns where a task is, until it is resolved.
@@ -175,7 +198,8 @@ impl Schedule {
     }
 
     /// Returns the tasks that are offered to a worker or run there, the oldest offer first.
-    pub(crate) fn worker_tasks(&self, id: WorkerId) -> impl Iterator<Item = TaskId> {
+    #[cfg(test)]
+    fn worker_tasks(&self, id: WorkerId) -> impl Iterator<Item = TaskId> {
         let found = self.crew.find(id).into_iter();
         let indices = found.flat_map(|worker| worker.lane.iter(&self.tasks));
         indices.map(|index| self.tasks.id(index))

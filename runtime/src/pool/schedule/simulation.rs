@@ -23,6 +23,12 @@ const SHORTEST_LOOK: Duration = Duration::from_millis(1);
 /// How often the world may go on while a worker is idle and another one has tasks waiting.
 const UNBALANCED: u32 = 12;
 
+/// How long a worker may leave an offer unclaimed before others get it.
+const SLOW: Duration = Duration::from_millis(20);
+
+/// How long a worker may leave offers unclaimed before it is killed.
+const UNRESPONSIVE: Duration = Duration::from_secs(5);
+
 /// A sequence of numbers that depends on its seed only (xorshift).
 struct Random(u64);
 
@@ -86,6 +92,8 @@ struct Worker {
     is_ready: bool,
     is_dead: bool,
     is_retired: bool,
+    /// Whether it does nothing for some time.
+    is_stopped: bool,
     /// The kill that is on its way to it, and since when.
     kill: Option<(Why, Moment)>,
     lane: VecDeque<Number>,
@@ -112,6 +120,14 @@ struct Known {
     /// How many tasks it was offered and has not given back.
     held: u32,
     answered: u32,
+    /// Its tasks that it is known to have claimed.
+    claimed: Vec<TaskId>,
+    /// Since when it has an offer and is not known to run a task.
+    waits_since: Option<Moment>,
+    /// When it was seen last to claim or answer a task.
+    moved_at: Moment,
+    /// Whether it has left an offer unclaimed for long, and has claimed nothing since.
+    is_slow: bool,
     /// Since when it is ready.
     since: Moment,
     idle_since: Option<Moment>,
@@ -127,7 +143,7 @@ impl Worker {
     }
 
     fn is_idle(&self) -> bool {
-        self.is_at_work() && self.known.held == 0
+        self.is_at_work() && self.known.held == 0 && !self.known.is_slow
     }
 
     fn has(&self, task: Number) -> bool {
@@ -175,6 +191,8 @@ struct World {
     can_start: bool,
     /// Whether each worker dies before it begins its first task.
     is_cursed: bool,
+    /// Whether each worker stops before it begins its first task.
+    is_frozen: bool,
     events: u64,
 }
 
@@ -203,6 +221,7 @@ impl World {
             is_hostile: true,
             can_start: true,
             is_cursed: false,
+            is_frozen: false,
             events: 0,
         }
     }
@@ -215,10 +234,17 @@ impl World {
             Event::Ready(id) => {
                 let now = self.now;
                 let known = &mut self.worker(id).known;
-                (known.is_ready, known.since) = (true, now);
+                (known.is_ready, known.since, known.moved_at) = (true, now, now);
             }
             Event::Tired(id) => self.worker(id).known.has_quit = true,
-            Event::Claimed { worker, .. } => self.worked(worker),
+            Event::Claimed { worker, task, .. } => {
+                let is_new = !self.worker(worker).known.claimed.contains(&task);
+                if is_new && self.schedule.place(task) == Some(Place::Running(worker)) {
+                    self.worked(worker);
+                    self.worker(worker).known.claimed.push(task);
+                    self.note_wait(worker);
+                }
+            }
             Event::Answered { worker, task, .. } => {
                 self.worked(worker);
                 self.worker(worker).known.answered += 1;
@@ -236,16 +262,32 @@ impl World {
     }
 
     fn worked(&mut self, id: WorkerId) {
+        let now = self.now;
         let known = &mut self.worker(id).known;
+        (known.is_slow, known.waits_since, known.moved_at) = (false, None, now);
         if !std::mem::replace(&mut known.has_worked, true) {
             self.fruitless = 0;
         }
     }
 
     fn given_back(&mut self, worker: WorkerId, task: TaskId) {
-        self.worker(worker).known.held -= 1;
+        let known = &mut self.worker(worker).known;
+        known.held -= 1;
+        known.claimed.retain(|claimed| *claimed != task);
+        self.note_wait(worker);
         let number = self.numbers[task.index as usize].unwrap();
         self.queue_again(number);
+    }
+
+    /// Notes since when a worker has an offer and is not known to run a task.
+    fn note_wait(&mut self, worker: WorkerId) {
+        let now = self.now;
+        let known = &mut self.worker(worker).known;
+        if known.held == 0 || !known.claimed.is_empty() {
+            known.waits_since = None;
+        } else {
+            known.waits_since.get_or_insert(now);
+        }
     }
 
     /// Puts a task at the front of the queue if the schedule has queued it.
@@ -266,20 +308,21 @@ impl World {
         self.workers.iter().flatten()
     }
 
-    /// Has the schedule decide, and does what it says. Returns whether the driver has told it
-    /// something since.
+    /// Has the schedule decide, and does what it says. Returns whether there was anything to do.
     fn cycle(&mut self) -> bool {
         self.schedule.step(self.now);
-        for action in self.schedule.actions().collect::<Vec<_>>() {
-            self.act(action);
+        let actions: Vec<_> = self.schedule.actions().collect();
+        for action in &actions {
+            self.act(*action);
         }
-        self.check();
-        let replies = std::mem::take(&mut self.replies);
-        let has_told = !replies.is_empty();
-        for reply in replies {
+        let has_looked = actions
+            .iter()
+            .any(|action| matches!(action, Action::Look(_)));
+        self.check(has_looked);
+        for reply in std::mem::take(&mut self.replies) {
             self.tell(reply);
         }
-        has_told
+        !actions.is_empty()
     }
 
     fn act(&mut self, action: Action) {
@@ -312,6 +355,7 @@ impl World {
             is_ready: false,
             is_dead: false,
             is_retired: false,
+            is_stopped: false,
             kill: None,
             lane: VecDeque::new(),
             running: None,
@@ -335,6 +379,7 @@ impl World {
         let known = &worker.known;
         assert!(limit.is_none_or(|limit| known.answered + known.held <= limit));
         worker.lane.push_back(number);
+        self.note_wait(id);
         let task = &self.tasks[number];
         assert!(!task.is_cancelled && task.end.is_none());
         assert!(task.cost < poison, "a poisonous task");
@@ -435,6 +480,12 @@ impl World {
             return;
         }
         assert!(worker.lane.is_empty(), "an innocent task");
+        if why == Why::Unresponsive {
+            assert!(worker.running.is_none() && worker.answers.is_empty());
+            let waited = between(worker.known.moved_at, now);
+            assert!(waited >= UNRESPONSIVE, "it is killed too early");
+            return;
+        }
         let worker = self.workers[id.index as usize].as_ref().unwrap();
         let answers = worker
             .answers
@@ -524,7 +575,7 @@ impl World {
     }
 
     /// Checks that the schedule has left nothing undone.
-    fn check(&mut self) {
+    fn check(&mut self, has_looked: bool) {
         let now = self.now;
         let room = self.schedule.room();
         assert!(room > 0 || self.schedule.queued() > 0);
@@ -532,7 +583,12 @@ impl World {
         let busy = self.present().filter(|worker| worker.known.held > 0);
         assert_eq!(self.schedule.running(), busy.count());
         let wake_at = self.schedule.wake_at();
-        assert!(wake_at.is_none_or(|at| at > now), "{:?}", self.schedule);
+        // After a look the driver has the schedule decide again at once.
+        assert!(
+            has_looked || wake_at.is_none_or(|at| at > now),
+            "{now:?} {:?}",
+            self.schedule
+        );
         let is_loaded = |worker: &Worker| {
             let at_work = worker.is_at_work() && !worker.known.was_above;
             at_work && worker.known.held > 1 && !worker.lane.is_empty()
@@ -540,22 +596,31 @@ impl World {
         let is_unbalanced = self.replies.is_empty() && self.present().any(is_loaded);
         let starting = self.present().filter(|worker| !worker.known.is_ready);
         let idle = self.present().filter(|worker| worker.is_idle());
-        let living = starting.count() + idle.count();
+        let idle_count = idle.count();
+        let living = starting.count() + idle_count;
         let least = if self.is_closed { 0 } else { self.plan.least };
-        let is_calm = self.replies.is_empty();
+        let is_calm = self.replies.is_empty() && !has_looked;
+        let has_idle = idle_count > 0;
         for worker in self.workers.iter_mut().flatten() {
             let count = self.schedule.worker_tasks(worker.id).count();
             assert_eq!(count, worker.known.held as usize);
             worker.known.was_above |= worker.id.index as usize >= self.plan.most;
+            let is_slow = |since| now >= since + SLOW;
+            worker.known.is_slow |= worker.known.waits_since.is_some_and(is_slow);
             if is_calm {
                 check_time(worker, &self.tasks, now);
                 check_wishes(worker, &self.tasks, &self.schedule);
+                check_wait(worker, has_idle, now);
+            }
+            if worker.is_at_work() && worker.known.held == 0 {
+                worker.known.idle_since.get_or_insert(now);
+                let is_left = is_calm && !self.queue.is_empty();
+                assert!(!is_left, "it has nothing to do, and tasks wait");
             }
             if !worker.is_idle() {
                 worker.known.unbalanced = 0;
                 continue;
             }
-            assert!(self.queue.is_empty(), "it is idle, and tasks wait");
             assert!(
                 (worker.id.index as usize) < self.plan.most,
                 "its index is too high"
@@ -565,7 +630,7 @@ impl World {
                 worker.known.unbalanced < UNBALANCED,
                 "another one has tasks waiting"
             );
-            let since = *worker.known.idle_since.get_or_insert(now);
+            let since = worker.known.idle_since.unwrap_or(now);
             let idle = self.plan.idle_timeout.filter(|_| living > least);
             assert!(
                 idle.is_none_or(|timeout| between(since, now) < timeout),
@@ -640,11 +705,16 @@ impl World {
         if worker.is_dead {
             return;
         }
+        if self.is_frozen && worker.is_ready && !worker.has_worked {
+            worker.is_stopped = true;
+        }
         let is_ended = (worker.kill.is_some() || worker.is_retired) && self.random.one_in(3)
             || !worker.is_ready && !self.can_start
             || worker.is_ready && !worker.has_worked && self.is_cursed;
         if is_ended || self.is_hostile && self.random.one_in(60) {
             worker.is_dead = true;
+        } else if worker.is_stopped {
+            // It does nothing.
         } else if !worker.is_ready {
             worker.is_ready = true;
         } else if let Some((task, since)) = worker.running {
@@ -663,6 +733,18 @@ impl World {
                 task.begun <= task.wish.retries + 1,
                 "it has begun too often"
             );
+        }
+    }
+
+    /// Some workers stop, some go on.
+    fn stop_or_go(&mut self) {
+        let goes = self.random.one_in(2);
+        for _ in 0..self.random.below(6) {
+            let Some(index) = self.pick_worker() else {
+                continue;
+            };
+            let worker = self.workers[index as usize].as_mut().unwrap();
+            worker.is_stopped = worker.is_ready && !goes;
         }
     }
 
@@ -836,6 +918,7 @@ impl World {
                     let (least, most) = (self.random.below(4), self.random.below(8) + 1);
                     self.tell(Event::Resized { least, most });
                 }
+                39..42 => self.stop_or_go(),
                 35..38 => self.tell_nonsense(),
                 // For some time nothing is submitted.
                 38 => (0..self.random.below(300)).for_each(|_| self.step(true)),
@@ -852,6 +935,11 @@ impl World {
         self.is_hostile = false;
         self.can_start = !self.random.one_in(4);
         self.is_cursed = self.random.one_in(4);
+        self.is_frozen = self.random.one_in(8);
+        for worker in self.workers.iter_mut().flatten() {
+            // The others are killed in time.
+            worker.is_stopped &= worker.running.is_none();
+        }
         let stops = self.random.one_in(4);
         self.tell(if stops { Event::Stopped } else { Event::Closed });
         for _ in 0..200_000 {
@@ -882,6 +970,23 @@ fn check_time(worker: &Worker, tasks: &[Task], now: Moment) {
     if let Some(timeout) = tasks[number].wish.timeout {
         let until = began + timeout.max(SHORTEST_LOOK) + TICK;
         assert!(now <= until, "it runs for too long");
+    }
+}
+
+/// Checks that a worker that does not claim what it is offered does not keep it.
+fn check_wait(worker: &Worker, has_idle: bool, now: Moment) {
+    let Some(since) = worker.known.waits_since.filter(|_| worker.kill.is_none()) else {
+        return;
+    };
+    if !worker.lane.is_empty() && worker.running.is_none() && worker.answers.is_empty() {
+        assert!(
+            !has_idle || now <= since + SLOW + TICK * 2,
+            "an idle worker could claim what it has"
+        );
+        assert!(
+            now <= since + UNRESPONSIVE + TICK * 2,
+            "it claims nothing, and lives"
+        );
     }
 }
 

@@ -213,6 +213,7 @@ impl List {
         self.len -= 1;
     }
 
+    #[cfg(test)]
     pub(super) fn iter<'a>(&self, tasks: &'a Tasks) -> impl Iterator<Item = u32> + use<'a> {
         std::iter::successors(self.first(), |index| tasks.after(*index))
     }

@@ -103,7 +103,8 @@ pub(crate) enum Action {
     /// Try to withdraw an offer. Before the next step the driver tells `Withdrawn` or, if the
     /// worker was quicker, `Claimed` or `Answered`.
     Withdraw(WorkerId, TaskId),
-    /// Read the claims of a worker, and tell those that were not told yet.
+    /// Read the claims of a worker. Before the next step, which follows at once, the driver tells
+    /// those that were not told yet.
     Look(WorkerId),
     /// Let a worker end. It was ready, has answered everything, and is offered nothing more.
     Retire(WorkerId),
@@ -120,6 +121,8 @@ pub(crate) enum Why {
     TimedOut,
     /// Its task was cancelled while it ran.
     Cancelled,
+    /// It has claimed nothing that it was offered for too long. It has begun none of that.
+    Unresponsive,
     /// The pool was stopped.
     Stopped,
 }

@@ -21,6 +21,8 @@ const ONE: Plan = Plan {
     ..PLAN
 };
 const AT_ONCE: Moment = Moment::ZERO;
+const SLOW: Duration = Duration::from_millis(20);
+const UNRESPONSIVE: Duration = Duration::from_secs(5);
 const LONG: Duration = Duration::from_secs(1);
 const SHORT: Duration = Duration::ZERO;
 const A: WorkerId = worker(0, 0);
@@ -274,20 +276,22 @@ fn worker_is_killed_for_its_own_task_alone() {
 
 #[test]
 fn timeout_counts_from_the_claim_and_costs_no_early_look() {
+    let timeout = SLOW / 5;
     let mut schedule = ready(ONE);
-    submitted(&mut schedule, [0], with_timeout(LONG, 0));
-    assert_eq!(schedule.wake_at(), Some(LONG));
-    assert_eq!(stepped(&mut schedule, LONG / 2), []);
+    submitted(&mut schedule, [0], with_timeout(timeout, 0));
+    assert_eq!(schedule.wake_at(), Some(timeout));
+    assert_eq!(stepped(&mut schedule, timeout / 2), []);
     // It has not begun; so it is looked at again one timeout later.
-    assert_eq!(stepped(&mut schedule, LONG), [Action::Look(A)]);
-    assert_eq!(schedule.wake_at(), Some(LONG * 2));
-    assert_eq!(stepped(&mut schedule, LONG * 2), [Action::Look(A)]);
-    let began = LONG * 3 / 2;
-    assert_eq!(told(&mut schedule, claimed(A, 0, began), LONG * 2), []);
-    assert_eq!(schedule.wake_at(), Some(began + LONG));
-    let actions = stepped(&mut schedule, began + LONG);
+    assert_eq!(stepped(&mut schedule, timeout), [Action::Look(A)]);
+    assert_eq!(schedule.wake_at(), Some(timeout * 2));
+    assert_eq!(stepped(&mut schedule, timeout * 2), [Action::Look(A)]);
+    let began = timeout * 3 / 2;
+    assert_eq!(told(&mut schedule, claimed(A, 0, began), timeout * 2), []);
+    let over = began + timeout;
+    assert_eq!(schedule.wake_at(), Some(over));
+    let actions = stepped(&mut schedule, over);
     assert_eq!(actions, [Action::Kill(A, Why::TimedOut)]);
-    let actions = told(&mut schedule, gone(A), began + LONG);
+    let actions = told(&mut schedule, gone(A), over);
     assert_eq!(actions[0], resolve(0, End::TimedOut(A)));
 }
 
@@ -755,6 +759,255 @@ fn queued_task_is_stopped() {
     assert_eq!(actions, expected);
     let actions = told(&mut schedule, failed(A, 0), AT_ONCE);
     assert_eq!(actions, [resolve(0, End::Answered)]);
+}
+
+/// Has a worker looked at that has claimed nothing, and found that it has not.
+fn look_in_vain(schedule: &mut Schedule, worker: WorkerId, now: Moment) -> Vec<Action> {
+    assert_eq!(schedule.wake_at(), Some(now));
+    assert_eq!(stepped(schedule, now), [Action::Look(worker)]);
+    assert_eq!(schedule.wake_at(), Some(now));
+    stepped(schedule, now)
+}
+
+#[test]
+fn idle_worker_gets_what_a_slow_one_does_not_claim() {
+    let mut schedule = ready(PLAN);
+    submitted(&mut schedule, [0], NO_WISH);
+    assert_eq!(stepped(&mut schedule, SLOW / 2), []);
+    let actions = look_in_vain(&mut schedule, A, SLOW);
+    assert_eq!(actions, [withdraw(A, 0)]);
+    let actions = told(&mut schedule, withdrawn(A, 0), SLOW);
+    assert_eq!(actions, [offer(B, 0)]);
+    let actions = told(&mut schedule, answered(B, 0, LONG), SLOW);
+    assert_eq!(actions, [resolve(0, End::Answered)]);
+    assert_eq!(schedule.wake_at(), None);
+    // The other one is preferred now.
+    let actions = submitted(&mut schedule, 1..4, NO_WISH);
+    assert_eq!(actions, [offer(B, 1), offer(A, 2)]);
+    // It gets the task of the slow one as soon as it has nothing else to do.
+    let actions = told(&mut schedule, answered(B, 1, LONG), AT_ONCE);
+    assert_eq!(actions, [resolve(1, End::Answered), offer(B, 3)]);
+    let actions = told(&mut schedule, answered(B, 3, LONG), AT_ONCE);
+    assert_eq!(actions, [resolve(3, End::Answered), withdraw(A, 2)]);
+    // If the slow one has begun it, it is a usual one again.
+    let actions = told(&mut schedule, claimed(A, 2, AT_ONCE), AT_ONCE);
+    assert_eq!(actions, []);
+    told(&mut schedule, answered(A, 2, LONG), AT_ONCE);
+    assert_eq!(submitted(&mut schedule, [4], NO_WISH), [offer(A, 4)]);
+}
+
+#[test]
+fn slow_worker_is_offered_one_task_if_there_is_no_other() {
+    let mut schedule = ready(ONE);
+    submitted(&mut schedule, [99], NO_WISH);
+    told(&mut schedule, answered(A, 99, SHORT), AT_ONCE);
+    let offers: Vec<_> = (0..3).map(|index| offer(A, index)).collect();
+    assert_eq!(submitted(&mut schedule, 0..3, NO_WISH), offers);
+    let actions = look_in_vain(&mut schedule, A, SLOW);
+    assert_eq!(actions, [withdraw(A, 2), withdraw(A, 1), withdraw(A, 0)]);
+    let events = [2, 1, 0].map(|index| withdrawn(A, index));
+    let actions = told_all(&mut schedule, events, SLOW);
+    assert_eq!(actions, [offer(A, 0)]);
+    // It goes on: all is as before.
+    let actions = told(&mut schedule, answered(A, 0, SHORT), SLOW);
+    assert_eq!(
+        actions,
+        [resolve(0, End::Answered), offer(A, 1), offer(A, 2)]
+    );
+    assert_eq!(schedule.wake_at(), Some(SLOW * 2));
+}
+
+#[test]
+fn worker_that_is_found_at_work_keeps_its_tasks() {
+    let mut schedule = ready(PLAN);
+    submitted(&mut schedule, [0], NO_WISH);
+    assert_eq!(stepped(&mut schedule, SLOW), [Action::Look(A)]);
+    assert_eq!(told(&mut schedule, claimed(A, 0, AT_ONCE), SLOW), []);
+    assert_eq!(schedule.wake_at(), None);
+    // What is behind the task counts from its end.
+    let mut schedule = busy(ONE, 0..2, NO_WISH);
+    assert_eq!(schedule.wake_at(), None);
+    told(&mut schedule, answered(A, 0, LONG), LONG);
+    assert_eq!(schedule.wake_at(), Some(LONG + SLOW));
+    let tired = told(&mut schedule, Event::Tired(A), LONG);
+    assert_eq!(tired, [withdraw(A, 1)]);
+    assert_eq!(schedule.wake_at(), None);
+}
+
+#[test]
+fn another_worker_is_started_in_place_of_a_slow_one() {
+    let plan = Plan {
+        least: 1,
+        idle_timeout: Some(LONG),
+        ..PLAN
+    };
+    let mut schedule = ready(plan);
+    submitted(&mut schedule, [0], NO_WISH);
+    let actions = look_in_vain(&mut schedule, A, SLOW);
+    assert_eq!(actions, [withdraw(A, 0), Action::Start(B)]);
+    let actions = told(&mut schedule, withdrawn(A, 0), SLOW);
+    assert_eq!(actions, [offer(A, 0)]);
+    let actions = told(&mut schedule, Event::Ready(B), SLOW);
+    assert_eq!(actions, [withdraw(A, 0)]);
+    let actions = told(&mut schedule, withdrawn(A, 0), SLOW);
+    assert_eq!(actions, [offer(B, 0)]);
+    told(&mut schedule, answered(B, 0, LONG), SLOW);
+    // One of them is too many, and that is the slow one.
+    assert_eq!(schedule.wake_at(), Some(SLOW + LONG));
+    let actions = stepped(&mut schedule, SLOW + LONG);
+    assert_eq!(actions, [Action::Retire(A)]);
+    assert_eq!(schedule.wake_at(), None);
+}
+
+#[test]
+fn worker_with_room_gets_what_a_slow_one_has_had_for_long() {
+    let mut schedule = ready(PLAN);
+    submitted(&mut schedule, 0..2, NO_WISH);
+    told(&mut schedule, claimed(B, 1, AT_ONCE), AT_ONCE);
+    assert_eq!(look_in_vain(&mut schedule, A, SLOW), [withdraw(A, 0)]);
+    let actions = told(&mut schedule, withdrawn(A, 0), SLOW);
+    assert_eq!(actions, [offer(A, 0)]);
+    assert_eq!(look_in_vain(&mut schedule, A, SLOW * 2), []);
+    schedule.submit(task(2), NO_WISH, SLOW * 2);
+    // It comes before the task that waits.
+    let actions = told(&mut schedule, answered(B, 1, SHORT), SLOW * 2);
+    assert_eq!(actions, [resolve(1, End::Answered), withdraw(A, 0)]);
+    let actions = told(&mut schedule, withdrawn(A, 0), SLOW * 2);
+    assert_eq!(actions, [offer(B, 0), offer(B, 2)]);
+}
+
+/// A pool of one worker that has claimed nothing for so long that it is killed unless it has.
+fn unresponsive(schedule: &mut Schedule, worker: WorkerId, since: Moment) -> Moment {
+    let actions = look_in_vain(schedule, worker, since + SLOW);
+    assert_eq!(actions, [withdraw(worker, 0)]);
+    let actions = told(schedule, withdrawn(worker, 0), since + SLOW);
+    assert_eq!(actions, [offer(worker, 0)]);
+    assert_eq!(look_in_vain(schedule, worker, since + SLOW * 2), []);
+    let at = since + UNRESPONSIVE;
+    assert_eq!(schedule.wake_at(), Some(at));
+    assert_eq!(stepped(schedule, at), [withdraw(worker, 0)]);
+    at
+}
+
+/// Has such a worker killed. Returns what follows from its end.
+fn kill_unresponsive(schedule: &mut Schedule, worker: WorkerId, since: Moment) -> Vec<Action> {
+    let at = unresponsive(schedule, worker, since);
+    let actions = told(schedule, withdrawn(worker, 0), at);
+    assert_eq!(actions, [Action::Kill(worker, Why::Unresponsive)]);
+    told(schedule, gone(worker), at)
+}
+
+#[test]
+fn worker_that_claims_nothing_is_replaced_and_its_task_waits() {
+    let mut schedule = ready(ONE);
+    submitted(&mut schedule, [0], NO_WISH);
+    let actions = kill_unresponsive(&mut schedule, A, AT_ONCE);
+    // It was no failed start.
+    let second = worker(0, 1);
+    assert_eq!(actions, [Action::Start(second)]);
+    let actions = told(&mut schedule, Event::Ready(second), UNRESPONSIVE);
+    assert_eq!(actions, [offer(second, 0)]);
+}
+
+#[test]
+fn worker_that_claims_a_task_before_it_is_killed_is_spared() {
+    for event in [claimed(A, 0, AT_ONCE), answered(A, 0, LONG)] {
+        let mut schedule = ready(ONE);
+        submitted(&mut schedule, [0], NO_WISH);
+        let at = unresponsive(&mut schedule, A, AT_ONCE);
+        told(&mut schedule, event, at);
+        assert_eq!(schedule.wake_at(), None);
+        told(&mut schedule, answered(A, 0, LONG), at);
+        assert_eq!(submitted(&mut schedule, [1], NO_WISH), [offer(A, 1)]);
+    }
+}
+
+#[test]
+fn workers_that_claim_nothing_one_after_the_other_are_not_restarted_at_once() {
+    let mut schedule = ready(ONE);
+    submitted(&mut schedule, [0], NO_WISH);
+    kill_unresponsive(&mut schedule, A, AT_ONCE);
+    let mut now = UNRESPONSIVE;
+    for (count, wait) in (1..).zip([10, 20, 40, 80].map(Duration::from_millis)) {
+        let next = worker(0, count);
+        told(&mut schedule, Event::Ready(next), now);
+        assert_eq!(kill_unresponsive(&mut schedule, next, now), []);
+        now += UNRESPONSIVE + wait;
+        assert_eq!(schedule.wake_at(), Some(now));
+        let started = stepped(&mut schedule, now);
+        assert_eq!(started, [Action::Start(worker(0, count + 1))]);
+    }
+    let last = worker(0, 5);
+    told(&mut schedule, Event::Ready(last), now);
+    let actions = kill_unresponsive(&mut schedule, last, now);
+    assert_eq!(actions, [resolve(0, End::NoWorkers)]);
+}
+
+#[test]
+fn claim_shows_that_workers_can_be_started_after_those_that_claimed_nothing() {
+    let mut schedule = ready(ONE);
+    submitted(&mut schedule, [0], NO_WISH);
+    kill_unresponsive(&mut schedule, A, AT_ONCE);
+    let (second, now) = (worker(0, 1), UNRESPONSIVE);
+    told(&mut schedule, Event::Ready(second), now);
+    told(&mut schedule, failed(second, 0), now);
+    schedule.submit(task(0), NO_WISH, now);
+    stepped(&mut schedule, now);
+    let actions = kill_unresponsive(&mut schedule, second, now);
+    assert_eq!(actions, [Action::Start(worker(0, 2))]);
+}
+
+#[test]
+fn workers_that_are_stopped_together_are_no_failures() {
+    let mut schedule = ready(PLAN);
+    submitted(&mut schedule, 0..2, NO_WISH);
+    let steps = [SLOW, SLOW, SLOW * 2, SLOW * 2, UNRESPONSIVE];
+    let mut killed = Vec::new();
+    for now in steps {
+        let mut actions = stepped(&mut schedule, now);
+        while !actions.is_empty() {
+            for action in actions.drain(..) {
+                match action {
+                    Action::Withdraw(worker, task) => {
+                        schedule.tell(Event::Withdrawn { worker, task }, now);
+                    }
+                    Action::Kill(worker, why) => killed.push((worker, why)),
+                    _ => {}
+                }
+            }
+            actions = stepped(&mut schedule, now);
+        }
+    }
+    assert_eq!(killed, [A, B].map(|worker| (worker, Why::Unresponsive)));
+    for (lost, _) in killed {
+        let next = worker(lost.index, 1);
+        let actions = told(&mut schedule, gone(lost), UNRESPONSIVE);
+        assert_eq!(actions, [Action::Start(next)]);
+    }
+}
+
+#[test]
+fn driver_that_was_stopped_itself_blames_nobody() {
+    let mut schedule = ready(ONE);
+    submitted(&mut schedule, [0], NO_WISH);
+    let late = UNRESPONSIVE * 9;
+    assert_eq!(stepped(&mut schedule, late), []);
+    assert_eq!(schedule.wake_at(), Some(late + SLOW));
+    assert_eq!(
+        look_in_vain(&mut schedule, A, late + SLOW),
+        [withdraw(A, 0)]
+    );
+}
+
+#[test]
+fn worker_keeps_only_what_it_runs_while_another_one_is_idle() {
+    let mut schedule = busy(PLAN, 0..2, NO_WISH);
+    // The first has one task that runs and one that does not.
+    let actions = told(&mut schedule, Event::Ready(B), AT_ONCE);
+    assert_eq!(actions, [withdraw(A, 1)]);
+    let actions = told(&mut schedule, withdrawn(A, 1), AT_ONCE);
+    assert_eq!(actions, [offer(B, 1)]);
+    assert_eq!(schedule.wake_at(), Some(SLOW));
 }
 
 #[test]

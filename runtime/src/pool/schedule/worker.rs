@@ -3,6 +3,7 @@
 use super::{
     pace::Pace,
     set::Set,
+    stall::Stall,
     task::{List, NONE},
     terms::{Moment, NEVER, TaskId, Why, WorkerId},
 };
@@ -27,6 +28,7 @@ pub(super) struct Worker {
     pub(super) has_worked: bool,
     /// Whether it has asked to be replaced.
     pub(super) has_quit: bool,
+    pub(super) stall: Stall,
     pub(super) pace: Pace,
     /// How many tasks it may have at once.
     pub(super) reach: u32,
@@ -48,9 +50,9 @@ pub(super) enum Phase {
     /// It was let go, and ends by itself.
     Retired,
     /// It is killed for a task when it can claim no other one. If it answers the task before, it
-    /// lives on.
+    /// lives on. Without a task, it is killed because it claims nothing, unless it does so before.
     Condemned {
-        task: TaskId,
+        task: Option<TaskId>,
         why: Why,
         was_tired: bool,
     },
@@ -82,6 +84,7 @@ impl Worker {
             answered: 0,
             has_worked: false,
             has_quit: false,
+            stall: Stall::NOT,
             pace: Pace::default(),
             reach: 0,
             started: now,
@@ -90,9 +93,10 @@ impl Worker {
         }
     }
 
-    /// Whether another worker may take one of its tasks: it has not begun all, and keeps one.
+    /// Whether another worker may take one of its tasks. It keeps what it runs. It keeps what it is
+    /// about to begin, too, unless it is slow.
     fn can_spare(&self) -> bool {
-        self.offered > 0 && self.lane.len() - self.withdrawing > 1
+        self.offered > 0 && (self.lane.len() - self.withdrawing > 1 || self.stall.is_slow)
     }
 
     pub(super) fn has_room(&self) -> bool {
@@ -116,10 +120,16 @@ pub(super) struct Crew {
     reach: usize,
     /// The workers that have changed.
     pub(super) changed: Set,
-    /// The workers that are ready and have nothing to do.
+    /// The workers that are ready and have nothing to do. No slow ones.
     pub(super) idle: Set,
-    /// The workers that have something to do and room for more.
+    /// The workers that have something to do and room for more. No slow ones.
     pub(super) open: Set,
+    /// The workers that are ready and slow.
+    pub(super) slow: Set,
+    /// Those of them that have nothing to do.
+    pub(super) spare: Set,
+    /// The workers that have an offer and run nothing.
+    pub(super) waiting: Set,
     /// The workers that can spare a task.
     pub(super) loaded: Set,
 }
@@ -154,6 +164,11 @@ impl Crew {
     /// Returns how many workers there are that can do tasks that wait, now or soon.
     pub(super) fn living(&self) -> usize {
         self.living
+    }
+
+    /// Returns how many of the living workers are not slow.
+    pub(super) fn usual(&self) -> usize {
+        self.living.saturating_sub(self.slow.len())
     }
 
     /// Returns how many tasks the workers may have at once.
@@ -195,6 +210,7 @@ impl Crew {
         self.set_phase(index, Phase::Vacant);
         self.sort(index, u32::MAX, Moment::ZERO);
         self.changed.set(index, false);
+        self.waiting.set(index, false);
         let worker = self.get_mut(index);
         worker.generation = worker.generation.wrapping_add(1);
         self.vacant = self.vacant.min(index);
@@ -219,18 +235,25 @@ impl Crew {
     pub(super) fn sort(&mut self, index: u32, most: u32, now: Moment) -> bool {
         let worker = self.get(index);
         let (is_ready, is_empty) = (worker.phase == Phase::Ready, worker.lane.is_empty());
+        let is_slow = is_ready && worker.stall.is_slow;
         let reach = match worker.phase {
+            Phase::Ready if is_slow => 1,
             Phase::Ready => worker.pace.depth().min(most),
             Phase::Starting => 1,
             _ => 0,
         };
         let can_spare = is_ready && worker.can_spare();
         self.set_reach(index, reach);
-        let is_open = is_ready && !is_empty && self.get(index).has_room();
+        let is_open = is_ready && !is_slow && !is_empty && self.get(index).has_room();
         self.open.set(index, is_open);
         self.loaded.set(index, can_spare);
-        let is_idle = is_ready && is_empty;
-        let rests = self.idle.set(index, is_idle) && is_idle;
+        let is_idle = is_ready && is_empty && !is_slow;
+        let mut rests = self.idle.set(index, is_idle) && is_idle;
+        if is_slow || !self.slow.is_empty() {
+            self.slow.set(index, is_slow);
+            let is_spare = is_slow && is_empty;
+            rests |= self.spare.set(index, is_spare) && is_spare;
+        }
         if rests {
             self.get_mut(index).idle_since = now;
         }

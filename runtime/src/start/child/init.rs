@@ -14,9 +14,9 @@ use std::{
 
 /// What a function under `#[procession::init]` may return.
 #[diagnostic::on_unimplemented(
-    message = "a function under `#[procession::init]` cannot return `{Self}`",
+    message = "a function under `#[procession::init]`, and an initializer or a finalizer of a pool, cannot return `{Self}`",
     label = "is neither `()` nor a `Result<(), E>`",
-    note = "return nothing, or a `Result<(), E>` whose error is the reason why no child can start",
+    note = "return nothing, or a `Result<(), E>` whose error is the reason why it has failed",
     note = "the error must be `Send` and `Sync`: any such error type, `Box<dyn Error + Send + Sync>`, `anyhow::Error` or text"
 )]
 pub trait InitOutput {

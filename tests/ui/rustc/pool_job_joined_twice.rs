@@ -1,0 +1,14 @@
+use procession::{Pool, process};
+
+#[process]
+fn square(n: u64) -> u64 {
+    n * n
+}
+
+fn main() -> procession::Result<()> {
+    let pool = Pool::new()?;
+    let job = pool.submit(square::new(3))?;
+    assert_eq!(job.join()?, 9);
+    assert_eq!(job.join()?, 9);
+    Ok(())
+}
