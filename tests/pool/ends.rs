@@ -394,3 +394,23 @@ fn nothing_is_left_behind() {
         });
     });
 }
+
+#[test]
+fn job_that_is_not_tried_again_has_the_reason_of_its_last_attempt() {
+    with_builders(|builder| {
+        let pool = builder.workers(1).retries(1_000_000).build().unwrap();
+        let job = pool.submit(panics::new("each time")).unwrap();
+        eventually("it was tried", || pool.stats().run_time.count() > 5);
+        pool.terminate();
+        let error = job.join().unwrap_err();
+        // It may run at this moment.
+        if error.kind() != JoinErrorKind::Killed {
+            assert_eq!(error.kind(), JoinErrorKind::Panicked, "{error}");
+            assert_eq!(
+                (error.panic().unwrap().message(), error.ran()),
+                ("each time", Ran::Yes)
+            );
+        }
+        assert!(error.attempts() > Some(5), "{error}");
+    });
+}

@@ -103,8 +103,8 @@ fn settings_are_those_of_the_worker() {
     with_builders(|builder| {
         let pool = builder
             .workers(1)
-            .worker(Builder::new().env("COLOUR", "blue"))
             .threads_per_worker(3)
+            .worker(Builder::new().env("COLOUR", "blue"))
             .each_worker(|index, worker| worker.env("INDEX", index.to_string()))
             .build()
             .unwrap();
@@ -238,6 +238,20 @@ fn failing_initializer_is_the_reason_of_the_jobs() {
             }
             assert!(pool.stats().restarts < 20);
         }
+    });
+}
+
+#[test]
+fn later_jobs_do_not_wait_for_an_initializer_that_has_failed() {
+    with_builders(|builder| {
+        let pool = builder.initializer(fails::new()).build().unwrap();
+        let results = pool.map((0..500).map(square::new));
+        let kinds: BTreeSet<_> = results
+            .map(|result| format!("{:?}", result.unwrap_err().kind()))
+            .collect();
+        assert!(kinds.iter().eq(["NoWorker"]), "{kinds:?}");
+        assert!(pool.stats().restarts < 40);
+        assert!(pool.shutdown(Duration::from_secs(20)));
     });
 }
 

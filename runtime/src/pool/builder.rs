@@ -50,6 +50,9 @@ pub struct PoolBuilder {
     name: Option<String>,
     workers: Option<usize>,
     least: Option<usize>,
+    /// What is set for the workers, whatever their other settings are.
+    method: Option<StartMethod>,
+    threads: Option<usize>,
     /// The first error of a setting.
     failed: Option<Arc<Error>>,
 }
@@ -138,6 +141,8 @@ impl PoolBuilder {
             name: None,
             workers: None,
             least: None,
+            method: None,
+            threads: None,
             failed: None,
         }
     }
@@ -161,7 +166,7 @@ impl PoolBuilder {
     /// [`set_start_method`](crate::set_start_method) says. [`StartMethod::Fork`] is refused, since
     /// a pool has threads.
     pub fn start_method(mut self, method: StartMethod) -> Self {
-        self.config.worker = self.config.worker.start_method(method);
+        self.method = Some(method);
         self
     }
 
@@ -209,9 +214,7 @@ impl PoolBuilder {
     ///
     /// It sets the variables in the environment of the workers that these libraries read.
     pub fn threads_per_worker(mut self, count: usize) -> Self {
-        let count = count.to_string();
-        let variables = THREADS.map(|name| (name, count.clone()));
-        self.config.worker = self.config.worker.envs(variables);
+        self.threads = Some(count);
         self
     }
 
@@ -309,7 +312,8 @@ impl PoolBuilder {
     /// again: it may have had effects.
     ///
     /// It is tried again after every end without a value, unless [`retry_if`](Self::retry_if)
-    /// chooses. A job that was cancelled is not tried again.
+    /// chooses. A job that was cancelled is not tried again, and neither is one whose value cannot
+    /// be decoded here: it is decoded when it is joined.
     pub fn retries(mut self, count: u32) -> Self {
         self.config.wish.retries = count;
         self
@@ -396,6 +400,13 @@ impl PoolBuilder {
         } else {
             most
         };
+        if let Some(method) = self.method {
+            config.worker = config.worker.start_method(method);
+        }
+        if let Some(count) = self.threads {
+            let variables = THREADS.map(|name| (name, count.to_string()));
+            config.worker = config.worker.envs(variables);
+        }
         config.plan.most = most;
         config.plan.least = self.least.unwrap_or(all_stay).min(most);
         config.name = self

@@ -31,6 +31,8 @@ pub(super) struct Engine {
     pub(super) starts: VecDeque<WorkerId>,
     /// Whether no job is taken any more.
     pub(super) is_closed: bool,
+    /// How many workers there are at most.
+    most: usize,
     /// Why the last worker could not be started.
     reason: Option<Arc<Error>>,
     /// The last worker that was lost, and the error of its job.
@@ -48,6 +50,7 @@ impl Engine {
     pub(super) fn new(config: Arc<Config>, stash: Arc<Stash>) -> Self {
         Self {
             schedule: Schedule::new(config.plan),
+            most: config.plan.most,
             config,
             jobs: Jobs::new(stash),
             staff: Staff::default(),
@@ -93,6 +96,17 @@ impl Engine {
             }
         }
         self.act(now);
+    }
+
+    /// Changes the number of workers.
+    pub(super) fn resize(&mut self, least: usize, most: usize) {
+        self.most = most;
+        self.tell(Event::Resized { least, most });
+    }
+
+    /// How many workers there are at most.
+    pub(super) fn most(&self) -> usize {
+        self.most
     }
 
     /// Tells the scheduler something, and does what follows.
@@ -262,7 +276,12 @@ impl Engine {
         };
         self.schedule.tell(Event::Gone { worker: id, again }, now);
         self.act(now);
-        self.lost = None;
+        // It was not resolved by the end of its worker, so it is to be tried again.
+        if let (Some((task, _)), Some((_, error))) = (guilty, self.lost.take())
+            && let Some(job) = self.jobs.get_mut(task)
+        {
+            job.failed = Some(error);
+        }
     }
 
     /// Keeps the error of a job whose worker has ended by itself without an answer.
@@ -405,10 +424,10 @@ impl Engine {
                 Done::Failed(match lost {
                     Some((_, error)) if is_poisonous => error.set_aside(),
                     Some((_, error)) => error,
-                    None => job.unbegun(&self.config.name, End::Stopped, None),
+                    None => job.unanswered(&self.config.name, End::Stopped, None),
                 })
             }
-            (end, _) => Done::Failed(job.unbegun(&self.config.name, end, self.reason.as_ref())),
+            (end, _) => Done::Failed(job.unanswered(&self.config.name, end, self.reason.as_ref())),
         };
         match &done {
             Done::Failed(error) => self.tally.failed(error),
@@ -480,12 +499,15 @@ fn collect(
 }
 
 /// Returns what came of a job, or that it may be tried again.
-fn judge(config: &Config, job: &Entry, answer: Answer) -> (Option<Done>, bool) {
+fn judge(config: &Config, job: &mut Entry, answer: Answer) -> (Option<Done>, bool) {
     if answer.is_value() || !job.may_be_tried_again() {
         return (Some(Done::Answered(answer)), false);
     }
     match answer.open(job.info()) {
-        Err(error) if config.may_retry(&error) => (None, true),
+        Err(error) if config.may_retry(&error) => {
+            job.failed = Some(error);
+            (None, true)
+        }
         Err(error) => (Some(Done::Failed(error)), false),
         // It is a value: see above.
         Ok(_) => (None, false),

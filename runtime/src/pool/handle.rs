@@ -102,7 +102,7 @@ impl Pool {
         } else {
             plan.least.min(most)
         };
-        locked.tell(Event::Resized { least, most });
+        locked.resize(least, most);
         locked.tell_keeper();
     }
 

@@ -50,6 +50,8 @@ pub(super) struct Entry {
     pub(super) attempts: u32,
     /// What came of its last attempt, until the scheduler has decided.
     pub(super) done: Option<Done>,
+    /// Why its last attempt has failed, if it may be tried again.
+    pub(super) failed: Option<JoinError>,
     state: State,
     group: Option<(GroupId, u64)>,
 }
@@ -117,6 +119,7 @@ impl Jobs {
                 submitted: Moment::ZERO,
                 attempts: 0,
                 done: None,
+                failed: None,
                 state: State::Free,
                 group: None,
             });
@@ -162,6 +165,7 @@ impl Jobs {
         };
         let memory = mem::take(&mut job.arguments).take_memory();
         job.done = None;
+        job.failed = None;
         job.state = State::Done(is_wanted.then_some(done));
         let group = job.group;
         if let Some(memory) = memory {
@@ -287,13 +291,22 @@ impl Entry {
     }
 
     /// Returns the error of an end without an answer and without a lost worker.
-    pub(super) fn unbegun(&self, pool: &str, end: End, reason: Option<&Arc<Error>>) -> JoinError {
+    pub(super) fn unanswered(
+        &mut self,
+        pool: &str,
+        end: End,
+        reason: Option<&Arc<Error>>,
+    ) -> JoinError {
         let cause = match end {
             End::Cancelled => Cause::Cancelled,
             End::NoWorkers => Cause::NoWorker(reason.cloned()),
             _ => Cause::PoolClosed,
         };
-        JoinError::of_job(self.info(), (pool.to_owned(), 0), cause)
+        match self.failed.take() {
+            // It was to be tried again. Why it has no value is what ended its last attempt.
+            Some(failed) if end != End::Cancelled => failed,
+            _ => JoinError::of_job(self.info(), (pool.to_owned(), 0), cause),
+        }
     }
 }
 

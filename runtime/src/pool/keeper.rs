@@ -178,7 +178,7 @@ fn start_worker(shared: &Shared, id: WorkerId) -> Result<Box<Member>> {
     let worker = Worker {
         fds: [memory, socket, shared_fd(attention)?, shared_fd(bell)?],
         index,
-        count: config.plan.most,
+        count: shared.lock().most(),
         seed: config.seed,
         initializer: config.initializer.clone(),
         finalizer: config.finalizer.clone(),

@@ -4,6 +4,7 @@ use super::schedule::Moment;
 use crate::process::{JoinError, JoinErrorKind};
 use std::{
     collections::{HashMap, VecDeque},
+    fmt,
     time::Duration,
 };
 
@@ -15,7 +16,8 @@ pub struct Stats {
     pub queued: usize,
     /// How many jobs run.
     pub running: usize,
-    /// How many jobs have ended with a value.
+    /// How many jobs have ended with a value. Whether it can be decoded here shows when it is
+    /// joined.
     pub done: u64,
     /// How many jobs have ended without a value, for each reason.
     pub failed: HashMap<JoinErrorKind, u64>,
@@ -93,7 +95,7 @@ pub struct RunningJob {
 }
 
 /// How long something took, many times, in buckets that are an eighth of a power of two apart.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Latencies {
     buckets: Vec<u64>,
     count: u64,
@@ -185,6 +187,18 @@ impl Latencies {
         });
         let end = Duration::from_nanos(end(place?));
         Some(end.min(self.max))
+    }
+}
+
+impl fmt::Debug for Latencies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Latencies")
+            .field("count", &self.count)
+            .field("mean", &self.mean())
+            .field("median", &self.percentile(0.5))
+            .field("p99", &self.percentile(0.99))
+            .field("max", &self.max)
+            .finish_non_exhaustive()
     }
 }
 

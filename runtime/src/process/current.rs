@@ -78,14 +78,15 @@ impl Current {
 pub struct Worker(start::Seat);
 
 impl Worker {
-    /// Returns the index of this worker: a number below [`count`](Self::count). A worker that takes
-    /// the place of another one has its index, and no two workers have the same at one time.
+    /// Returns the index of this worker. A worker that takes the place of another one has its index,
+    /// and no two workers have the same at one time. It is below [`count`](Self::count), unless the
+    /// number of workers was raised after this one was started.
     #[must_use]
     pub fn index(&self) -> usize {
         self.0.index
     }
 
-    /// Returns how many workers the pool has at most.
+    /// Returns how many workers the pool had at most when this one was started.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.count

@@ -142,7 +142,7 @@ pub enum JoinErrorKind {
     /// The arguments of a job of a pool could not be encoded, or could not be decoded by the
     /// worker.
     Arguments,
-    /// The job was cancelled before it began.
+    /// The job was cancelled before it began, or before it began again.
     Cancelled,
     /// The pool was closed or terminated before the job began.
     PoolClosed,
@@ -372,7 +372,9 @@ impl fmt::Display for JoinError {
             Some(job) if job.is_set_aside => {
                 write!(f, ", and is set aside after {} attempts", job.attempts)
             }
-            Some(job) if job.attempts > 1 => write!(f, " (attempt {})", job.attempts),
+            Some(job) if job.attempts > 1 && !matches!(self.0.cause, Cause::Cancelled) => {
+                write!(f, " (attempt {})", job.attempts)
+            }
             _ => Ok(()),
         }
     }
@@ -428,6 +430,9 @@ impl JoinError {
             Cause::Taken => f.write_str("has given out its value already"),
             Cause::Os(_) => f.write_str("cannot be joined here"),
             Cause::Arguments(_) => f.write_str("did not get its arguments"),
+            Cause::Cancelled if self.attempts() > Some(0) => {
+                f.write_str("was cancelled before it began again")
+            }
             Cause::Cancelled => f.write_str("was cancelled before it began"),
             Cause::PoolClosed => f.write_str("was not begun before the pool was closed"),
             Cause::NoWorker(_) => f.write_str("found no worker, since none can be started"),

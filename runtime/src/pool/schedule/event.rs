@@ -255,7 +255,8 @@ impl Schedule {
     }
 
     /// Waits before the next worker is started, because one has failed. If that happens again and
-    /// again, gives up the tasks that wait; the next task tries again.
+    /// again, gives up the tasks that wait, and those that come before the wait is over; the
+    /// next task tries again.
     fn back_off(&mut self, started: Moment, now: Moment) {
         if started >= self.start_at {
             let wait = FIRST_WAIT * (1 << self.failures.min(9));

@@ -128,10 +128,13 @@ impl Schedule {
         if !is_new {
             return;
         }
-        if self.state == State::Open {
-            self.queue.push_back(&mut self.tasks, id.index);
-        } else {
+        if self.state != State::Open {
             self.resolve(id.index, End::Stopped);
+        } else if self.has_given_up() && self.crew.living() == 0 && now < self.start_at {
+            // It need not wait for what will probably fail again.
+            self.resolve(id.index, End::NoWorkers);
+        } else {
+            self.queue.push_back(&mut self.tasks, id.index);
         }
     }
 

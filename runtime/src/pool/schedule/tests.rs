@@ -488,19 +488,22 @@ fn waiting_tasks_fail_when_no_worker_starts_and_later_ones_try_again() {
     // Nobody waits, so nothing is tried.
     assert_eq!(schedule.wake_at(), None);
     schedule.submit(task(1), NO_WISH, now);
-    assert_eq!(stepped(&mut schedule, now), []);
-    let at = schedule.wake_at().unwrap();
+    let at = now + Duration::from_millis(160);
+    let just_before = at.checked_sub(Duration::from_nanos(1)).unwrap();
+    let failed = [resolve(1, End::NoWorkers)];
+    assert_eq!(stepped(&mut schedule, now), failed);
+    schedule.submit(task(1), NO_WISH, just_before);
+    assert_eq!(stepped(&mut schedule, just_before), failed);
+    schedule.submit(task(1), NO_WISH, at);
     assert_eq!(stepped(&mut schedule, at), [Action::Start(worker(0, 5))]);
     // The wait has a limit.
     let mut now = at;
     for generation in 5..50 {
         told(&mut schedule, gone(worker(0, generation)), now);
+        now += LONG * 5;
         schedule.submit(task(2), NO_WISH, now);
-        stepped(&mut schedule, now);
-        let at = schedule.wake_at().unwrap();
-        assert!(at <= now + LONG * 5);
-        now = at;
-        stepped(&mut schedule, now);
+        let started = [Action::Start(worker(0, generation + 1))];
+        assert_eq!(stepped(&mut schedule, now), started);
     }
     // When one has worked, all is as at first.
     let events = [
