@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     error::{self, Error},
-    process::{self, Process},
+    process::{self, JoinError},
     start::Stdio,
     sys::{fd::AsFd, pipe, wait},
 };
@@ -77,14 +77,14 @@ pub struct Progress<I> {
     shown: Option<Shown>,
 }
 
-impl<I: Iterator<Item: Process>> Map<'_, I> {
+impl<I, T> Map<'_, I, T> {
     /// Shows a progress bar on standard error while the results are asked for. See [`Progress`].
     pub fn progress(self, label: impl Into<String>) -> Progress<Self> {
         Progress::new(self, &label.into())
     }
 }
 
-impl<I: Iterator<Item: Process>> MapUnordered<'_, I> {
+impl<I, T> MapUnordered<'_, I, T> {
     /// Shows a progress bar on standard error while the results are asked for. See [`Progress`].
     pub fn progress(self, label: impl Into<String>) -> Progress<Self> {
         Progress::new(self, &label.into())
@@ -123,8 +123,8 @@ impl<I: Iterator> Progress<I> {
     }
 }
 
-impl<I: Iterator<Item: Process>> Iterator for Progress<Map<'_, I>> {
-    type Item = <Map<'static, I> as Iterator>::Item;
+impl<I, T> Iterator for Progress<Map<'_, I, T>> {
+    type Item = Result<T, JoinError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.advance(Result::is_err)
@@ -135,10 +135,10 @@ impl<I: Iterator<Item: Process>> Iterator for Progress<Map<'_, I>> {
     }
 }
 
-impl<I: Iterator<Item: Process>> FusedIterator for Progress<Map<'_, I>> {}
+impl<I, T> FusedIterator for Progress<Map<'_, I, T>> {}
 
-impl<I: Iterator<Item: Process>> Iterator for Progress<MapUnordered<'_, I>> {
-    type Item = <MapUnordered<'static, I> as Iterator>::Item;
+impl<I, T> Iterator for Progress<MapUnordered<'_, I, T>> {
+    type Item = (usize, Result<T, JoinError>);
 
     fn next(&mut self) -> Option<Self::Item> {
         self.advance(|(_, result)| result.is_err())
@@ -149,7 +149,7 @@ impl<I: Iterator<Item: Process>> Iterator for Progress<MapUnordered<'_, I>> {
     }
 }
 
-impl<I: Iterator<Item: Process>> FusedIterator for Progress<MapUnordered<'_, I>> {}
+impl<I, T> FusedIterator for Progress<MapUnordered<'_, I, T>> {}
 
 impl<I> fmt::Debug for Progress<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
