@@ -231,3 +231,30 @@ fn descriptors_of_a_job_that_was_cancelled_are_closed() {
         assert_eq!(text, "x");
     });
 }
+
+#[process]
+fn fails_first(files: Vec<Fd<File>>, marker: PipeReader) -> usize {
+    let mut marker = marker;
+    // Only one attempt gets the byte.
+    let mut byte = [0];
+    if marker.read(&mut byte).unwrap() == 1 {
+        std::process::abort();
+    }
+    files.len()
+}
+
+#[test]
+#[ignore = "not mended: a bundle of descriptors can be untied once"]
+fn job_with_many_descriptors_can_be_tried_again() {
+    with_builders(|builder| {
+        let pool = builder.retries(1).build().unwrap();
+        for count in [1, 300] {
+            let (reader, mut writer) = io::pipe().unwrap();
+            writer.write_all(b"x").unwrap();
+            drop(writer);
+            let files = (0..count).map(|_| null()).collect();
+            let job = pool.submit(fails_first::new(files, reader)).unwrap();
+            assert_eq!(job.join().unwrap(), count);
+        }
+    });
+}

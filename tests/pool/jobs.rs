@@ -133,6 +133,7 @@ fn value_is_given_out_once() {
             endless.join_timeout(Duration::from_millis(5)).unwrap(),
             None
         );
+        eventually("it runs", || endless.state() == JobState::Running);
         endless.kill();
         assert_eq!(endless.join().unwrap_err().kind(), JoinErrorKind::Killed);
     });

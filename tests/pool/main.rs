@@ -8,6 +8,7 @@ mod jobs;
 mod lives;
 mod maps;
 mod progress;
+mod signals;
 mod workers;
 
 use procession::{Pool, StartMethod, pool::PoolBuilder};

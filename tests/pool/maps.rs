@@ -3,7 +3,12 @@
 use crate::{ends::square, with_builders, with_pools};
 use procession::{JoinErrorKind, process};
 use procession_tests::forever;
-use std::{cell::Cell, collections::BTreeSet, time::Duration};
+use std::{
+    cell::Cell,
+    collections::BTreeSet,
+    io::{self, PipeReader, Read},
+    time::Duration,
+};
 
 #[process]
 fn picky(n: u64) -> u64 {
@@ -18,6 +23,12 @@ fn picky(n: u64) -> u64 {
 fn sleeps(milliseconds: u64) -> u64 {
     std::thread::sleep(Duration::from_millis(milliseconds));
     milliseconds
+}
+
+/// Ends when the other end of the pipe is closed.
+#[process]
+fn waits(mut until: PipeReader) {
+    until.read_to_end(&mut Vec::new()).unwrap();
 }
 
 #[process]
@@ -40,8 +51,14 @@ fn results_are_in_order() {
 #[test]
 fn results_arrive_as_they_are_done() {
     with_pools(|pool| {
-        let first = pool.map_unordered([300, 1].map(sleeps::new)).next();
-        assert_eq!(first.unwrap().0, 1);
+        // The first job ends when the second one has ended.
+        let (reader, writer) = io::pipe().unwrap();
+        let (none, _) = io::pipe().unwrap();
+        let jobs = [reader, none].map(waits::new);
+        let mut ends = pool.map_unordered(jobs).map(|(index, _)| index);
+        assert_eq!(ends.next(), Some(1));
+        drop(writer);
+        assert_eq!(ends.next(), Some(0));
         let all = pool.map_unordered((0..2000).map(square::new));
         let all: BTreeSet<_> = all.map(|(index, n)| (index as u64, n.unwrap())).collect();
         assert!(all.iter().copied().eq((0..2000).map(|n| (n, n * n))));

@@ -5,6 +5,7 @@
 mod kill_pipe;
 mod kill_queue;
 mod kill_sync;
+mod pool;
 mod starts;
 
 use procession_tests::{alone, holdings, threads, within};

@@ -66,6 +66,8 @@ mod map;
 #[cfg(feature = "progress")]
 mod progress;
 mod schedule;
+#[cfg(test)]
+mod search;
 mod shared;
 mod staff;
 mod stats;

@@ -206,8 +206,15 @@ impl PoolEnd {
     }
 
     fn packet(&self, number: u64) -> io::Result<Vec<OwnedFd>> {
-        let packet = self.carrier.receive(number)?;
-        packet.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+        let packet = match self.carrier.receive(number) {
+            // The worker has died, and had not taken all of our packets. The system says so once,
+            // before it hands out those of the worker.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                self.carrier.receive(number)
+            }
+            received => received,
+        };
+        packet?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
     /// Whether the worker has said that it is ready.
