@@ -12,7 +12,7 @@
 //! the initializer fails       the job says: NoWorker, there is no licence              0.310
 //! the parent is killed        its 2 workers are gone                                   0.002
 //! Ctrl-C                      the program and its 2 workers are gone                   0.002
-//! a worker is stopped         no job waits for it                                      0.025
+//! a worker is stopped         all jobs have their values                               0.025
 //! too much memory             the job says: OutOfMemory                                0.004
 //! an endless job              the job says: TimedOut                                   0.104
 //! ```
@@ -27,7 +27,10 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use std::{
     error::Error,
     fs, io,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -250,14 +253,24 @@ fn ctrl_c(_: &Pool) -> Outcome {
     Ok(format!("the program and its {count} workers are gone"))
 }
 
+/// If its jobs wait for it, it goes on after a while.
 fn worker_is_stopped(pool: &Pool) -> Outcome {
     let id = workers(pool)[0];
     send(id, SIGSTOP);
-    let squares = pool.map((0..40).map(square::new));
-    let lost = squares.filter(Result::is_err).count();
-    send(id, SIGCONT);
+    let (over, is_over) = mpsc::channel::<()>();
+    let lost = thread::scope(|scope| {
+        scope.spawn(move || {
+            // It ends when `over` is dropped.
+            let _ = is_over.recv_timeout(Duration::from_millis(500));
+            send(id, SIGCONT);
+        });
+        let squares = pool.map((0..40).map(square::new));
+        let lost = squares.filter(Result::is_err).count();
+        drop(over);
+        lost
+    });
     Ok(match lost {
-        0 => "no job waits for it".to_owned(),
+        0 => "all jobs have their values".to_owned(),
         lost => format!("{lost} jobs were lost"),
     })
 }

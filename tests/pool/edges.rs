@@ -4,7 +4,7 @@
 use crate::{ends::square, with_builders};
 use nix::{libc, sys::signal::Signal};
 use procession::{Fd, JoinErrorKind, Pool, Ran, pool::JobState, process};
-use procession_tests::{eventually, forever, refuse_some, send_signal};
+use procession_tests::{alone, eventually, forever, holdings, refuse_some, send_signal, threads};
 use seccompiler::{SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 use std::{
     fs::File,
@@ -244,7 +244,6 @@ fn fails_first(files: Vec<Fd<File>>, marker: PipeReader) -> usize {
 }
 
 #[test]
-#[ignore = "not mended: a bundle of descriptors can be untied once"]
 fn job_with_many_descriptors_can_be_tried_again() {
     with_builders(|builder| {
         let pool = builder.retries(1).build().unwrap();
@@ -256,5 +255,38 @@ fn job_with_many_descriptors_can_be_tried_again() {
             let job = pool.submit(fails_first::new(files, reader)).unwrap();
             assert_eq!(job.join().unwrap(), count);
         }
+    });
+}
+
+#[process]
+fn fails() -> io::Result<()> {
+    Err(io::Error::other("it cannot begin"))
+}
+
+#[test]
+fn pool_without_workers_ends() {
+    alone(|| {
+        with_builders(|builder| {
+            let before = (holdings(), threads());
+            for round in 0..10 {
+                let idle = builder.clone().min_workers(0);
+                let pool = idle.build().unwrap();
+                if round % 2 == 0 {
+                    assert!(pool.shutdown(SOON));
+                }
+                drop(pool);
+            }
+            for round in 0..4 {
+                let failing = builder.clone().initializer(fails::new());
+                let pool = failing.build().unwrap();
+                let error = pool.submit(square::new(1)).unwrap().join().unwrap_err();
+                assert_eq!(error.kind(), JoinErrorKind::NoWorker);
+                if round % 2 == 0 {
+                    assert!(pool.shutdown(SOON));
+                }
+                drop(pool);
+            }
+            assert_eq!((holdings(), threads()), before);
+        });
     });
 }

@@ -3,8 +3,9 @@
 
 use crate::METHODS;
 use nix::{
+    fcntl::OFlag,
     libc,
-    pty::openpty,
+    pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt},
     sys::signal::{Signal, kill, killpg},
     unistd::{Pid, setsid},
 };
@@ -13,9 +14,9 @@ use procession_tests::{DEADLINE, eventually, state, with_method, within};
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, PipeReader, Read, Write},
-    os::{
-        fd::OwnedFd,
-        unix::process::{CommandExt, ExitStatusExt},
+    os::unix::{
+        fs::OpenOptionsExt,
+        process::{CommandExt, ExitStatusExt},
     },
     process::{Child, Command, ExitStatus},
 };
@@ -24,7 +25,7 @@ use std::{
 /// terminal is closed.
 struct Program {
     process: Child,
-    terminal: OwnedFd,
+    terminal: PtyMaster,
     output: BufReader<PipeReader>,
     /// Its workers.
     ids: Vec<u32>,
@@ -33,12 +34,12 @@ struct Program {
 impl Program {
     /// Starts it, and waits until its workers are busy.
     fn start(how: &str, method: StartMethod) -> Self {
-        let pty = openpty(None, None).unwrap();
+        let (terminal, slave) = open_terminal();
         let (reader, writer) = io::pipe().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_busy"));
         command
             .arg(how)
-            .stdin(pty.slave)
+            .stdin(slave)
             .stdout(writer.try_clone().unwrap())
             .stderr(writer);
         let process = in_its_own_session(with_method(&mut command, method))
@@ -59,7 +60,7 @@ impl Program {
         assert_eq!(ids.len(), 2);
         Self {
             process,
-            terminal: pty.master,
+            terminal,
             output,
             ids,
         }
@@ -70,8 +71,7 @@ impl Program {
     }
 
     fn types(&self, key: u8) {
-        let terminal = self.terminal.try_clone().unwrap();
-        File::from(terminal).write_all(&[key]).unwrap();
+        (&self.terminal).write_all(&[key]).unwrap();
     }
 
     /// Waits until it has ended and nothing is left of it. Returns what was said meanwhile.
@@ -85,6 +85,21 @@ impl Program {
         }
         (status, said)
     }
+}
+
+/// Makes a terminal. No program that is started gets its end by accident.
+fn open_terminal() -> (PtyMaster, File) {
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let master = posix_openpt(flags).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let mut options = File::options();
+    options
+        .read(true)
+        .write(true)
+        .custom_flags(OFlag::O_NOCTTY.bits());
+    let slave = options.open(ptsname_r(&master).unwrap()).unwrap();
+    (master, slave)
 }
 
 /// Has a command lead a session, whose terminal is its standard input.
@@ -153,9 +168,9 @@ fn sigterm_to_the_group_ends_all_silently() {
 fn terminal_that_is_closed_ends_all_silently() {
     with_programs(
         |mut program| {
+            let (other, _) = open_terminal();
             // Nobody else holds it.
-            let (null, _) = io::pipe().unwrap();
-            drop(std::mem::replace(&mut program.terminal, null.into()));
+            drop(std::mem::replace(&mut program.terminal, other));
             program.end()
         },
         Signal::SIGHUP,

@@ -44,6 +44,7 @@ pub(super) fn start(shared: Arc<Shared>) -> io::Result<thread::JoinHandle<()>> {
 /// over.
 fn keep(shared: &Arc<Shared>) {
     let (mut ended, mut leads) = (Vec::new(), 0);
+    let mut starter = None;
     loop {
         let mut locked = shared.lock();
         // Before the look for news: what rings afterwards rings again.
@@ -61,11 +62,14 @@ fn keep(shared: &Arc<Shared>) {
         }
         if !locked.starts.is_empty() && !std::mem::replace(locked.has_starter(), true) {
             drop(locked);
-            start_starter(shared);
+            await_end(starter);
+            starter = start_starter(shared);
             continue;
         }
         if locked.schedule.is_over() && !*locked.has_starter() {
-            locked.set_over();
+            drop(locked);
+            await_end(starter);
+            shared.lock().set_over();
             return;
         }
         let sleeps = locked.keeper_sleeps(&mut leads);
@@ -111,7 +115,8 @@ fn sleep(
         .collect()
 }
 
-fn start_starter(shared: &Arc<Shared>) {
+/// Starts the thread that starts workers.
+fn start_starter(shared: &Arc<Shared>) -> Option<thread::JoinHandle<()>> {
     let theirs = Arc::clone(shared);
     let started = thread::Builder::new()
         .name("procession-start".into())
@@ -120,6 +125,14 @@ fn start_starter(shared: &Arc<Shared>) {
         // The system has no more threads. Then the keeper does it itself.
         start_workers(shared);
     }
+    started.ok()
+}
+
+/// Waits until a thread is gone that has nothing more to do: it still holds the memory and the
+/// descriptors of the pool.
+fn await_end(starter: Option<thread::JoinHandle<()>>) {
+    // If it has panicked, that was printed.
+    let _ = starter.map(thread::JoinHandle::join);
 }
 
 /// Starts all workers that are to be started.

@@ -410,7 +410,7 @@ fn worker_killed_on_its_way_in_or_out_harms_nobody() {
         let pool = builder(&books, Some(plan)).build().unwrap();
         let mut scene = Scene::with(pool, books, 0);
         let jobs: Vec<_> = (0..KINDS.len()).map(|_| scene.submit()).collect();
-        until(|| scene.books.workers().first().is_some());
+        until(|| !scene.books.workers().is_empty());
         scene.victim = scene.books.workers()[0];
         for job in jobs {
             scene.join_load(job);
@@ -571,8 +571,8 @@ fn room_of_what_was_taken_back_is_used_wherever_the_worker_was_stopped() {
         let first = scene.pool.submit(arm::new(plan, reader)).unwrap();
         // They fill the ring.
         let fill = |_| scene.pool.submit(weigh::new(vec![0; 10_000])).unwrap();
-        let full: Vec<_> = (0..8).map(fill).collect();
-        assert!(full.iter().all(Job::cancel));
+        let waiting: Vec<_> = (0..8).map(fill).collect();
+        assert!(waiting.iter().all(Job::cancel));
         let mut large = scene.pool.submit(weigh::new(vec![0; 16_000])).unwrap();
         let mut last = scene.pool.submit(disarm::new()).unwrap();
         drop(writer);
@@ -593,6 +593,10 @@ fn room_of_what_was_taken_back_is_used_wherever_the_worker_was_stopped() {
 }
 
 #[process]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a process owns what it is given"
+)]
 fn weigh(bytes: Vec<u8>) -> usize {
     bytes.len()
 }

@@ -304,7 +304,9 @@ impl Locked<'_> {
             (at, None) => at.is_some(),
             (None, Some(_)) => false,
         };
-        if is_earlier || !state.engine.starts.is_empty() {
+        // Without workers nothing else wakes it when the pool is over.
+        let is_over = !state.is_over && state.engine.schedule.is_over();
+        if is_earlier || is_over || !state.engine.starts.is_empty() {
             state.keeper_wakes_at = at;
             self.shared.wake_keeper();
         }
