@@ -279,8 +279,7 @@ impl PoolBuilder {
     /// this process first, which prints it in whole lines. See [`Progress`].
     ///
     /// It sets the [`stdout`](crate::Builder::stdout) and the [`stderr`](crate::Builder::stderr) of
-    /// the workers. A later call of [`worker`](Self::worker) replaces them. For a worker, they are
-    /// no terminals then. If standard output or standard error of this process is no terminal, the
+    /// the workers. For a worker, they are no terminals then. If standard output or standard error of this process is no terminal, the
     /// workers have it as it is.
     ///
     /// What a job has printed comes before its result if a bar is shown, and soon otherwise. A line
@@ -295,14 +294,8 @@ impl PoolBuilder {
         }
         let relay = Relay::get()
             .map_err(|source| Error::making("what workers print cannot be passed on", source))?;
-        Ok(self.change_worker(|worker| {
-            let worker = worker.stderr(relay.input.clone());
-            if io::stdout().is_terminal() {
-                worker.stdout(relay.input.clone())
-            } else {
-                worker
-            }
-        }))
+        let stdout = io::stdout().is_terminal().then(|| relay.input.clone());
+        Ok(self.streams(stdout, Some(relay.input.clone())))
     }
 }
 
