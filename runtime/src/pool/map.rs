@@ -130,11 +130,12 @@ impl Pool {
     /// Runs many jobs and returns their results in the order of the jobs.
     ///
     /// The iterator is read as the workers need it, a little ahead, so it may be infinite. Dropping
-    /// the result cancels the jobs that have not begun.
+    /// the result cancels the jobs that have not begun. With the feature `progress`,
+    /// `.progress("resizing")` on the result shows a progress bar.
     ///
     /// # Examples
     ///
-    /// See the [module](self).
+    /// See the [module](super).
     #[doc(alias = "imap")]
     pub fn map<P: Processes>(&self, processes: P) -> Map<'_, P::Iter, P::Output> {
         Map::new(self, processes.iterate())
