@@ -2,8 +2,10 @@
 
 use crate::{ends::square, with_builders};
 use nix::sys::signal::Signal;
-use procession::{Builder, JoinErrorKind, RemoteError, current, pool::RestartReason, process};
-use procession_tests::{Directory, eventually, forever, send_signal};
+use procession::{
+    Builder, JoinErrorKind, Pool, RemoteError, current, pool::RestartReason, process,
+};
+use procession_tests::{DEADLINE, Directory, eventually, forever, send_signal, within};
 use std::{
     collections::BTreeSet,
     env,
@@ -354,5 +356,26 @@ fn job_knows_its_number_and_its_seed() {
         assert_eq!(run(builder.clone().seed(7).workers(1)), first);
         assert_ne!(run(builder.clone().seed(8)), first);
         assert!(run(builder).iter().all(|(_, seed)| seed.is_none()));
+    });
+}
+
+#[process]
+fn variables() -> [Option<String>; 2] {
+    ["OMP_NUM_THREADS", "GREETING"].map(|name| env::var(name).ok())
+}
+
+#[test]
+fn settings_of_the_workers_have_no_order() {
+    let worker = || Builder::new().env("GREETING", "hello");
+    within(DEADLINE, || {
+        for builder in [
+            Pool::builder().threads_per_worker(1).worker(worker()),
+            Pool::builder().worker(worker()).threads_per_worker(1),
+        ] {
+            let pool = builder.workers(1).build().unwrap();
+            let [threads, greeting] = pool.submit(variables::new()).unwrap().join().unwrap();
+            assert_eq!(threads.as_deref(), Some("1"));
+            assert_eq!(greeting.as_deref(), Some("hello"));
+        }
     });
 }

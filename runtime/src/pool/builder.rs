@@ -9,9 +9,10 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     process::{self, Builder, JoinError, Process},
-    start::{self, InitOutput, StartMethod},
+    start::{self, InitOutput, StartMethod, Stdio},
 };
 use std::{
+    mem,
     num::NonZero,
     sync::{
         Arc, OnceLock,
@@ -49,6 +50,11 @@ pub struct PoolBuilder {
     config: Config,
     name: Option<String>,
     workers: Option<usize>,
+    // What overrides the settings of `worker`, whichever was called first.
+    method: Option<StartMethod>,
+    threads: Option<usize>,
+    stdout: Option<Stdio>,
+    stderr: Option<Stdio>,
     least: Option<usize>,
     /// What is set for the workers, whatever their other settings are.
     method: Option<StartMethod>,
@@ -140,6 +146,10 @@ impl PoolBuilder {
             },
             name: None,
             workers: None,
+            method: None,
+            threads: None,
+            stdout: None,
+            stderr: None,
             least: None,
             method: None,
             threads: None,
@@ -171,20 +181,23 @@ impl PoolBuilder {
     }
 
     /// Sets the settings of the workers: their limits, environment, streams and so on. By default
-    /// they are those of [`Builder`].
+    /// they are those of [`Builder`]. The methods of this type that set one of them, such as
+    /// [`threads_per_worker`](Self::threads_per_worker), override it, whichever is called first.
     ///
     /// A worker is always a daemon, and it may have children unless these settings forbid it. It
     /// has a name that tells its pool and its index. A [`timeout`](Builder::timeout) is that of the
-    /// worker, not that of a job: see [`task_timeout`](Self::task_timeout).
+    /// worker, not that of a job: see [`task_timeout`](Self::task_timeout). Nobody reads a stream
+    /// that is [`Stdio::piped`]: use a file or a pipe of yours.
     pub fn worker(mut self, settings: Builder) -> Self {
         self.config.worker = settings;
         self
     }
 
-    /// Changes the settings of all workers.
+    /// Sets where the streams of the workers lead, if they are to lead somewhere else.
     #[cfg(feature = "progress")]
-    pub(super) fn change_worker(mut self, change: impl FnOnce(Builder) -> Builder) -> Self {
-        self.config.worker = change(self.config.worker);
+    pub(super) fn streams(mut self, stdout: Option<Stdio>, stderr: Option<Stdio>) -> Self {
+        self.stdout = stdout.or(self.stdout);
+        self.stderr = stderr.or(self.stderr);
         self
     }
 
@@ -395,6 +408,20 @@ impl PoolBuilder {
         let available = || thread::available_parallelism().map_or(1, NonZero::get);
         let most = self.workers.unwrap_or_else(available).max(1);
         let mut config = self.config;
+        let worker = &mut config.worker;
+        if let Some(method) = self.method {
+            *worker = mem::take(worker).start_method(method);
+        }
+        if let Some(threads) = self.threads {
+            let variables = THREADS.map(|name| (name, threads.to_string()));
+            *worker = mem::take(worker).envs(variables);
+        }
+        if let Some(stdout) = self.stdout {
+            *worker = mem::take(worker).stdout(stdout);
+        }
+        if let Some(stderr) = self.stderr {
+            *worker = mem::take(worker).stderr(stderr);
+        }
         let all_stay = if config.plan.idle_timeout.is_some() {
             0
         } else {

@@ -4,13 +4,14 @@ use super::{
     handle::Pool,
     jobs::{Done, GroupId, Order, value},
     shared::Awaited,
-    submit::receive,
+    submit::{JobBuilder, receive},
 };
 use crate::{
     call::Call,
     error::{Error, ErrorKind},
     process::{Cause, JobInfo, JoinError, Process},
     sys::errno,
+    wire::Incoming,
 };
 use std::{collections::VecDeque, fmt, io, iter::FusedIterator};
 
@@ -20,20 +21,19 @@ const AT_ONCE: usize = 64;
 /// How many jobs may be begun before a result is taken, at most.
 const AHEAD: usize = 1024;
 
-type Outcome<P> = Result<<P as Process>::Output, JoinError>;
-
 /// The results of many jobs in the order of the jobs, as [`Pool::map`] returns them.
 ///
 /// An item is an error if its job has no value. The other jobs are not affected, and the iterator
 /// goes on. Dropping it cancels the jobs that have not begun.
 #[must_use = "the jobs are submitted when the results are asked for"]
-pub struct Map<'p, I> {
+pub struct Map<'p, I, T> {
     feed: Feed<'p, I>,
     /// What has arrived, from the next result on. The first is not there, unless it is returned
     /// next.
     arrived: VecDeque<Option<Ended>>,
     /// The index of the next result.
     next: u64,
+    decode: Decode<T>,
 }
 
 /// The results of many jobs as they arrive, each with the index of its job, as
@@ -42,8 +42,9 @@ pub struct Map<'p, I> {
 /// An item has an error if its job has no value. The other jobs are not affected, and the iterator
 /// goes on. Dropping it cancels the jobs that have not begun.
 #[must_use = "the jobs are submitted when the results are asked for"]
-pub struct MapUnordered<'p, I> {
+pub struct MapUnordered<'p, I, T> {
     feed: Feed<'p, I>,
+    decode: Decode<T>,
 }
 
 /// What [`Pool::map`] takes: everything that can be made an iterator of processes
@@ -58,7 +59,9 @@ pub struct MapUnordered<'p, I> {
 )]
 pub trait Processes {
     /// The iterator.
-    type Iter: Iterator<Item: Process>;
+    type Iter: Iterator<Item: Process<Output = Self::Output>>;
+    /// What the processes return.
+    type Output;
     /// Returns the iterator.
     #[doc(hidden)]
     fn iterate(self) -> Self::Iter;
@@ -67,9 +70,40 @@ pub trait Processes {
 #[diagnostic::do_not_recommend]
 impl<I: IntoIterator<Item: Process>> Processes for I {
     type Iter = I::IntoIter;
+    type Output = <I::Item as Process>::Output;
 
     fn iterate(self) -> I::IntoIter {
         self.into_iter()
+    }
+}
+
+/// Decodes the value of a job.
+type Decode<T> = fn(&mut Incoming) -> Result<T, Error>;
+
+/// Takes the next process, and encodes it as the job with this place in its group.
+type Take<I> = fn(&mut I, JobBuilder<'_>, (GroupId, u64)) -> Option<Result<Order, Error>>;
+
+/// What is done with an iterator of processes.
+///
+/// These are functions, so that [`Map`] is an iterator without a bound: a wrong argument of
+/// [`Pool::map`] is one error then.
+struct Steps<I> {
+    take: Take<I>,
+    size_hint: fn(&I) -> (usize, Option<usize>),
+    /// The name of the function of the processes.
+    function: &'static str,
+}
+
+impl<I: Iterator<Item: Process>> Steps<I> {
+    fn new() -> Self {
+        Self {
+            take: |processes, job, place| {
+                let process = processes.next()?;
+                Some(job.order(&process, Some(place)))
+            },
+            size_hint: Iterator::size_hint,
+            function: <I::Item as Call>::__meta().name(),
+        }
     }
 }
 
@@ -82,6 +116,7 @@ struct Feed<'p, I> {
     group: GroupId,
     /// `None` when it has ended.
     processes: Option<I>,
+    steps: Steps<I>,
     /// The index of the next job.
     next: u64,
     /// How many jobs were submitted and have not ended.
@@ -95,13 +130,14 @@ impl Pool {
     /// Runs many jobs and returns their results in the order of the jobs.
     ///
     /// The iterator is read as the workers need it, a little ahead, so it may be infinite. Dropping
-    /// the result cancels the jobs that have not begun.
+    /// the result cancels the jobs that have not begun. With the feature `progress`,
+    /// `.progress("resizing")` on the result shows a progress bar.
     ///
     /// # Examples
     ///
-    /// See the [module](self).
+    /// See the [module](super).
     #[doc(alias = "imap")]
-    pub fn map<P: Processes>(&self, processes: P) -> Map<'_, P::Iter> {
+    pub fn map<P: Processes>(&self, processes: P) -> Map<'_, P::Iter, P::Output> {
         Map::new(self, processes.iterate())
     }
 
@@ -129,13 +165,16 @@ impl Pool {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "imap_unordered")]
-    pub fn map_unordered<P: Processes>(&self, processes: P) -> MapUnordered<'_, P::Iter> {
+    pub fn map_unordered<P: Processes>(
+        &self,
+        processes: P,
+    ) -> MapUnordered<'_, P::Iter, P::Output> {
         MapUnordered::new(self, processes.iterate())
     }
 }
 
-impl<'p, I: Iterator<Item: Process>> Feed<'p, I> {
-    fn new(pool: &'p Pool, processes: I) -> Self {
+impl<'p, I> Feed<'p, I> {
+    fn new(pool: &'p Pool, processes: I, steps: Steps<I>) -> Self {
         let shared = &pool.shared;
         let group = if shared.is_own() {
             shared.lock().jobs.add_group()
@@ -146,6 +185,7 @@ impl<'p, I: Iterator<Item: Process>> Feed<'p, I> {
             pool,
             group,
             processes: Some(processes),
+            steps,
             next: 0,
             begun: 0,
             ended: VecDeque::new(),
@@ -190,10 +230,15 @@ impl<'p, I: Iterator<Item: Process>> Feed<'p, I> {
 
     /// Returns that the next job cannot be submitted, in a copy of the process.
     fn refuse(&mut self) -> Option<(u64, Ended)> {
-        self.processes.as_mut()?.next()?;
+        let place = (self.group, self.next);
+        drop((self.steps.take)(
+            self.processes.as_mut()?,
+            self.pool.job(),
+            place,
+        )?);
         let info = JobInfo {
             id: self.next,
-            function: <I::Item as Call>::__meta().name(),
+            function: self.steps.function,
             attempts: 0,
             is_set_aside: false,
         };
@@ -211,18 +256,15 @@ impl<'p, I: Iterator<Item: Process>> Feed<'p, I> {
         };
         let first = self.next;
         for _ in 0..count {
-            let Some(process) = processes.next() else {
+            let place = (self.group, self.next);
+            let Some(order) = (self.steps.take)(processes, self.pool.job(), place) else {
                 self.processes = None;
                 break;
             };
-            let order = self
-                .pool
-                .job()
-                .order(&process, Some((self.group, self.next)));
             match order {
                 Ok(order) => self.orders.push(order),
                 Err(error) => {
-                    let failed = self.pool.unsubmitted::<I::Item>(error);
+                    let failed = self.pool.unsubmitted(self.steps.function, error);
                     self.ended.push_back((self.next, failed));
                 }
             }
@@ -244,14 +286,14 @@ impl<'p, I: Iterator<Item: Process>> Feed<'p, I> {
         for order in self.orders.drain(..) {
             let (_, index) = order.group.expect("it is of this group");
             let error = Error::new(ErrorKind::Disconnected, "the pool is closed");
-            let failed = self.pool.unsubmitted::<I::Item>(error);
+            let failed = self.pool.unsubmitted(self.steps.function, error);
             self.ended.push_back((index, failed));
         }
     }
 
     fn size_hint(&self, held: usize) -> (usize, Option<usize>) {
         let begun = self.begun + self.ended.len() + held;
-        let left = self.processes.as_ref().map(Iterator::size_hint);
+        let left = self.processes.as_ref().map(self.steps.size_hint);
         let (least, most) = left.unwrap_or((0, Some(0)));
         (
             least.saturating_add(begun),
@@ -271,10 +313,10 @@ impl<I> Drop for Feed<'_, I> {
 
 impl Pool {
     /// Returns what came of a job that could not be submitted.
-    fn unsubmitted<P: Process>(&self, error: Error) -> Ended {
+    fn unsubmitted(&self, function: &'static str, error: Error) -> Ended {
         let info = JobInfo {
             id: self.shared.lock().jobs.skip_id(),
-            function: <P as Call>::__meta().name(),
+            function,
             attempts: 0,
             is_set_aside: false,
         };
@@ -287,18 +329,19 @@ impl Pool {
     }
 }
 
-impl<'p, I: Iterator<Item: Process>> Map<'p, I> {
+impl<'p, I: Iterator<Item: Process<Output = T>>, T> Map<'p, I, T> {
     fn new(pool: &'p Pool, processes: I) -> Self {
         Self {
-            feed: Feed::new(pool, processes),
+            feed: Feed::new(pool, processes, Steps::new()),
             arrived: VecDeque::new(),
             next: 0,
+            decode: receive::<I::Item>,
         }
     }
 }
 
-impl<I: Iterator<Item: Process>> Iterator for Map<'_, I> {
-    type Item = Outcome<I::Item>;
+impl<I, T> Iterator for Map<'_, I, T> {
+    type Item = Result<T, JoinError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let (info, done) = loop {
@@ -317,7 +360,7 @@ impl<I: Iterator<Item: Process>> Iterator for Map<'_, I> {
             self.arrived[place] = Some(ended);
         };
         self.next += 1;
-        Some(value(info, done, receive::<I::Item>))
+        Some(value(info, done, self.decode))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -325,23 +368,24 @@ impl<I: Iterator<Item: Process>> Iterator for Map<'_, I> {
     }
 }
 
-impl<I: Iterator<Item: Process>> FusedIterator for Map<'_, I> {}
+impl<I, T> FusedIterator for Map<'_, I, T> {}
 
-impl<'p, I: Iterator<Item: Process>> MapUnordered<'p, I> {
+impl<'p, I: Iterator<Item: Process<Output = T>>, T> MapUnordered<'p, I, T> {
     fn new(pool: &'p Pool, processes: I) -> Self {
         Self {
-            feed: Feed::new(pool, processes),
+            feed: Feed::new(pool, processes, Steps::new()),
+            decode: receive::<I::Item>,
         }
     }
 }
 
-impl<I: Iterator<Item: Process>> Iterator for MapUnordered<'_, I> {
-    type Item = (usize, Outcome<I::Item>);
+impl<I, T> Iterator for MapUnordered<'_, I, T> {
+    type Item = (usize, Result<T, JoinError>);
 
     fn next(&mut self) -> Option<Self::Item> {
         let (index, (info, done)) = self.feed.next(0)?;
         let index = usize::try_from(index).unwrap_or(usize::MAX);
-        Some((index, value(info, done, receive::<I::Item>)))
+        Some((index, value(info, done, self.decode)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -349,9 +393,9 @@ impl<I: Iterator<Item: Process>> Iterator for MapUnordered<'_, I> {
     }
 }
 
-impl<I: Iterator<Item: Process>> FusedIterator for MapUnordered<'_, I> {}
+impl<I, T> FusedIterator for MapUnordered<'_, I, T> {}
 
-impl<I> fmt::Debug for Map<'_, I> {
+impl<I, T> fmt::Debug for Map<'_, I, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Map")
             .field("begun", &self.feed.begun)
@@ -359,7 +403,7 @@ impl<I> fmt::Debug for Map<'_, I> {
     }
 }
 
-impl<I> fmt::Debug for MapUnordered<'_, I> {
+impl<I, T> fmt::Debug for MapUnordered<'_, I, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MapUnordered")
             .field("begun", &self.feed.begun)

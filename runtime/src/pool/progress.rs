@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     error::{self, Error},
-    process::{self, Process},
+    process::{self, JoinError},
     start::Stdio,
     sys::{fd::AsFd, pipe, wait},
 };
@@ -77,14 +77,14 @@ pub struct Progress<I> {
     shown: Option<Shown>,
 }
 
-impl<I: Iterator<Item: Process>> Map<'_, I> {
+impl<I, T> Map<'_, I, T> {
     /// Shows a progress bar on standard error while the results are asked for. See [`Progress`].
     pub fn progress(self, label: impl Into<String>) -> Progress<Self> {
         Progress::new(self, &label.into())
     }
 }
 
-impl<I: Iterator<Item: Process>> MapUnordered<'_, I> {
+impl<I, T> MapUnordered<'_, I, T> {
     /// Shows a progress bar on standard error while the results are asked for. See [`Progress`].
     pub fn progress(self, label: impl Into<String>) -> Progress<Self> {
         Progress::new(self, &label.into())
@@ -123,8 +123,8 @@ impl<I: Iterator> Progress<I> {
     }
 }
 
-impl<I: Iterator<Item: Process>> Iterator for Progress<Map<'_, I>> {
-    type Item = <Map<'static, I> as Iterator>::Item;
+impl<I, T> Iterator for Progress<Map<'_, I, T>> {
+    type Item = Result<T, JoinError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.advance(Result::is_err)
@@ -135,10 +135,10 @@ impl<I: Iterator<Item: Process>> Iterator for Progress<Map<'_, I>> {
     }
 }
 
-impl<I: Iterator<Item: Process>> FusedIterator for Progress<Map<'_, I>> {}
+impl<I, T> FusedIterator for Progress<Map<'_, I, T>> {}
 
-impl<I: Iterator<Item: Process>> Iterator for Progress<MapUnordered<'_, I>> {
-    type Item = <MapUnordered<'static, I> as Iterator>::Item;
+impl<I, T> Iterator for Progress<MapUnordered<'_, I, T>> {
+    type Item = (usize, Result<T, JoinError>);
 
     fn next(&mut self) -> Option<Self::Item> {
         self.advance(|(_, result)| result.is_err())
@@ -149,7 +149,7 @@ impl<I: Iterator<Item: Process>> Iterator for Progress<MapUnordered<'_, I>> {
     }
 }
 
-impl<I: Iterator<Item: Process>> FusedIterator for Progress<MapUnordered<'_, I>> {}
+impl<I, T> FusedIterator for Progress<MapUnordered<'_, I, T>> {}
 
 impl<I> fmt::Debug for Progress<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -279,8 +279,7 @@ impl PoolBuilder {
     /// this process first, which prints it in whole lines. See [`Progress`].
     ///
     /// It sets the [`stdout`](crate::Builder::stdout) and the [`stderr`](crate::Builder::stderr) of
-    /// the workers. A later call of [`worker`](Self::worker) replaces them. For a worker, they are
-    /// no terminals then. If standard output or standard error of this process is no terminal, the
+    /// the workers. For a worker, they are no terminals then. If standard output or standard error of this process is no terminal, the
     /// workers have it as it is.
     ///
     /// What a job has printed comes before its result if a bar is shown, and soon otherwise. A line
@@ -295,14 +294,8 @@ impl PoolBuilder {
         }
         let relay = Relay::get()
             .map_err(|source| Error::making("what workers print cannot be passed on", source))?;
-        Ok(self.change_worker(|worker| {
-            let worker = worker.stderr(relay.input.clone());
-            if io::stdout().is_terminal() {
-                worker.stdout(relay.input.clone())
-            } else {
-                worker
-            }
-        }))
+        let stdout = io::stdout().is_terminal().then(|| relay.input.clone());
+        Ok(self.streams(stdout, Some(relay.input.clone())))
     }
 }
 

@@ -29,7 +29,7 @@ const USUAL: usize = 64;
 impl Pool {
     /// Hands a job to the pool. The arguments are encoded before this returns, so they may borrow.
     ///
-    /// Blocks while the [backlog](PoolBuilder::backlog) is full.
+    /// Blocks while the [backlog](super::PoolBuilder::backlog) is full.
     ///
     /// # Errors
     ///
@@ -44,7 +44,8 @@ impl Pool {
         self.job().submit(process)
     }
 
-    /// Hands a job to the pool, unless the [backlog](PoolBuilder::backlog) is full. Does not block.
+    /// Hands a job to the pool, unless the [backlog](super::PoolBuilder::backlog) is full. Does not
+    /// block.
     ///
     /// # Errors
     ///
@@ -91,13 +92,15 @@ pub struct JobBuilder<'p> {
 }
 
 impl JobBuilder<'_> {
-    /// Sets how long the job may run, as [`PoolBuilder::task_timeout`] does for all jobs.
+    /// Sets how long the job may run, as
+    /// [`PoolBuilder::task_timeout`](super::PoolBuilder::task_timeout) does for all jobs.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.wish.timeout = Some(timeout);
         self
     }
 
-    /// Sets how many more times the job is tried, as [`PoolBuilder::retries`] does for all jobs.
+    /// Sets how many more times the job is tried, as
+    /// [`PoolBuilder::retries`](super::PoolBuilder::retries) does for all jobs.
     pub fn retries(mut self, count: u32) -> Self {
         self.wish.retries = count;
         self
@@ -196,7 +199,7 @@ pub(super) fn receive<P: Process>(from: &mut Incoming) -> Result<P::Output> {
 /// Why [`Pool::try_submit`] has submitted nothing.
 #[derive(Debug)]
 pub enum TrySubmitError<P> {
-    /// So many jobs wait already as the [backlog](PoolBuilder::backlog) allows.
+    /// So many jobs wait already as the [backlog](super::PoolBuilder::backlog) allows.
     Full(P),
     /// It cannot be submitted.
     Failed(Error),
