@@ -3,7 +3,7 @@
 //!
 //! The points are those of [`step`](crate::sys::step). There is a new pool for each.
 
-use super::{Job, Pool, PoolBuilder};
+use super::{Job, JobState, Pool, PoolBuilder};
 use crate::sys::{
     signal,
     step::{self, Signal},
@@ -560,6 +560,38 @@ fn worker_stopped_at_any_point_keeps_no_job_that_is_killed() {
 fn worker_stopped_at_any_point_does_not_keep_its_pool() {
     stop_at_each_point(Then::IsShutDown);
     stop_at_each_point(Then::IsTerminated);
+}
+
+#[test]
+fn worker_stopped_at_any_point_keeps_its_own_job_at_most() {
+    each_point(3, |point| {
+        let mut scene = Scene::new(|builder| builder.workers(2));
+        let plan = Plan::new(point, Signal::SIGSTOP);
+        let (reader, writer) = io::pipe().unwrap();
+        let first = scene.pool.submit(arm::new(plan, reader)).unwrap();
+        until(|| first.state() == JobState::Running);
+        let victim = scene.pool.stats().longest[0].worker;
+        let workers = scene.pool.stats().workers;
+        let victim = workers.iter().find(|worker| worker.index == victim);
+        let victim = victim.unwrap().id;
+        let jobs: Vec<_> = (0..3 * KINDS.len()).map(|_| scene.submit()).collect();
+        drop(writer);
+        // Nobody lets the worker go on meanwhile.
+        until(|| {
+            let open = jobs.iter().filter(|(_, job)| !job.is_finished()).count();
+            open + usize::from(!first.is_finished()) <= 1
+        });
+        let is_stopped = state(victim) == Some('T');
+        assert!(!is_gone(victim), "it has not had the time");
+        send(victim, Signal::SIGCONT);
+        first.join().unwrap();
+        for job in jobs {
+            scene.join_load(job);
+        }
+        assert_eq!(scene.lost, 0);
+        scene.check();
+        !is_stopped
+    });
 }
 
 #[test]
