@@ -31,7 +31,7 @@ fn waits(mut until: PipeReader) {
 }
 
 #[process]
-fn length(bytes: Vec<u8>) -> usize {
+fn length(bytes: &[u8]) -> usize {
     bytes.len()
 }
 
@@ -87,11 +87,11 @@ fn lane_that_is_full_of_what_was_taken_back_gets_room_again() {
             let (reader, writer) = io::pipe().unwrap();
             let first = pool.submit(waits::new(reader)).unwrap();
             let full: Vec<_> = (0..8)
-                .map(|_| pool.submit(length::new(vec![0; 10_000])).unwrap())
+                .map(|_| pool.submit(length::new(&[0; 10_000])).unwrap())
                 .collect();
             is_running(&first);
             assert!(full.iter().all(procession::Job::cancel));
-            let mut last = pool.submit(length::new(vec![0; 16_000])).unwrap();
+            let mut last = pool.submit(length::new(&[0; 16_000])).unwrap();
             drop(writer);
             first.join().unwrap();
             let value = last.join_timeout(SOON).unwrap();
@@ -233,8 +233,7 @@ fn descriptors_of_a_job_that_was_cancelled_are_closed() {
 }
 
 #[process]
-fn fails_first(files: Vec<Fd<File>>, marker: PipeReader) -> usize {
-    let mut marker = marker;
+fn fails_first(files: &[Fd<File>], mut marker: PipeReader) -> usize {
     // Only one attempt gets the byte.
     let mut byte = [0];
     if marker.read(&mut byte).unwrap() == 1 {
@@ -252,8 +251,8 @@ fn job_with_many_descriptors_can_be_tried_again() {
             let (reader, mut writer) = io::pipe().unwrap();
             writer.write_all(b"x").unwrap();
             drop(writer);
-            let files = (0..count).map(|_| null()).collect();
-            let job = pool.submit(fails_first::new(files, reader)).unwrap();
+            let files: Vec<_> = (0..count).map(|_| null()).collect();
+            let job = pool.submit(fails_first::new(&files, reader)).unwrap();
             assert_eq!(job.join().unwrap(), count);
         }
     });

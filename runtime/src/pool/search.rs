@@ -6,7 +6,7 @@
 use super::{Job, JobState, Pool, PoolBuilder};
 use crate::sys::{
     signal,
-    step::{self, Signal},
+    step::{self, Signal, send},
 };
 use procession::{
     Builder, Child, Fd, JoinError, JoinErrorKind, Ran, StartMethod, process, shm::SharedSlice,
@@ -212,12 +212,6 @@ fn is_gone(id: u32) -> bool {
     matches!(state(id), None | Some('Z' | 'X'))
 }
 
-fn send(id: u32, signal: Signal) {
-    let id = nix::unistd::Pid::from_raw(id.cast_signed());
-    // It may be gone.
-    let _ = nix::sys::signal::kill(id, signal);
-}
-
 /// How jobs are handed to the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manner {
@@ -410,7 +404,7 @@ fn worker_killed_on_its_way_in_or_out_harms_nobody() {
         let pool = builder(&books, Some(plan)).build().unwrap();
         let mut scene = Scene::with(pool, books, 0);
         let jobs: Vec<_> = (0..KINDS.len()).map(|_| scene.submit()).collect();
-        until(|| scene.books.workers().first().is_some());
+        until(|| !scene.books.workers().is_empty());
         scene.victim = scene.books.workers()[0];
         for job in jobs {
             scene.join_load(job);
@@ -602,10 +596,10 @@ fn room_of_what_was_taken_back_is_used_wherever_the_worker_was_stopped() {
         let (reader, writer) = io::pipe().unwrap();
         let first = scene.pool.submit(arm::new(plan, reader)).unwrap();
         // They fill the ring.
-        let fill = |_| scene.pool.submit(weigh::new(vec![0; 10_000])).unwrap();
-        let full: Vec<_> = (0..8).map(fill).collect();
-        assert!(full.iter().all(Job::cancel));
-        let mut large = scene.pool.submit(weigh::new(vec![0; 16_000])).unwrap();
+        let fill = |_| scene.pool.submit(weigh::new(&[0; 10_000])).unwrap();
+        let heavy: Vec<_> = (0..8).map(fill).collect();
+        assert!(heavy.iter().all(Job::cancel));
+        let mut large = scene.pool.submit(weigh::new(&[0; 16_000])).unwrap();
         let mut last = scene.pool.submit(disarm::new()).unwrap();
         drop(writer);
         let mut is_stopped = false;
@@ -625,7 +619,7 @@ fn room_of_what_was_taken_back_is_used_wherever_the_worker_was_stopped() {
 }
 
 #[process]
-fn weigh(bytes: Vec<u8>) -> usize {
+fn weigh(bytes: &[u8]) -> usize {
     bytes.len()
 }
 
