@@ -251,7 +251,6 @@ fn fails_first(files: &[Fd<File>], mut marker: PipeReader) -> usize {
 }
 
 #[test]
-#[ignore = "not mended: a bundle of descriptors can be untied once"]
 fn job_with_many_descriptors_can_be_tried_again() {
     with_builders(|builder| {
         let pool = builder.retries(1).build().unwrap();

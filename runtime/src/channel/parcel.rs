@@ -37,24 +37,25 @@ impl Parcel {
         // Most messages are short: this capacity avoids a second allocation.
         outgoing.bytes.reserve(USUAL);
         outgoing.put("a message", message)?;
-        packing.finish(outgoing, longest)
+        let mut parcel = packing.finish(outgoing, longest)?;
+        if let Some(bundles) = parcel.bundles()? {
+            parcel.fds = bundles;
+            parcel.form.bundled = true;
+        }
+        Ok(parcel)
     }
 
-    /// Makes a parcel whose descriptors fit into one packet: if they are too many, it ties them
-    /// into bundles.
-    fn tied(bytes: Vec<u8>, fds: Vec<OwnedFd>, spilled: bool) -> Result<Self> {
-        let bundled = fds.len() > bundle::MOST;
-        let form = Form { spilled, bundled };
-        let fds = if bundled {
-            let count = fds.len();
-            bundle::tie(&fds).map_err(|source| {
-                let what = format!("a message with {count} descriptors cannot be sent");
-                Error::os(what, source)
-            })?
-        } else {
-            fds
-        };
-        Ok(Self { bytes, fds, form })
+    /// Ties the descriptors into bundles if one packet cannot carry them all. Each receiver needs
+    /// bundles of its own.
+    pub(crate) fn bundles(&self) -> Result<Option<Vec<OwnedFd>>> {
+        let count = self.fds.len();
+        if count <= bundle::MOST {
+            return Ok(None);
+        }
+        bundle::tie(&self.fds).map(Some).map_err(|source| {
+            let what = format!("a message with {count} descriptors cannot be sent");
+            Error::os(what, source)
+        })
     }
 
     /// Takes the memory file out of a parcel that nobody reads any more.
@@ -120,10 +121,14 @@ impl<'s> Packing<'s> {
 
 impl Packing<'_> {
     /// Makes a parcel of the message. If the message has more than `longest` bytes, or large parts,
-    /// they are in the file.
+    /// they are in the file. Its descriptors are not bundled.
     pub(crate) fn finish(&self, message: Outgoing<'_>, longest: usize) -> Result<Parcel> {
         if message.has_nothing_large() && message.bytes.len() <= longest {
-            return Parcel::tied(message.bytes, message.fds, false);
+            return Ok(Parcel {
+                bytes: message.bytes,
+                fds: message.fds,
+                form: Form::default(),
+            });
         }
         let file = self
             .write(|memory| flatten(&message, memory))
@@ -131,7 +136,14 @@ impl Packing<'_> {
             .map_err(|source| Error::os("a large message cannot be written", source))?;
         let mut fds = message.fds;
         fds.push(file.into());
-        Parcel::tied(Vec::new(), fds, true)
+        Ok(Parcel {
+            bytes: Vec::new(),
+            fds,
+            form: Form {
+                spilled: true,
+                bundled: false,
+            },
+        })
     }
 
     fn write(&self, act: impl FnOnce(&mut Memory) -> io::Result<()>) -> io::Result<()> {

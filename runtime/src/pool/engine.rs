@@ -506,9 +506,8 @@ fn offer((schedule, jobs): (&mut Schedule, &mut Jobs), member: &mut Member, now:
                 member.is_unrung = true;
             }
             Ok(None) => return,
-            Err(source) => {
+            Err(error) => {
                 member.waiting.pop_front();
-                let error = Error::os("its descriptors cannot be sent", source);
                 let by = (member.about.name.clone(), member.about.id);
                 let error = JoinError::of_job(job.info(), by, Cause::Arguments(error));
                 job.done = Some(Done::Failed(error));

@@ -30,6 +30,18 @@
 //! [`JoinError::ran`](crate::JoinError::ran) tells whether the job may have had effects. A job that
 //! has begun is never begun again, unless the pool is asked for it: [`PoolBuilder::retries`].
 //!
+//! # Workers that fail
+//!
+//! - If a worker cannot be started, or if its initializer fails, another one is started after 10
+//!   ms, the next one after 20 ms, and so on. After five failures in a row, if no worker is left,
+//!   the jobs that wait end with [`JoinErrorKind::NoWorker`](crate::JoinErrorKind::NoWorker) and
+//!   the reason. The next job makes the pool try again. A worker that is killed before it has begun
+//!   its first job is such a failure too. - A worker that is stopped, by SIGSTOP or a debugger,
+//!   does not begin what it is offered. After 20 ms its jobs go to other workers. A worker that has
+//!   not begun a job for five seconds is replaced. A worker that is stopped within a job keeps that
+//!   job: set a [timeout](PoolBuilder::task_timeout).
+//! - A worker that has not ended ten seconds after it was let go is killed.
+//!
 //! # How a pool ends
 //!
 //! Dropping a [`Pool`] cancels the jobs that have not begun, kills the workers, and waits until

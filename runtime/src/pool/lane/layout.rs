@@ -91,11 +91,11 @@ pub(super) mod flags {
     pub(in crate::pool::lane) const TIRED: u8 = 8;
 }
 
-pub(super) fn flags_of(form: Form, has_packet: bool) -> u8 {
+pub(super) fn flags_of(is_spilled: bool, is_bundled: bool, has_packet: bool) -> u8 {
     let flag = |is: bool, flag| if is { flag } else { 0 };
     flag(has_packet, flags::PACKET)
-        | flag(form.spilled, flags::SPILLED)
-        | flag(form.bundled, flags::BUNDLED)
+        | flag(is_spilled, flags::SPILLED)
+        | flag(is_bundled, flags::BUNDLED)
 }
 
 pub(super) fn form_of(flags: u8) -> Form {

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     channel::{Carrier, Parcel},
+    error::{Error, Result},
     sys::{
         fd::{AsFd, OwnedFd},
         futex,
@@ -90,20 +91,24 @@ impl PoolEnd {
         &mut self,
         (job, function): (u64, u64),
         parcel: &Parcel,
-    ) -> io::Result<Option<u64>> {
+    ) -> Result<Option<u64>> {
         if !self.has_room(parcel) {
             return Ok(None);
         }
         let number = self.last + 1;
         let has_packet = !parcel.fds.is_empty();
+        let bundles = parcel.bundles()?;
         if has_packet {
-            match self.carrier.send(number, &parcel.fds) {
+            let fds = bundles.as_deref().unwrap_or(&parcel.fds);
+            match self.carrier.send(number, fds) {
                 Ok(()) => {}
                 // There is no room, or the worker has ended, which will be noticed soon.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock || is_end(&error) => {
                     return Ok(None);
                 }
-                Err(error) => return Err(error),
+                Err(source) => {
+                    return Err(Error::os("its descriptors cannot be sent", source));
+                }
             }
         }
         self.last = number;
@@ -113,7 +118,7 @@ impl PoolEnd {
         let head = Head {
             kind: 0,
             memory: 0,
-            flags: flags_of(parcel.form, has_packet),
+            flags: flags_of(parcel.form.spilled, bundles.is_some(), has_packet),
             number,
             detail: function,
             job,

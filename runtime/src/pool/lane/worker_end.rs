@@ -190,10 +190,12 @@ impl WorkerEnd {
         is_tired: bool,
     ) -> Result<Vec<u8>> {
         self.reclaim();
-        let form = parcel.form;
+        let is_spilled = parcel.form.spilled;
         let has_packet = !parcel.fds.is_empty();
+        let bundles = parcel.bundles()?;
         if has_packet {
-            self.send_packet(head.number, &parcel.fds)?;
+            let fds = bundles.as_deref().unwrap_or(&parcel.fds);
+            self.send_packet(head.number, fds)?;
         }
         if !self.answers.has_room(parcel.bytes.len()) {
             self.rest(|end| end.answers.has_room(parcel.bytes.len()))
@@ -201,7 +203,7 @@ impl WorkerEnd {
         }
         let tired = if is_tired { flags::TIRED } else { 0 };
         let head = Head {
-            flags: flags_of(form, has_packet) | tired,
+            flags: flags_of(is_spilled, bundles.is_some(), has_packet) | tired,
             memory: self.lend(&mut parcel),
             ..head
         };
