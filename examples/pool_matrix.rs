@@ -14,7 +14,7 @@
 //! Ctrl-C                      the program and its 2 workers are gone                   0.002
 //! a worker is stopped         all jobs have their values                               0.025
 //! too much memory             the job says: OutOfMemory                                0.004
-//! an endless job              the job says: TimedOut                                   0.104
+//! an endless job              the job says: TimedOut                                   0.102
 //! ```
 
 use procession::{
@@ -109,7 +109,7 @@ fn accept(_cursed: Cursed) {}
 
 /// Has a pool whose workers are busy. Tells their ids.
 #[process]
-fn have_a_pool(ids: SharedSlice<AtomicU32>) {
+fn have_a_pool(ids: &SharedSlice<AtomicU32>) {
     let pool = builder().build().expect("there can be a pool");
     let jobs = [(); 2].map(|()| pool.submit(hang::new()).expect("it is open"));
     jobs.iter().for_each(until_it_runs);
@@ -232,7 +232,7 @@ fn initializer_fails(_: &Pool) -> Outcome {
 /// many there were.
 fn end_a_parent(settings: Builder, signal: i32) -> Result<usize, Box<dyn Error>> {
     let ids = SharedSlice::new(2)?;
-    let mut parent = settings.spawn(have_a_pool::new(ids.clone()))?;
+    let mut parent = settings.spawn(have_a_pool::new(&ids))?;
     let read = || ids.iter().map(|id: &AtomicU32| id.load(Ordering::Acquire));
     until(|| read().all(|id| id > 0));
     let id = parent.id().cast_signed();
@@ -255,7 +255,7 @@ fn ctrl_c(_: &Pool) -> Outcome {
 
 /// If its jobs wait for it, it goes on after a while.
 fn worker_is_stopped(pool: &Pool) -> Outcome {
-    let id = workers(pool)[0];
+    let id = *workers(pool).first().ok_or("there is no worker")?;
     send(id, SIGSTOP);
     let (over, is_over) = mpsc::channel::<()>();
     let lost = thread::scope(|scope| {

@@ -8,10 +8,10 @@ use nix::{
     libc,
     sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
 };
-use procession::{Builder, Pool, Stdio, pool::JobState, process};
+use procession::{Builder, Pool, Stdio, process};
 use procession_tests::{eventually, forever};
 use std::{
-    io::{self, PipeReader, Read, Write},
+    io::{self, PipeReader, PipeWriter, Read, Write},
     os::fd::IntoRawFd,
     sync::atomic::{AtomicI32, Ordering},
     thread,
@@ -19,11 +19,12 @@ use std::{
 };
 
 #[process]
-fn hang() {
+fn hang(mut ready: PipeWriter) {
     let _child = Builder::new()
         .stdout(Stdio::inherit())
         .spawn(rest::new())
         .expect("it starts");
+    ready.write_all(b"!").expect("the pool listens");
     forever()
 }
 
@@ -76,10 +77,12 @@ fn main() {
     let pool = Pool::builder().workers(2).worker(settings).build();
     let pool = pool.expect("there can be a pool");
     if how == "hang" {
-        let jobs = [(); 2].map(|()| pool.submit(hang::new()).expect("it is open"));
-        eventually("both run", || {
-            jobs.iter().all(|job| job.state() == JobState::Running)
+        let (mut ready, writer) = io::pipe().expect("there are pipes");
+        let jobs = [(); 2].map(|()| {
+            let writer = writer.try_clone().expect("there are descriptors");
+            pool.submit(hang::new(writer)).expect("it is open")
         });
+        ready.read_exact(&mut [0; 2]).expect("both run");
         say(&pool);
         for job in jobs {
             // It says nothing, whatever it is told.

@@ -2,16 +2,24 @@
 //! taken back, a worker dies at the wrong moment.
 
 use crate::{ends::square, with_builders};
-use nix::{libc, sys::signal::Signal};
+use nix::{
+    libc,
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use procession::{Fd, JoinErrorKind, Pool, Ran, pool::JobState, process};
 use procession_tests::{alone, eventually, forever, holdings, refuse_some, send_signal, threads};
 use seccompiler::{SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{self, PipeReader, Read, Write},
     os::fd::AsFd,
     path::PathBuf,
-    sync::mpsc,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
@@ -31,7 +39,7 @@ fn waits(mut until: PipeReader) {
 }
 
 #[process]
-fn length(bytes: Vec<u8>) -> usize {
+fn length(bytes: &[u8]) -> usize {
     bytes.len()
 }
 
@@ -87,11 +95,11 @@ fn lane_that_is_full_of_what_was_taken_back_gets_room_again() {
             let (reader, writer) = io::pipe().unwrap();
             let first = pool.submit(waits::new(reader)).unwrap();
             let full: Vec<_> = (0..8)
-                .map(|_| pool.submit(length::new(vec![0; 10_000])).unwrap())
+                .map(|_| pool.submit(length::new(&[0; 10_000])).unwrap())
                 .collect();
             is_running(&first);
             assert!(full.iter().all(procession::Job::cancel));
-            let mut last = pool.submit(length::new(vec![0; 16_000])).unwrap();
+            let mut last = pool.submit(length::new(&[0; 16_000])).unwrap();
             drop(writer);
             first.join().unwrap();
             let value = last.join_timeout(SOON).unwrap();
@@ -123,27 +131,29 @@ fn job_with_descriptors_does_not_notice_that_an_idle_worker_was_killed() {
 fn idle_workers_that_are_killed_over_and_over_cost_no_job_anything() {
     with_builders(|builder| {
         let pool = builder.build().unwrap();
+        let is_over = AtomicBool::new(false);
         thread::scope(|scope| {
-            let (over, is_over) = mpsc::channel::<()>();
-            let pool = &pool;
-            let waiting = scope.spawn(move || {
-                // Each new worker is killed before it has begun a job. After more such ends in a row
-                // the pool gives up: its workers may not be able to begin.
-                let mut killed = 0;
-                while is_over.try_recv().is_err() && killed < 4 {
-                    for worker in pool.stats().workers {
-                        if worker.tasks == 0 {
-                            let pid = nix::unistd::Pid::from_raw(worker.id.cast_signed());
-                            killed +=
-                                u32::from(nix::sys::signal::kill(pid, Signal::SIGKILL).is_ok());
-                        }
+            scope.spawn(|| {
+                // New workers are killed before they have begun a job. After five such ends in a
+                // row the pool would give up: its workers may not be able to begin.
+                let mut killed = BTreeSet::new();
+                while !is_over.load(Ordering::Relaxed) && killed.len() < 4 {
+                    let workers = pool.stats().workers;
+                    let unused = workers.iter().find(|worker| worker.tasks == 0);
+                    if let Some(worker) = unused
+                        && killed.insert(worker.id)
+                    {
+                        // It may be gone.
+                        let _ = kill(Pid::from_raw(worker.id.cast_signed()), Signal::SIGKILL);
                     }
                     thread::yield_now();
                 }
             });
-            for n in 0..20 {
-                let job = pool.submit(square::new(n)).unwrap();
-                match job.join() {
+            let jobs = (0..20).map(|n| pool.submit(square::new(n)).unwrap().join());
+            let ends: Vec<_> = jobs.collect();
+            is_over.store(true, Ordering::Relaxed);
+            for (n, end) in (0..).zip(ends) {
+                match end {
                     Ok(value) => assert_eq!(value, n * n),
                     // It was killed after all that it had begun the job.
                     Err(error) => assert_eq!(
@@ -153,8 +163,6 @@ fn idle_workers_that_are_killed_over_and_over_cost_no_job_anything() {
                     ),
                 }
             }
-            drop(over);
-            waiting.join().unwrap();
         });
     });
 }
@@ -233,8 +241,7 @@ fn descriptors_of_a_job_that_was_cancelled_are_closed() {
 }
 
 #[process]
-fn fails_first(files: Vec<Fd<File>>, marker: PipeReader) -> usize {
-    let mut marker = marker;
+fn fails_first(files: &[Fd<File>], mut marker: PipeReader) -> usize {
     // Only one attempt gets the byte.
     let mut byte = [0];
     if marker.read(&mut byte).unwrap() == 1 {
@@ -251,8 +258,8 @@ fn job_with_many_descriptors_can_be_tried_again() {
             let (reader, mut writer) = io::pipe().unwrap();
             writer.write_all(b"x").unwrap();
             drop(writer);
-            let files = (0..count).map(|_| null()).collect();
-            let job = pool.submit(fails_first::new(files, reader)).unwrap();
+            let files: Vec<_> = (0..count).map(|_| null()).collect();
+            let job = pool.submit(fails_first::new(&files, reader)).unwrap();
             assert_eq!(job.join().unwrap(), count);
         }
     });

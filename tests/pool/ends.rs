@@ -213,6 +213,7 @@ impl<'de> Deserialize<'de> for Fussy {
 }
 
 #[process]
+#[allow(clippy::needless_pass_by_value, reason = "it is decoded")]
 fn takes(fussy: Fussy) -> u8 {
     fussy.0
 }
@@ -348,7 +349,8 @@ fn job_is_tried_again_when_asked_for() {
 
 #[process]
 fn greets(name: Fd<std::os::fd::OwnedFd>) -> io::Result<Fd<std::os::fd::OwnedFd>> {
-    name.as_fd().try_clone_to_owned().map(Fd)
+    let Fd(name) = name;
+    name.try_clone().map(Fd)
 }
 
 #[test]

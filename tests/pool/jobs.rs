@@ -82,7 +82,7 @@ fn values_of_any_size_arrive() {
         for size in [0, 1, 100, 16_000, 17_000, 70_000, 1 << 20, 9 << 20] {
             let mixed = Mixed {
                 text: "t".repeat(size / 3),
-                bytes: (0..size).map(|byte| (byte % 251) as u8).collect(),
+                bytes: (0..=250).cycle().take(size).collect(),
                 numbers: vec![0.5; size / 8],
                 rest: vec![(7, "seven".to_owned()); size / 1000],
             };

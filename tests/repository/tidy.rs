@@ -320,7 +320,7 @@ fn imports_of_the_runtime_lead_to_no_higher_floor() {
 }
 
 /// Modules that are compiled for tests only.
-const OF_TESTS: [&str; 2] = ["channel::search", "sync::search"];
+const OF_TESTS: [&str; 3] = ["channel::search", "pool::search", "sync::search"];
 
 /// The crate compiles on every system, and `net` on every Unix.
 #[test]

@@ -188,22 +188,12 @@ fn signal(id: u32, signal: Signal) {
     let _ = kill(Pid::from_raw(id.cast_signed()), signal);
 }
 
-/// How a job may end.
-#[derive(Clone, Copy, Debug, Default)]
-struct May {
-    be_cancelled: bool,
-    be_killed: bool,
-    /// It has a timeout.
-    be_late: bool,
-    /// The pool may end before it.
-    be_left: bool,
-}
-
-/// Checks how a job has ended, and returns whether its worker was lost with it.
+/// Checks how a job has ended: with its value, or because its worker was killed, or in one of the
+/// ways that it `may` end. Returns whether its worker was lost with it.
 fn check_end<T>(
     result: Result<T, procession::JoinError>,
     begun: u64,
-    may: May,
+    may: &[JoinErrorKind],
     check: impl FnOnce(T),
 ) -> bool {
     let error = match result {
@@ -215,17 +205,17 @@ fn check_end<T>(
         Err(error) => error,
     };
     assert!(begun <= 1, "nobody has asked for another attempt: {error}");
-    let is_true = match error.kind() {
+    let kind = error.kind();
+    let is_true = match kind {
         JoinErrorKind::Signalled => error.signal() == Some(Signal::SIGKILL as i32),
-        JoinErrorKind::Cancelled => may.be_cancelled && begun == 0 && error.ran() == Ran::No,
-        JoinErrorKind::Killed => may.be_killed || may.be_left,
-        JoinErrorKind::TimedOut => may.be_late,
-        JoinErrorKind::PoolClosed => may.be_left && begun == 0 && error.ran() == Ran::No,
-        _ => false,
+        JoinErrorKind::Cancelled | JoinErrorKind::PoolClosed => {
+            may.contains(&kind) && begun == 0 && error.ran() == Ran::No
+        }
+        _ => may.contains(&kind),
     };
     assert!(is_true, "begun {begun} times: {error:?}, {may:?}");
     assert!(begun == 0 || error.ran() != Ran::No, "it ran: {error:?}");
-    error.kind() == JoinErrorKind::Signalled
+    kind == JoinErrorKind::Signalled
 }
 
 /// How many jobs have a place in the books before the first place is used again.
@@ -255,10 +245,10 @@ fn work(
     numbers: impl Iterator<Item = u64>,
 ) -> usize {
     let mut lost = 0;
-    let mut end = |(number, job, may): (u64, Job<Load>, May)| {
+    let mut end = |(number, job, may): (u64, Job<Load>, Vec<JoinErrorKind>)| {
         let result = job.join();
         let begun = settle(books, number);
-        lost += usize::from(check_end(result, begun, may, |load| load.check(number)));
+        lost += usize::from(check_end(result, begun, &may, |load| load.check(number)));
     };
     let mut jobs = VecDeque::new();
     for number in numbers {
@@ -274,16 +264,13 @@ fn work(
             order
         };
         let job = order.submit(echo::new(Load::new(number), busy)).unwrap();
-        let mut may = May {
-            be_late: is_timed,
-            ..May::default()
-        };
+        let mut may = Vec::new();
+        if is_timed {
+            may.push(JoinErrorKind::TimedOut);
+        }
         match random.below(50) {
-            0 => {
-                may.be_killed = job.kill();
-                may.be_cancelled = may.be_killed;
-            }
-            1..6 => may.be_cancelled = job.cancel(),
+            0 if job.kill() => may.extend([JoinErrorKind::Killed, JoinErrorKind::Cancelled]),
+            1..6 if job.cancel() => may.push(JoinErrorKind::Cancelled),
             6 => {
                 drop(job);
                 continue;
@@ -321,7 +308,10 @@ fn jobs_of_a_pool_end_once_whatever_becomes_of_the_workers() {
                 })
             };
             let workers = [work("one"), work("other")];
-            let lost: Vec<_> = workers.into_iter().map(|thread| thread.join()).collect();
+            let lost: Vec<_> = workers
+                .into_iter()
+                .map(thread::ScopedJoinHandle::join)
+                .collect();
             deeds.is_over.store(true, Relaxed);
             lost.into_iter().map(|lost| lost.unwrap()).sum::<usize>()
         });
@@ -370,7 +360,7 @@ fn workers_that_are_replaced_all_the_time_lose_no_job() {
                         let result = job.join();
                         let begun = settle(&books, number);
                         let note = |id| *done.entry(id).or_default() += 1;
-                        lost += usize::from(check_end(result, begun, May::default(), note));
+                        lost += usize::from(check_end(result, begun, &[], note));
                     }
                     drop(end);
                     assert!(lost <= deeds.kills.load(Relaxed));
@@ -427,22 +417,19 @@ fn pool_can_be_ended_at_any_moment_and_more_than_once() {
             });
             let is_over = pool.shutdown(SOON);
             assert!(is_over, "the pool was ended");
-            let may = May {
-                be_left: true,
-                ..May::default()
-            };
+            let may = [JoinErrorKind::Killed, JoinErrorKind::PoolClosed];
             let mut lost = 0;
             for (number, job) in swollen {
                 let result = job.join();
                 let begun = settle(&books, number);
-                lost += usize::from(check_end(result, begun, may, |bytes| {
+                lost += usize::from(check_end(result, begun, &may, |bytes| {
                     assert!(bytes == vec![(number % 251) as u8; 10 << 10]);
                 }));
             }
             for (number, job) in echoes {
                 let result = job.join();
                 let begun = settle(&books, number);
-                lost += usize::from(check_end(result, begun, may, |load| load.check(number)));
+                lost += usize::from(check_end(result, begun, &may, |load| load.check(number)));
             }
             assert!(lost <= deeds.kills.load(Relaxed));
             if round % 2 == 0 {

@@ -56,9 +56,6 @@ pub struct PoolBuilder {
     stdout: Option<Stdio>,
     stderr: Option<Stdio>,
     least: Option<usize>,
-    /// What is set for the workers, whatever their other settings are.
-    method: Option<StartMethod>,
-    threads: Option<usize>,
     /// The first error of a setting.
     failed: Option<Arc<Error>>,
 }
@@ -151,8 +148,6 @@ impl PoolBuilder {
             stdout: None,
             stderr: None,
             least: None,
-            method: None,
-            threads: None,
             failed: None,
         }
     }
@@ -427,13 +422,6 @@ impl PoolBuilder {
         } else {
             most
         };
-        if let Some(method) = self.method {
-            config.worker = config.worker.start_method(method);
-        }
-        if let Some(count) = self.threads {
-            let variables = THREADS.map(|name| (name, count.to_string()));
-            config.worker = config.worker.envs(variables);
-        }
         config.plan.most = most;
         config.plan.least = self.least.unwrap_or(all_stay).min(most);
         config.name = self

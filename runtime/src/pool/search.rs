@@ -3,10 +3,10 @@
 //!
 //! The points are those of [`step`](crate::sys::step). There is a new pool for each.
 
-use super::{Job, Pool, PoolBuilder};
+use super::{Job, JobState, Pool, PoolBuilder};
 use crate::sys::{
     signal,
-    step::{self, Signal},
+    step::{self, Signal, send},
 };
 use procession::{
     Builder, Child, Fd, JoinError, JoinErrorKind, Ran, StartMethod, process, shm::SharedSlice,
@@ -210,12 +210,6 @@ fn state(id: u32) -> Option<char> {
 
 fn is_gone(id: u32) -> bool {
     matches!(state(id), None | Some('Z' | 'X'))
-}
-
-fn send(id: u32, signal: Signal) {
-    let id = nix::unistd::Pid::from_raw(id.cast_signed());
-    // It may be gone.
-    let _ = nix::sys::signal::kill(id, signal);
 }
 
 /// How jobs are handed to the worker.
@@ -432,8 +426,8 @@ fn job_whose_worker_is_killed_at_any_point_has_its_value_by_another_attempt() {
         let (reader, writer) = io::pipe().unwrap();
         let first = scene.pool.job().retries(0);
         let first = first.submit(arm::new(plan, reader)).unwrap();
-        // Not the last kind: a bundle of descriptors can be untied once.
-        let jobs: Vec<_> = (1..KINDS.len()).map(|_| scene.submit()).collect();
+
+        let jobs: Vec<_> = (0..KINDS.len()).map(|_| scene.submit()).collect();
         let last = scene.pool.submit(disarm::new()).unwrap();
         drop(writer);
         let _ = scene.join(first.join());
@@ -563,6 +557,38 @@ fn worker_stopped_at_any_point_does_not_keep_its_pool() {
 }
 
 #[test]
+fn worker_stopped_at_any_point_keeps_its_own_job_at_most() {
+    each_point(3, |point| {
+        let mut scene = Scene::new(|builder| builder.workers(2));
+        let plan = Plan::new(point, Signal::SIGSTOP);
+        let (reader, writer) = io::pipe().unwrap();
+        let first = scene.pool.submit(arm::new(plan, reader)).unwrap();
+        until(|| first.state() == JobState::Running);
+        let victim = scene.pool.stats().longest[0].worker;
+        let workers = scene.pool.stats().workers;
+        let victim = workers.iter().find(|worker| worker.index == victim);
+        let victim = victim.unwrap().id;
+        let jobs: Vec<_> = (0..3 * KINDS.len()).map(|_| scene.submit()).collect();
+        drop(writer);
+        // Nobody lets the worker go on meanwhile.
+        until(|| {
+            let open = jobs.iter().filter(|(_, job)| !job.is_finished()).count();
+            open + usize::from(!first.is_finished()) <= 1
+        });
+        let is_stopped = state(victim) == Some('T');
+        assert!(!is_gone(victim), "it has not had the time");
+        send(victim, Signal::SIGCONT);
+        first.join().unwrap();
+        for job in jobs {
+            scene.join_load(job);
+        }
+        assert_eq!(scene.lost, 0);
+        scene.check();
+        !is_stopped
+    });
+}
+
+#[test]
 fn room_of_what_was_taken_back_is_used_wherever_the_worker_was_stopped() {
     each_point(4, |point| {
         let mut scene = Scene::new(|builder| builder);
@@ -570,10 +596,10 @@ fn room_of_what_was_taken_back_is_used_wherever_the_worker_was_stopped() {
         let (reader, writer) = io::pipe().unwrap();
         let first = scene.pool.submit(arm::new(plan, reader)).unwrap();
         // They fill the ring.
-        let fill = |_| scene.pool.submit(weigh::new(vec![0; 10_000])).unwrap();
-        let waiting: Vec<_> = (0..8).map(fill).collect();
-        assert!(waiting.iter().all(Job::cancel));
-        let mut large = scene.pool.submit(weigh::new(vec![0; 16_000])).unwrap();
+        let fill = |_| scene.pool.submit(weigh::new(&[0; 10_000])).unwrap();
+        let heavy: Vec<_> = (0..8).map(fill).collect();
+        assert!(heavy.iter().all(Job::cancel));
+        let mut large = scene.pool.submit(weigh::new(&[0; 16_000])).unwrap();
         let mut last = scene.pool.submit(disarm::new()).unwrap();
         drop(writer);
         let mut is_stopped = false;
@@ -593,11 +619,7 @@ fn room_of_what_was_taken_back_is_used_wherever_the_worker_was_stopped() {
 }
 
 #[process]
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "a process owns what it is given"
-)]
-fn weigh(bytes: Vec<u8>) -> usize {
+fn weigh(bytes: &[u8]) -> usize {
     bytes.len()
 }
 

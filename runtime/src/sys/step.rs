@@ -9,13 +9,16 @@ pub(crate) fn step() {
 }
 
 #[cfg(test)]
-pub(crate) use armed::{arm, arm_next, disarm};
+pub(crate) use armed::{arm, arm_next, disarm, send};
 #[cfg(test)]
 pub(crate) use nix::{sys::signal::Signal, unistd::gettid as thread};
 
 #[cfg(test)]
 mod armed {
-    use nix::sys::signal::{Signal, raise};
+    use nix::{
+        sys::signal::{Signal, kill, raise},
+        unistd::Pid,
+    };
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
     /// How many points are left until this process raises the signal. Zero means that it raises
@@ -39,6 +42,11 @@ mod armed {
     /// Cancels the signal. Returns whether it was still pending.
     pub(crate) fn disarm() -> bool {
         LEFT.swap(0, Relaxed) > 0
+    }
+
+    /// Sends a signal to a process of the test, which may be gone.
+    pub(crate) fn send(id: u32, signal: Signal) {
+        let _ = kill(Pid::from_raw(id.cast_signed()), signal);
     }
 
     pub(super) fn reach() {
