@@ -433,27 +433,25 @@ fn collect(
         schedule.tell(Event::Ready(member.id), now);
     }
     let mut has_taken = false;
-    while let Some(number) = member.lane.next_answer() {
+    while let Some(head) = member.lane.next_answer() {
         has_taken = true;
         // They are answered in the order in which they were offered.
         let place = member
             .offered
             .iter()
-            .position(|(offered, _)| *offered == number);
+            .position(|(offered, _)| *offered == head.number);
         let task = place.and_then(|place| member.offered.remove(place));
         let mut job = task.and_then(|(_, task)| Some((task, jobs.get_mut(task)?)));
         let bytes = job.as_mut().map(|(_, job)| job.spare_bytes());
-        let Some(answer) = member.lane.answer(bytes.unwrap_or_default()) else {
-            break;
-        };
-        let took = Duration::from_nanos(answer.head.detail);
+        let answer = member.lane.answer(head, bytes.unwrap_or_default());
+        let took = Duration::from_nanos(head.detail);
         member.answered += 1;
         member.busy += took;
         if let Some((task, job)) = job {
             tally.answered(job.submitted, answer.began, took);
             job.attempts += 1;
             let content = Answer {
-                outcome: answer.head.kind,
+                outcome: head.kind,
                 content: answer.parcel,
                 by: Arc::clone(&member.about),
                 loan: answer.loan,
