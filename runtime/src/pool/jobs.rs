@@ -337,7 +337,7 @@ impl Answer {
 pub(super) fn value<T>(
     info: JobInfo,
     done: Done,
-    decode: fn(&mut Incoming) -> crate::error::Result<T>,
+    decode: impl FnOnce(&mut Incoming) -> crate::error::Result<T>,
 ) -> Result<T, JoinError> {
     match done {
         Done::Failed(error) => Err(error),

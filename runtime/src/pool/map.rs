@@ -61,7 +61,12 @@ struct Feed<'p, I> {
     /// What has ended and was not taken, with the index of the job.
     ended: VecDeque<(u64, Ended)>,
     orders: Vec<Order>,
+    /// The memory of short values that were taken, for the next arguments.
+    spare: Vec<Vec<u8>>,
 }
+
+/// The most memory that is kept for the arguments of a job, in bytes.
+const SPARE: usize = 1 << 10;
 
 impl Pool {
     /// Runs many jobs and returns their results in the order of the jobs.
@@ -122,6 +127,7 @@ impl<'p, I: Iterator<Item: Process>> Feed<'p, I> {
             begun: 0,
             ended: VecDeque::new(),
             orders: Vec::new(),
+            spare: Vec::new(),
         }
     }
 
@@ -168,10 +174,9 @@ impl<'p, I: Iterator<Item: Process>> Feed<'p, I> {
                 self.processes = None;
                 break;
             };
-            let order = self
-                .pool
-                .job()
-                .order(&process, Some((self.group, self.next)));
+            let group = Some((self.group, self.next));
+            let bytes = self.spare.pop().unwrap_or_default();
+            let order = self.pool.job().order(&process, group, bytes);
             match order {
                 Ok(order) => self.orders.push(order),
                 Err(error) => {
@@ -200,6 +205,18 @@ impl<'p, I: Iterator<Item: Process>> Feed<'p, I> {
             let failed = self.pool.unsubmitted::<I::Item>(error);
             self.ended.push_back((index, failed));
         }
+    }
+
+    /// Decodes a value, and keeps its memory.
+    fn value(&mut self, (info, done): Ended) -> Outcome<I::Item> {
+        value(info, done, |from| {
+            let value = receive::<I::Item>(from);
+            let bytes = from.take_bytes();
+            if self.spare.len() < AT_ONCE && bytes.capacity() <= SPARE {
+                self.spare.push(bytes);
+            }
+            value
+        })
     }
 
     fn size_hint(&self, held: usize) -> (usize, Option<usize>) {
@@ -254,7 +271,7 @@ impl<I: Iterator<Item: Process>> Iterator for Map<'_, I> {
     type Item = Outcome<I::Item>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (info, done) = loop {
+        let ended = loop {
             if let Some(Some(_)) = self.arrived.front() {
                 break self.arrived.pop_front().flatten()?;
             }
@@ -270,7 +287,7 @@ impl<I: Iterator<Item: Process>> Iterator for Map<'_, I> {
             self.arrived[place] = Some(ended);
         };
         self.next += 1;
-        Some(value(info, done, receive::<I::Item>))
+        Some(self.feed.value(ended))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -292,9 +309,9 @@ impl<I: Iterator<Item: Process>> Iterator for MapUnordered<'_, I> {
     type Item = (usize, Outcome<I::Item>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (index, (info, done)) = self.feed.next(0)?;
+        let (index, ended) = self.feed.next(0)?;
         let index = usize::try_from(index).unwrap_or(usize::MAX);
-        Some((index, value(info, done, receive::<I::Item>)))
+        Some((index, self.feed.value(ended)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
