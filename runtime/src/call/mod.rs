@@ -48,6 +48,11 @@ pub(crate) type Entry = fn(&mut Incoming, &dyn Answer) -> Result<()>;
 /// Takes the value of a call. The value is passed to it, and not returned, because the message
 /// borrows from it.
 pub(crate) trait Answer: Sink {
+    /// Returns memory for the encoded value, to be used again. It is empty.
+    fn bytes(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
     /// Sends the value.
     fn give(&self, value: Outgoing<'_>);
 }
@@ -56,6 +61,7 @@ pub(crate) trait Answer: Sink {
 pub(crate) fn entry<C: Call>(arguments: &mut Incoming, answer: &dyn Answer) -> Result<()> {
     let output = __rust_begin_short_backtrace(|| C::__run(arguments))?;
     let mut value = Outgoing::through(answer);
+    value.bytes = answer.bytes();
     C::__reply(&output, &mut value)?;
     answer.give(value);
     Ok(())

@@ -416,27 +416,32 @@ impl Engine {
         let Some(job) = self.jobs.get_mut(task) else {
             return;
         };
-        let done = match (end, job.done.take()) {
-            (End::Answered, Some(done)) => done,
-            (End::Lost(id) | End::Poisonous(id) | End::TimedOut(id) | End::Killed(id), _) => {
+        let failed = match end {
+            // What has come of it stays where it is.
+            End::Answered if job.done.is_some() => None,
+            End::Lost(id) | End::Poisonous(id) | End::TimedOut(id) | End::Killed(id) => {
                 let lost = self.lost.take().filter(|(lost, _)| *lost == id);
                 let is_poisonous = matches!(end, End::Poisonous(_));
-                Done::Failed(match lost {
+                Some(match lost {
                     Some((_, error)) if is_poisonous => error.set_aside(),
                     Some((_, error)) => error,
                     None => job.unanswered(&self.config.name, End::Stopped, None),
                 })
             }
-            (end, _) => Done::Failed(job.unanswered(&self.config.name, end, self.reason.as_ref())),
+            end => Some(job.unanswered(&self.config.name, end, self.reason.as_ref())),
         };
-        match &done {
-            Done::Failed(error) => self.tally.failed(error),
-            Done::Answered(answer) => match answer.failed_as() {
+        if let Some(error) = failed {
+            job.done = Some(Done::Failed(error));
+        }
+        match &job.done {
+            Some(Done::Failed(error)) => self.tally.failed(error),
+            Some(Done::Answered(answer)) => match answer.failed_as() {
                 None => self.tally.done += 1,
                 Some(kind) => *self.tally.failed.entry(kind).or_default() += 1,
             },
+            None => {}
         }
-        self.jobs.resolve(task, done);
+        self.jobs.resolve(task);
     }
 }
 
@@ -452,33 +457,25 @@ fn collect(
         schedule.tell(Event::Ready(member.id), now);
     }
     let mut has_taken = false;
-    while let Some(number) = member.lane.next_answer() {
+    while let Some(head) = member.lane.next_answer() {
         has_taken = true;
-        // They are answered in the order in which they were offered.
-        let place = member
-            .offered
-            .iter()
-            .position(|(offered, _)| *offered == number);
-        let task = place.and_then(|place| member.offered.remove(place));
-        let mut job = task.and_then(|(_, task)| Some((task, jobs.get_mut(task)?)));
+        let task = answered(&mut member.offered, head.number);
+        let mut job = task.and_then(|task| Some((task, jobs.get_mut(task)?)));
         let bytes = job.as_mut().map(|(_, job)| job.spare_bytes());
-        let Some(answer) = member.lane.answer(bytes.unwrap_or_default()) else {
-            break;
-        };
-        let took = Duration::from_nanos(answer.head.detail);
+        let answer = member.lane.answer(head, bytes.unwrap_or_default());
+        let took = Duration::from_nanos(head.detail);
         member.answered += 1;
         member.busy += took;
         if let Some((task, job)) = job {
             tally.answered(job.submitted, answer.began, took);
             job.attempts += 1;
             let content = Answer {
-                outcome: answer.head.kind,
+                outcome: head.kind,
                 content: answer.parcel,
                 by: Arc::clone(&member.about),
                 loan: answer.loan,
             };
-            let (done, again) = judge(config, job, content);
-            job.done = done;
+            let again = judge(config, job, content);
             let answered = Event::Answered {
                 worker: member.id,
                 task,
@@ -498,20 +495,33 @@ fn collect(
     }
 }
 
-/// Returns what came of a job, or that it may be tried again.
-fn judge(config: &Config, job: &mut Entry, answer: Answer) -> (Option<Done>, bool) {
+/// Takes a task out of those that are offered. They are answered in the order in which they were
+/// offered, so it is usually the first.
+fn answered(offered: &mut VecDeque<(u64, TaskId)>, number: u64) -> Option<TaskId> {
+    let place = offered.iter().position(|(offered, _)| *offered == number)?;
+    let (_, task) = match place {
+        0 => offered.pop_front()?,
+        _ => offered.remove(place)?,
+    };
+    Some(task)
+}
+
+/// Notes what came of a job. Returns whether it may be tried again.
+fn judge(config: &Config, job: &mut Entry, answer: Answer) -> bool {
     if answer.is_value() || !job.may_be_tried_again() {
-        return (Some(Done::Answered(answer)), false);
+        job.done = Some(Done::Answered(answer));
+        return false;
     }
     match answer.open(job.info()) {
         Err(error) if config.may_retry(&error) => {
             job.failed = Some(error);
-            (None, true)
+            return true;
         }
-        Err(error) => (Some(Done::Failed(error)), false),
+        Err(error) => job.done = Some(Done::Failed(error)),
         // It is a value: see above.
-        Ok(_) => (None, false),
+        Ok(_) => {}
     }
+    false
 }
 
 /// Puts tasks into the lane of a worker, as far as there is room.

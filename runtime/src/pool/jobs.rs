@@ -48,7 +48,7 @@ pub(super) struct Entry {
     pub(super) submitted: Moment,
     /// How often it was begun.
     pub(super) attempts: u32,
-    /// What came of its last attempt, until the scheduler has decided.
+    /// What came of its last attempt. It is final when the scheduler has decided so.
     pub(super) done: Option<Done>,
     /// Why its last attempt has failed, if it may be tried again.
     pub(super) failed: Option<JoinError>,
@@ -73,14 +73,15 @@ pub(super) enum Done {
     Failed(JoinError),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 enum State {
     /// The entry is free.
     Free,
     /// `is_wanted` says whether somebody holds the job.
-    Open { is_wanted: bool },
-    /// `None` if it was given out.
-    Done(Option<Done>),
+    Open {
+        is_wanted: bool,
+    },
+    Done,
 }
 
 /// All jobs that are open, or whose value nobody has taken yet.
@@ -152,11 +153,11 @@ impl Jobs {
 
     pub(super) fn is_done(&self, task: TaskId) -> bool {
         self.get(task)
-            .is_none_or(|job| matches!(job.state, State::Done(_)))
+            .is_none_or(|job| matches!(job.state, State::Done))
     }
 
-    /// Gives an open job its end.
-    pub(super) fn resolve(&mut self, task: TaskId, done: Done) {
+    /// Ends an open job with what has come of it.
+    pub(super) fn resolve(&mut self, task: TaskId) {
         let Some(job) = self.get_mut(task) else {
             return;
         };
@@ -164,9 +165,8 @@ impl Jobs {
             return;
         };
         let memory = mem::take(&mut job.arguments).take_memory();
-        job.done = None;
         job.failed = None;
-        job.state = State::Done(is_wanted.then_some(done));
+        job.state = State::Done;
         let group = job.group;
         if let Some(memory) = memory {
             self.stash.keep(memory);
@@ -216,15 +216,19 @@ impl Jobs {
         group: GroupId,
         to: &mut VecDeque<(u64, (JobInfo, Done))>,
     ) -> usize {
-        let mut count = 0;
-        while let Some(task) = self.groups.get_mut(&group).and_then(VecDeque::pop_front) {
+        let before = to.len();
+        let mut ended = self.groups.get_mut(&group).map(mem::take);
+        for task in ended.iter_mut().flat_map(|ended| ended.drain(..)) {
             let index = self.get(task).and_then(|job| Some(job.group?.1));
             if let Some((index, ended)) = index.zip(self.take(task)) {
                 to.push_back((index, ended));
-                count += 1;
             }
         }
-        count
+        // Its memory is used again.
+        if let Some((place, ended)) = self.groups.get_mut(&group).zip(ended) {
+            *place = ended;
+        }
+        to.len() - before
     }
 
     /// Returns a number for something that could not become a job.
@@ -237,10 +241,10 @@ impl Jobs {
     /// Takes what came of a job that is done, and forgets the job.
     pub(super) fn take(&mut self, task: TaskId) -> Option<(JobInfo, Done)> {
         let job = self.get_mut(task)?;
-        let info = job.info();
-        let State::Done(done) = mem::replace(&mut job.state, State::Free) else {
+        if !matches!(job.state, State::Done) {
             return None;
-        };
+        }
+        let (info, done) = (job.info(), job.done.take());
         self.remove(task);
         Some((info, done?))
     }
@@ -252,7 +256,7 @@ impl Jobs {
                 *is_wanted = false;
                 true
             }
-            Some(State::Done(_)) => {
+            Some(State::Done) => {
                 self.remove(task);
                 false
             }
@@ -263,6 +267,7 @@ impl Jobs {
     fn remove(&mut self, task: TaskId) {
         let job = &mut self.entries[task.index as usize];
         job.state = State::Free;
+        job.done = None;
         self.free.push(task.index);
     }
 }
@@ -350,7 +355,7 @@ impl Answer {
 pub(super) fn value<T>(
     info: JobInfo,
     done: Done,
-    decode: fn(&mut Incoming) -> crate::error::Result<T>,
+    decode: impl FnOnce(&mut Incoming) -> crate::error::Result<T>,
 ) -> Result<T, JoinError> {
     match done {
         Done::Failed(error) => Err(error),

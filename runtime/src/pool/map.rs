@@ -80,8 +80,8 @@ impl<I: IntoIterator<Item: Process>> Processes for I {
 /// Decodes the value of a job.
 type Decode<T> = fn(&mut Incoming) -> Result<T, Error>;
 
-/// Takes the next process, and encodes it as the job with this place in its group.
-type Take<I> = fn(&mut I, JobBuilder<'_>, (GroupId, u64)) -> Option<Result<Order, Error>>;
+/// Takes the next process, and encodes it as the job with this place in its group, into these bytes.
+type Take<I> = fn(&mut I, JobBuilder<'_>, (GroupId, u64), Vec<u8>) -> Option<Result<Order, Error>>;
 
 /// What is done with an iterator of processes.
 ///
@@ -97,9 +97,9 @@ struct Steps<I> {
 impl<I: Iterator<Item: Process>> Steps<I> {
     fn new() -> Self {
         Self {
-            take: |processes, job, place| {
+            take: |processes, job, place, bytes| {
                 let process = processes.next()?;
-                Some(job.order(&process, Some(place)))
+                Some(job.order(&process, Some(place), bytes))
             },
             size_hint: Iterator::size_hint,
             function: <I::Item as Call>::__meta().name(),
@@ -124,7 +124,12 @@ struct Feed<'p, I> {
     /// What has ended and was not taken, with the index of the job.
     ended: VecDeque<(u64, Ended)>,
     orders: Vec<Order>,
+    /// The memory of short values that were taken, for the next arguments.
+    spare: Vec<Vec<u8>>,
 }
+
+/// The most memory that is kept for the arguments of a job, in bytes.
+const SPARE: usize = 1 << 10;
 
 impl Pool {
     /// Runs many jobs and returns their results in the order of the jobs.
@@ -190,6 +195,7 @@ impl<'p, I> Feed<'p, I> {
             begun: 0,
             ended: VecDeque::new(),
             orders: Vec::new(),
+            spare: Vec::new(),
         }
     }
 
@@ -231,10 +237,12 @@ impl<'p, I> Feed<'p, I> {
     /// Returns that the next job cannot be submitted, in a copy of the process.
     fn refuse(&mut self) -> Option<(u64, Ended)> {
         let place = (self.group, self.next);
+        let processes = self.processes.as_mut()?;
         drop((self.steps.take)(
-            self.processes.as_mut()?,
+            processes,
             self.pool.job(),
             place,
+            Vec::new(),
         )?);
         let info = JobInfo {
             id: self.next,
@@ -257,7 +265,8 @@ impl<'p, I> Feed<'p, I> {
         let first = self.next;
         for _ in 0..count {
             let place = (self.group, self.next);
-            let Some(order) = (self.steps.take)(processes, self.pool.job(), place) else {
+            let bytes = self.spare.pop().unwrap_or_default();
+            let Some(order) = (self.steps.take)(processes, self.pool.job(), place, bytes) else {
                 self.processes = None;
                 break;
             };
@@ -289,6 +298,18 @@ impl<'p, I> Feed<'p, I> {
             let failed = self.pool.unsubmitted(self.steps.function, error);
             self.ended.push_back((index, failed));
         }
+    }
+
+    /// Decodes a value, and keeps its memory.
+    fn value<T>(&mut self, (info, done): Ended, decode: Decode<T>) -> Result<T, JoinError> {
+        value(info, done, |from| {
+            let value = decode(from);
+            let bytes = from.take_bytes();
+            if self.spare.len() < AT_ONCE && bytes.capacity() <= SPARE {
+                self.spare.push(bytes);
+            }
+            value
+        })
     }
 
     fn size_hint(&self, held: usize) -> (usize, Option<usize>) {
@@ -344,7 +365,7 @@ impl<I, T> Iterator for Map<'_, I, T> {
     type Item = Result<T, JoinError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (info, done) = loop {
+        let ended = loop {
             if let Some(Some(_)) = self.arrived.front() {
                 break self.arrived.pop_front().flatten()?;
             }
@@ -360,7 +381,7 @@ impl<I, T> Iterator for Map<'_, I, T> {
             self.arrived[place] = Some(ended);
         };
         self.next += 1;
-        Some(value(info, done, self.decode))
+        Some(self.feed.value(ended, self.decode))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -383,9 +404,9 @@ impl<I, T> Iterator for MapUnordered<'_, I, T> {
     type Item = (usize, Result<T, JoinError>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (index, (info, done)) = self.feed.next(0)?;
+        let (index, ended) = self.feed.next(0)?;
         let index = usize::try_from(index).unwrap_or(usize::MAX);
-        Some((index, value(info, done, self.decode)))
+        Some((index, self.feed.value(ended, self.decode)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -99,8 +99,9 @@ pub struct RunningJob {
 pub struct Latencies {
     buckets: Vec<u64>,
     count: u64,
-    sum: Duration,
-    max: Duration,
+    /// In nanoseconds.
+    sum: u128,
+    max: u64,
 }
 
 /// How many buckets there are for each power of two, as a power of two.
@@ -114,8 +115,8 @@ impl Default for Latencies {
         Self {
             buckets: vec![0; (BITS << PARTS) as usize],
             count: 0,
-            sum: Duration::ZERO,
-            max: Duration::ZERO,
+            sum: 0,
+            max: 0,
         }
     }
 }
@@ -137,11 +138,12 @@ fn end(bucket: usize) -> u64 {
 
 impl Latencies {
     pub(super) fn note(&mut self, took: Duration) {
-        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let seconds = took.as_secs().saturating_mul(1_000_000_000);
+        let nanoseconds = seconds.saturating_add(took.subsec_nanos().into());
         self.buckets[bucket(nanoseconds)] += 1;
         self.count += 1;
-        self.sum = self.sum.saturating_add(took);
-        self.max = self.max.max(took);
+        self.sum += u128::from(nanoseconds);
+        self.max = self.max.max(nanoseconds);
     }
 
     /// Returns how often it was measured.
@@ -153,13 +155,13 @@ impl Latencies {
     /// Returns the longest time.
     #[must_use]
     pub fn max(&self) -> Duration {
-        self.max
+        Duration::from_nanos(self.max)
     }
 
     /// Returns the mean, or `None` if nothing was measured.
     #[must_use]
     pub fn mean(&self) -> Option<Duration> {
-        let nanoseconds = self.sum.as_nanos().checked_div(u128::from(self.count))?;
+        let nanoseconds = self.sum.checked_div(u128::from(self.count))?;
         Some(Duration::from_nanos(
             u64::try_from(nanoseconds).unwrap_or(u64::MAX),
         ))
@@ -186,7 +188,7 @@ impl Latencies {
             below >= wanted.max(1)
         });
         let end = Duration::from_nanos(end(place?));
-        Some(end.min(self.max))
+        Some(end.min(self.max()))
     }
 }
 

@@ -144,7 +144,7 @@ impl JobBuilder<'_> {
             let what = "a pool cannot be used by a copy of its process";
             return Err(Error::os(what, source));
         }
-        let order = self.order(process, None)?;
+        let order = self.order(process, None, Vec::new())?;
         let mut locked = shared.lock();
         if !locked.has_room() {
             let (waited, has_room) = shared.wait(locked, deadline, Awaited::Room);
@@ -168,16 +168,19 @@ impl JobBuilder<'_> {
         )))
     }
 
-    /// Encodes a job.
+    /// Encodes a job, into memory that is used again.
     pub(super) fn order<P: Process>(
         self,
         process: &P,
         group: Option<(GroupId, u64)>,
+        bytes: Vec<u8>,
     ) -> Result<Order> {
         let offset = image::offset_of(call::entry::<P> as Entry)
             .map_err(|source| Error::os("our executable cannot be read", source))?;
         let packing = Packing::with(&self.pool.shared.stash);
         let mut message = Outgoing::through(&packing);
+        message.bytes = bytes;
+        message.bytes.clear();
         // Most arguments are short. One allocation is enough for them, and for the value later.
         message.bytes.reserve(USUAL);
         process.__send(&mut message)?;

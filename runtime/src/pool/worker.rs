@@ -138,14 +138,22 @@ impl Worker {
         }
         lane.ready();
         let stash = lane.stash();
-        let (mut bytes, mut now) = (Vec::new(), futex::since_boot());
+        let mut now = futex::since_boot();
+        // The memory of the arguments and of the answer, used again and again.
+        let (mut bytes, mut spare) = (Vec::new(), Vec::new());
         loop {
             let next = lane.next(bytes, now).map_err(no_lane)?;
             let Next::Task(head, parcel, began) = next else {
                 break;
             };
             start::begin_job(head.job);
-            let (kind, answer) = perform((this, &stash), head.detail, parcel);
+            let (kind, answer, arguments) = perform((this, &stash), head.detail, parcel, spare);
+            // Those of a large message are not kept.
+            bytes = if arguments.capacity() <= LONGEST {
+                arguments
+            } else {
+                Vec::new()
+            };
             now = futex::since_boot();
             let took = now.saturating_sub(began).as_nanos();
             let head = Head {
@@ -154,7 +162,7 @@ impl Worker {
                 ..head
             };
             let is_tired = start::wants_rest() || is_large(self.max_memory);
-            bytes = match lane.answer(head, answer, is_tired) {
+            spare = match lane.answer(head, answer, is_tired) {
                 Ok(bytes) => bytes,
                 Err(error) => {
                     let kind = outcome::UNSENDABLE;
@@ -192,6 +200,8 @@ fn begin() -> Result<()> {
 #[derive(Debug)]
 struct Answering<'s> {
     packing: Packing<'s>,
+    /// The memory for the encoded value.
+    spare: RefCell<Vec<u8>>,
     parcel: RefCell<Option<Result<Parcel>>>,
 }
 
@@ -202,18 +212,25 @@ impl Sink for Answering<'_> {
 }
 
 impl Answer for Answering<'_> {
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = self.spare.take();
+        bytes.clear();
+        bytes
+    }
+
     fn give(&self, value: Outgoing<'_>) {
         *self.parcel.borrow_mut() = Some(self.packing.finish(value, LONGEST));
     }
 }
 
-/// Does a task in the process with the number `this`. Returns how it ended, and what is said about
-/// it.
+/// Does a task in the process with the number `this`. Returns how it ended, what is said about it,
+/// and the memory of its arguments. The value is encoded into the memory of `spare`.
 fn perform(
     (this, stash): (u64, &Stash),
     function: u64,
     parcel: io::Result<Parcel>,
-) -> (u8, Parcel) {
+    spare: Vec<u8>,
+) -> (u8, Parcel, Vec<u8>) {
     HAS_BEGUN.store(false, Ordering::Relaxed);
     let arguments = parcel
         .map_err(|source| Error::os("its arguments cannot be received", source))
@@ -225,10 +242,11 @@ fn perform(
     let ready = arguments.and_then(|arguments| Ok((entry?, arguments.when_ready(begin))));
     let (entry, mut arguments) = match ready {
         Ok(ready) => ready,
-        Err(error) => return (outcome::UNREADABLE, failed(&error)),
+        Err(error) => return (outcome::UNREADABLE, failed(&error), spare),
     };
     let answering = Answering {
         packing: Packing::with(stash),
+        spare: RefCell::new(spare),
         parcel: RefCell::new(None),
     };
     let came = call::perform(entry, &mut arguments, &answering);
@@ -236,7 +254,7 @@ fn perform(
         // This is a copy of the worker, which a bare `fork` has made in the task.
         exit::now(0);
     }
-    match came {
+    let (kind, answer) = match came {
         Outcome::Answered => match answering.parcel.take() {
             Some(Ok(parcel)) => (outcome::VALUE, parcel),
             Some(Err(error)) => (outcome::UNSENDABLE, failed(&error)),
@@ -258,7 +276,8 @@ fn perform(
                 (outcome::UNREADABLE, failed(&error))
             }
         }
-    }
+    };
+    (kind, answer, arguments.take_bytes())
 }
 
 fn failed(error: &Error) -> Parcel {

@@ -6,9 +6,9 @@ use crate::sys::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fmt, io,
-    mem::ManuallyDrop,
+    mem::{self, ManuallyDrop},
     ops::{Deref, DerefMut},
 };
 
@@ -86,14 +86,14 @@ crate::sys::raw::as_raw_fd!([T: AsFd] Fd<T>);
 impl<T: AsFd> Serialize for Fd<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let cloned = self.0.as_fd().try_clone_to_owned();
-        let index = Passage::with(|table| match (table, cloned) {
-            (Table::Outward { fds, .. }, Ok(fd)) => {
-                fds.push(fd);
-                Ok(fds.len() - 1)
+        let index = Passage::with(|table| match (Passage::way(), cloned) {
+            (Way::Outward, Ok(fd)) => {
+                table.outward.push(fd);
+                Ok(table.outward.len() - 1)
             }
-            (Table::Outward { refused, .. }, Err(error)) => {
+            (Way::Outward, Err(error)) => {
                 let what = ser::Error::custom(&error);
-                *refused = Some(error);
+                table.refused = Some(error);
                 Err(what)
             }
             _ => Err(ser::Error::custom(
@@ -107,9 +107,10 @@ impl<T: AsFd> Serialize for Fd<T> {
 impl<'de, T: From<OwnedFd>> Deserialize<'de> for Fd<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let index = u64::deserialize(deserializer)?;
-        let fd = Passage::with(|table| match table {
-            Table::Inward { fds, .. } => fds.get_mut(usize::try_from(index).ok()?)?.take(),
-            _ => None,
+        // There are none unless a message is being read.
+        let fd = Passage::with(|table| {
+            let place = usize::try_from(index).ok()?;
+            table.inward.get_mut(place)?.take()
         });
         let fd = fd.ok_or_else(|| {
             de::Error::custom(format_args!("no descriptor {index} came with the message"))
@@ -118,21 +119,40 @@ impl<'de, T: From<OwnedFd>> Deserialize<'de> for Fd<T> {
     }
 }
 
+/// What this thread is doing with a message.
+#[derive(Clone, Copy)]
+struct State {
+    way: Way,
+    /// Whether there may be something in the table. Nearly all messages have no descriptors, and
+    /// the table is not touched for those.
+    is_used: bool,
+}
+
+/// Whether a message is being written or read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Neither,
+    Outward,
+    Inward,
+}
+
 /// The descriptors of the message that this thread is writing or reading.
-///
-/// It is a thread-local because serde passes no context.
-enum Table {
-    Outward {
-        fds: Vec<OwnedFd>,
-        /// The error of a descriptor that could not be duplicated.
-        refused: Option<io::Error>,
-    },
-    Inward {
-        fds: Vec<Option<OwnedFd>>,
-        /// The error of a handle that could not be opened.
-        refused: Option<io::Error>,
-    },
-    None,
+struct Table {
+    /// The descriptors of a message that is being written.
+    outward: Vec<OwnedFd>,
+    /// The descriptors of a message that is being read, those that were not taken yet.
+    inward: Vec<Option<OwnedFd>>,
+    /// The error of a descriptor that could not be duplicated, or of a handle that could not be
+    /// opened.
+    refused: Option<io::Error>,
+}
+
+impl Table {
+    const EMPTY: Self = Self {
+        outward: Vec::new(),
+        inward: Vec::new(),
+        refused: None,
+    };
 }
 
 /// Turns a system error into an error of serde's, which keeps only the text. The system error
@@ -142,24 +162,21 @@ pub(crate) fn unopened<E: de::Error>(error: io::Error) -> E {
     // Any other error is a fault of the message.
     if matches!(error.raw_os_error(), Some(errno::EMFILE | errno::ENFILE)) {
         Passage::with(|table| {
-            if let Table::Inward { refused, .. } = table {
-                *refused = Some(error);
+            if Passage::way() == Way::Inward {
+                table.refused = Some(error);
             }
         });
     }
     what
 }
 
+// They are thread-locals because serde passes no context. They have no destructor, so that they
+// exist until the very end of the thread: the destructor of another thread-local may send a
+// message. They need none, since each passage gives back what it took.
 thread_local! {
-    /// It has no destructor, so that it exists until the very end of the thread: the destructor of
-    /// another thread-local may send a message. It needs none, since each passage gives back what
-    /// it took.
-    static TABLE: RefCell<ManuallyDrop<Table>> = const { RefCell::new(ManuallyDrop::new(Table::None)) };
-}
+    static STATE: Cell<State> = const { Cell::new(State { way: Way::Neither, is_used: false }) };
 
-/// Sets the table of this thread, and returns the previous one.
-fn exchange(table: Table) -> Table {
-    ManuallyDrop::into_inner(TABLE.replace(ManuallyDrop::new(table)))
+    static TABLE: RefCell<ManuallyDrop<Table>> = const { RefCell::new(ManuallyDrop::new(Table::EMPTY)) };
 }
 
 /// The time during which `Fd` finds the descriptors of one message. Its end gives them back, even
@@ -168,7 +185,9 @@ fn exchange(table: Table) -> Table {
 /// Passages nest: a `Serialize` that starts a process encodes a message within a message.
 pub(super) struct Passage<'a> {
     home: Home<'a>,
-    before: Table,
+    /// What this thread did before, and its table if that was used.
+    around: State,
+    table: Option<Box<Table>>,
 }
 
 enum Home<'a> {
@@ -178,48 +197,80 @@ enum Home<'a> {
 
 impl<'a> Passage<'a> {
     pub(super) fn outward(fds: &'a mut Vec<OwnedFd>) -> Self {
-        let before = exchange(Table::Outward {
-            fds: std::mem::take(fds),
-            refused: None,
-        });
-        Self {
-            home: Home::Outward(fds),
-            before,
-        }
+        let is_used = !fds.is_empty();
+        Self::begin(Way::Outward, Home::Outward(fds), is_used)
     }
 
     pub(super) fn inward(fds: &'a mut Vec<Option<OwnedFd>>) -> Self {
-        let before = exchange(Table::Inward {
-            fds: std::mem::take(fds),
-            refused: None,
-        });
-        Self {
-            home: Home::Inward(fds),
-            before,
+        let is_used = !fds.is_empty();
+        Self::begin(Way::Inward, Home::Inward(fds), is_used)
+    }
+
+    fn begin(way: Way, home: Home<'a>, is_used: bool) -> Self {
+        let around = STATE.replace(State { way, is_used });
+        let mut passage = Self {
+            home,
+            around,
+            table: None,
+        };
+        if around.is_used || is_used {
+            passage.begin_table();
         }
+        passage
+    }
+
+    #[cold]
+    fn begin_table(&mut self) {
+        let before = Self::exchange(Table::EMPTY);
+        self.table = self.around.is_used.then(|| Box::new(before));
+        self.home.exchange();
+    }
+
+    #[cold]
+    fn end_table(&mut self) {
+        self.home.exchange();
+        let before = self.table.take().map_or(Table::EMPTY, |table| *table);
+        drop(Self::exchange(before));
+    }
+
+    fn exchange(table: Table) -> Table {
+        ManuallyDrop::into_inner(TABLE.replace(ManuallyDrop::new(table)))
     }
 
     /// Takes the system error that prevented a descriptor of the innermost passage from being
     /// duplicated, or a handle from being opened.
     pub(super) fn refused() -> Option<io::Error> {
-        Self::with(|table| match table {
-            Table::Outward { refused, .. } | Table::Inward { refused, .. } => refused.take(),
-            Table::None => None,
-        })
+        Self::with(|table| table.refused.take())
+    }
+
+    fn way() -> Way {
+        STATE.get().way
     }
 
     fn with<R>(act: impl FnOnce(&mut Table) -> R) -> R {
+        STATE.set(State {
+            is_used: true,
+            ..STATE.get()
+        });
         TABLE.with_borrow_mut(|table| act(table))
+    }
+}
+
+impl Home<'_> {
+    /// Exchanges the descriptors of the message for those of the table.
+    fn exchange(&mut self) {
+        TABLE.with_borrow_mut(|table| match self {
+            Self::Outward(home) => mem::swap(*home, &mut table.outward),
+            Self::Inward(home) => mem::swap(*home, &mut table.inward),
+        });
     }
 }
 
 impl Drop for Passage<'_> {
     fn drop(&mut self) {
-        let before = std::mem::replace(&mut self.before, Table::None);
-        match (exchange(before), &mut self.home) {
-            (Table::Outward { fds, .. }, Home::Outward(home)) => **home = fds,
-            (Table::Inward { fds, .. }, Home::Inward(home)) => **home = fds,
-            _ => {}
+        if STATE.get().is_used || self.table.is_some() {
+            self.end_table();
         }
+        STATE.set(self.around);
     }
 }

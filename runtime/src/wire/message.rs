@@ -129,7 +129,11 @@ impl Incoming {
         Self {
             bytes,
             at: 0,
-            fds: fds.into_iter().map(Some).collect(),
+            fds: if fds.is_empty() {
+                Vec::new()
+            } else {
+                fds.into_iter().map(Some).collect()
+            },
             blobs: Vec::new(),
             ready: None,
         }
@@ -154,6 +158,13 @@ impl Incoming {
     #[cfg(feature = "pool")]
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Takes the bytes of a message that was read, to use their memory again.
+    #[cfg(feature = "pool")]
+    pub(crate) fn take_bytes(&mut self) -> Vec<u8> {
+        self.at = 0;
+        std::mem::take(&mut self.bytes)
     }
 
     /// Takes the next value.

@@ -76,13 +76,16 @@ pub(crate) fn other_crates(table: &mut Table, programs: &[&str], asked: bool) {
     }
 }
 
-/// Takes lines of a name, a tab and microseconds.
+/// Takes lines of a name, a tab and microseconds. Other lines are notes.
 fn take(table: &mut Table, said: &[u8]) {
     for line in String::from_utf8_lossy(said).lines() {
-        if let Some((who, took)) = line.split_once('\t')
-            && let Ok(took) = took.trim().parse()
-        {
-            table.add_other(who.to_owned(), took);
+        match line.split_once('\t') {
+            Some((who, took)) => {
+                if let Ok(took) = took.trim().parse() {
+                    table.add_other(who.to_owned(), took);
+                }
+            }
+            None => table.note(line),
         }
     }
 }

@@ -45,7 +45,6 @@ pub(in crate::pool) enum Withdrawal {
 /// An answer of a worker, whose content follows.
 #[derive(Debug)]
 pub(in crate::pool) struct Answer {
-    pub(in crate::pool) head: Head,
     pub(in crate::pool) parcel: io::Result<Parcel>,
     /// When the worker has claimed the task.
     pub(in crate::pool) began: Duration,
@@ -116,12 +115,11 @@ impl PoolEnd {
         step();
         claim.store(Claim::Offered.of(number), Ordering::Relaxed);
         let head = Head {
-            kind: 0,
-            memory: 0,
             flags: flags_of(parcel.form.spilled, bundles.is_some(), has_packet),
             number,
             detail: function,
             job,
+            ..Head::default()
         };
         self.tasks.write(head, &parcel.bytes);
         Ok(Some(number))
@@ -176,9 +174,8 @@ impl PoolEnd {
         self.answers.has_more()
     }
 
-    /// Takes the next answer. Its bytes replace those of `bytes`.
-    pub(in crate::pool) fn answer(&mut self, mut bytes: Vec<u8>) -> Option<Answer> {
-        let head = self.answers.peek()?;
+    /// Takes the next answer, which has this head. Its bytes replace those of `bytes`.
+    pub(in crate::pool) fn answer(&mut self, head: Head, mut bytes: Vec<u8>) -> Answer {
         bytes.clear();
         // Before the record is taken: its packet is there then.
         let fds = if head.flags & flags::PACKET == 0 {
@@ -186,11 +183,10 @@ impl PoolEnd {
         } else {
             self.packet(head.number)
         };
-        self.answers.take(&mut bytes);
+        self.answers.take(head, &mut bytes);
         let answered = Claim::Answered.of(head.number);
         claim(&self.mapping, head.number).store(answered, Ordering::Relaxed);
-        Some(Answer {
-            head,
+        Answer {
             parcel: fds.map(|fds| Parcel {
                 bytes,
                 fds,
@@ -202,12 +198,12 @@ impl PoolEnd {
                 bit,
             }),
             is_tired: head.flags & flags::TIRED != 0,
-        })
+        }
     }
 
-    /// Returns the number of the task that the next answer is for.
-    pub(in crate::pool) fn next_answer(&self) -> Option<u64> {
-        self.answers.peek().map(|head| head.number)
+    /// Returns the head of the next answer, which has the number of its task.
+    pub(in crate::pool) fn next_answer(&self) -> Option<Head> {
+        self.answers.peek()
     }
 
     fn packet(&self, number: u64) -> io::Result<Vec<OwnedFd>> {

@@ -17,13 +17,17 @@ use std::{
 pub(super) const SIZE: usize = 64 << 10;
 
 /// The most bytes of one record. What is longer goes beside the ring.
-pub(in crate::pool) const LONGEST: usize = 16 << 10;
+pub(in crate::pool) const LONGEST: usize = MOST as usize;
 
-/// Records begin at multiples of a word.
-const WORD: usize = size_of::<u64>();
+/// The same, as the head of a record has it.
+const MOST: u32 = 16 << 10;
 
 /// The words before the bytes of a record.
-const HEAD: usize = 4 * WORD;
+const WORDS: usize = 4;
+
+/// The bytes of these words. Records begin at multiples of it, so that no head goes past the end of
+/// the ring.
+const HEAD: usize = WORDS * size_of::<u64>();
 
 /// What stands before the bytes of a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +44,8 @@ pub(in crate::pool) struct Head {
     pub(in crate::pool) detail: u64,
     /// The number of the job, for users.
     pub(in crate::pool) job: u64,
+    /// How many bytes follow. The writer sets it.
+    pub(in crate::pool) length: u32,
 }
 
 /// Where a ring is in the memory.
@@ -75,7 +81,7 @@ pub(super) struct Reader {
 
 /// How many bytes of the ring a record takes.
 fn size(length: usize) -> usize {
-    HEAD + length.next_multiple_of(WORD)
+    HEAD + length.next_multiple_of(HEAD)
 }
 
 fn word(mapping: &Mapping, at: usize) -> &AtomicU64 {
@@ -85,6 +91,11 @@ fn word(mapping: &Mapping, at: usize) -> &AtomicU64 {
 /// Returns the offset of a position in the ring.
 fn offset(position: u64) -> usize {
     usize::try_from(position % SIZE as u64).expect("it is below the size")
+}
+
+/// Returns the words of the head at a position.
+fn words(mapping: &Mapping, place: Place, position: u64) -> &[AtomicU64] {
+    mapping.slice(place.bytes + offset(position), WORDS)
 }
 
 impl Writer {
@@ -115,17 +126,19 @@ impl Writer {
         let length = u32::try_from(bytes.len()).expect("a record is short");
         let [a, b, c, d] = length.to_le_bytes();
         let first = u64::from_le_bytes([a, b, c, d, head.kind, head.flags, head.memory, 0]);
-        for (index, value) in [first, head.number, head.detail, head.job]
-            .into_iter()
-            .enumerate()
+        let words = words(&self.mapping, self.place, self.sent);
+        for (word, value) in words
+            .iter()
+            .zip([first, head.number, head.detail, head.job])
         {
-            let at = offset(self.sent + (index * WORD) as u64);
-            word(&self.mapping, self.place.bytes + at).store(value, Ordering::Relaxed);
+            word.store(value, Ordering::Relaxed);
         }
         let at = offset(self.sent + HEAD as u64);
         let (here, wrapped) = bytes.split_at(bytes.len().min(SIZE - at));
         self.mapping.store(self.place.bytes + at, here);
-        self.mapping.store(self.place.bytes, wrapped);
+        if !wrapped.is_empty() {
+            self.mapping.store(self.place.bytes, wrapped);
+        }
         self.sent += size(bytes.len()) as u64;
         step();
         word(&self.mapping, self.place.sent).store(self.sent, Ordering::Release);
@@ -153,47 +166,40 @@ impl Reader {
 
     /// Returns the head of the next record, without taking it.
     pub(super) fn peek(&self) -> Option<Head> {
-        self.has_more().then(|| self.head().0)
-    }
-
-    /// Takes the next record, and appends its bytes to `to`.
-    pub(super) fn take(&mut self, to: &mut Vec<u8>) {
-        let (_, length) = self.head();
-        let at = offset(self.taken + HEAD as u64);
-        let here = length.min(SIZE - at);
-        self.mapping.append_to(self.place.bytes + at, here, to);
-        self.mapping.append_to(self.place.bytes, length - here, to);
-        self.pass(length);
-    }
-
-    /// Takes the next record without its bytes.
-    pub(super) fn skip(&mut self) {
-        let (_, length) = self.head();
-        self.pass(length);
-    }
-
-    fn head(&self) -> (Head, usize) {
-        let at = |index: usize| {
-            let at = offset(self.taken + (index * WORD) as u64);
-            word(&self.mapping, self.place.bytes + at).load(Ordering::Relaxed)
-        };
+        if !self.has_more() {
+            return None;
+        }
+        let words = words(&self.mapping, self.place, self.taken);
+        let at = |index: usize| words[index].load(Ordering::Relaxed);
         let [a, b, c, d, kind, flags, memory, _] = at(0).to_le_bytes();
-        let head = Head {
+        Some(Head {
             kind,
             flags,
             memory,
             number: at(1),
             detail: at(2),
             job: at(3),
-        };
-        // The other side may write anything. A wrong length is a wrong value, and no more than
-        // that.
-        let length = usize::try_from(u32::from_le_bytes([a, b, c, d])).unwrap_or(LONGEST);
-        (head, length.min(LONGEST))
+            // The other side may write anything. A wrong length is a wrong value, and no more than
+            // that.
+            length: u32::from_le_bytes([a, b, c, d]).min(MOST),
+        })
     }
 
-    fn pass(&mut self, length: usize) {
-        self.taken += size(length) as u64;
+    /// Takes the next record, which has this head, and appends its bytes to `to`.
+    pub(super) fn take(&mut self, head: Head, to: &mut Vec<u8>) {
+        let length = head.length as usize;
+        let at = offset(self.taken + HEAD as u64);
+        let here = length.min(SIZE - at);
+        self.mapping.append_to(self.place.bytes + at, here, to);
+        if here < length {
+            self.mapping.append_to(self.place.bytes, length - here, to);
+        }
+        self.skip(head);
+    }
+
+    /// Takes the next record, which has this head, without its bytes.
+    pub(super) fn skip(&mut self, head: Head) {
+        self.taken += size(head.length as usize) as u64;
         step();
         word(&self.mapping, self.place.taken).store(self.taken, Ordering::Release);
     }

@@ -96,7 +96,7 @@ impl WorkerEnd {
             let began = now.unwrap_or_else(futex::since_boot);
             if self.claim(head.number, began) {
                 let fds = self.packet(head);
-                self.tasks.take(&mut bytes);
+                self.tasks.take(head, &mut bytes);
                 let parcel = fds.map(|fds| Parcel {
                     bytes,
                     fds,
@@ -107,7 +107,7 @@ impl WorkerEnd {
             // It was withdrawn. Its packet is dropped with it, since somebody may wait until all
             // copies of a descriptor are closed.
             drop(self.packet(head));
-            self.tasks.skip();
+            self.tasks.skip(head);
             has_skipped = true;
         }
     }

@@ -44,8 +44,7 @@ pub(super) fn encode_with<T: Serialize + ?Sized>(
     let _passage = Passage::outward(fds);
     let done = Writer::new(bytes, Some(blobs)).value(value);
     // Serde keeps only the text of a system error.
-    let refused = Passage::refused();
-    done.map_err(|error| refused.map_or_else(|| error.into_cause(), Cause::from))
+    done.map_err(|error| Passage::refused().map_or_else(|| error.into_cause(), Cause::from))
 }
 
 /// If `value` is large and consists of text or numbers only, lends it to `blobs`, appends its place
