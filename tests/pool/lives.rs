@@ -1,7 +1,9 @@
 //! How a pool begins and ends.
 
 use crate::{METHODS, ends::square, with_builders, with_pools};
-use procession::{Builder, ErrorKind, JoinErrorKind, Pool, StartMethod, pool::JobState, process};
+use procession::{
+    Builder, ErrorKind, JoinErrorKind, Pool, StartMethod, Stdio, pool::JobState, process,
+};
 use procession_tests::{DEADLINE, alone, by, child_ids, eventually, forever, state, within};
 use std::{
     thread,
@@ -169,6 +171,9 @@ fn what_cannot_be_is_refused() {
             ErrorKind::MultipleThreads
         );
         assert!(is_a_daemon::spawn().unwrap().join().unwrap());
+        let piped = Builder::new().stdout(Stdio::piped());
+        let piped = Pool::builder().worker(piped).build();
+        assert_eq!(piped.unwrap_err().kind(), ErrorKind::Setting);
         let lost = Pool::builder()
             .workers(2)
             .worker(Builder::new().current_dir("/nowhere"));

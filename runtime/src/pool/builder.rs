@@ -181,8 +181,8 @@ impl PoolBuilder {
     ///
     /// A worker is always a daemon, and it may have children unless these settings forbid it. It
     /// has a name that tells its pool and its index. A [`timeout`](Builder::timeout) is that of the
-    /// worker, not that of a job: see [`task_timeout`](Self::task_timeout). Nobody reads a stream
-    /// that is [`Stdio::piped`]: use a file or a pipe of yours.
+    /// worker, not that of a job: see [`task_timeout`](Self::task_timeout). A stream cannot be
+    /// [piped](Stdio::piped): use a file or a pipe of yours.
     pub fn worker(mut self, settings: Builder) -> Self {
         self.config.worker = settings;
         self
@@ -390,6 +390,7 @@ impl PoolBuilder {
     /// - The system is not supported.
     /// - This process may not have children.
     /// - The workers would be started by [`StartMethod::Fork`].
+    /// - A standard stream of the workers is [piped](Stdio::piped): nobody would read it.
     /// - The initializer or the finalizer cannot be encoded.
     /// - The system has no memory, descriptors or threads left.
     ///
@@ -431,6 +432,10 @@ impl PoolBuilder {
         if !start::current().bond.may_have_children {
             let what = "this process is not allowed to have children, so it can have no pool";
             return Err(Error::new(ErrorKind::DaemonicChildren, what));
+        }
+        if config.worker.has_pipe() {
+            let what = "a standard stream of a worker cannot be piped: nobody would read it";
+            return Err(Error::new(ErrorKind::Setting, what));
         }
         if config.worker.method() == StartMethod::Fork {
             let what = "a pool has threads, so its workers cannot be started by `Fork`";

@@ -66,9 +66,7 @@ impl Errand {
 /// Runs a call whose value says only whether it has failed.
 fn run<C: Call<Value: InitOutput>>(arguments: &mut Incoming, _: &dyn Answer) -> Result<()> {
     let output = __rust_begin_short_backtrace(|| C::__run(arguments))?;
-    let failed = |error: RemoteError| {
-        Error::new(ErrorKind::Init, "it has failed").because(error.into_error())
-    };
+    let failed = |error: RemoteError| Error::whole(ErrorKind::Init, error.into_boxed_error());
     output.into_result().map_err(failed)
 }
 

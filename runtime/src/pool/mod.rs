@@ -78,7 +78,7 @@ mod map;
 #[cfg(feature = "progress")]
 mod progress;
 mod schedule;
-#[cfg(test)]
+#[cfg(all(test, feature = "shm"))]
 mod search;
 mod shared;
 mod staff;

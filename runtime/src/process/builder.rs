@@ -416,6 +416,19 @@ impl Builder {
         self.settings.start_method.unwrap_or_default()
     }
 
+    /// Whether a standard stream of the process would be a pipe.
+    #[cfg(feature = "pool")]
+    pub(crate) fn has_pipe(&self) -> bool {
+        let Settings {
+            stdin,
+            stdout,
+            stderr,
+            ..
+        } = &self.settings;
+        let streams = [stdin, stdout, stderr].into_iter().flatten();
+        streams.into_iter().any(Stdio::is_piped)
+    }
+
     /// Returns the settings, for generated code.
     #[doc(hidden)]
     #[must_use]

@@ -45,6 +45,12 @@ enum Kind {
 }
 
 impl Stdio {
+    /// Whether the parent gets the other end of a pipe.
+    #[cfg(feature = "pool")]
+    pub(crate) fn is_piped(&self) -> bool {
+        matches!(self.0, Kind::Piped)
+    }
+
     /// Leads to `/dev/null`: reading ends at once, and what is written is lost. This is the default
     /// for standard input.
     #[must_use]

@@ -36,6 +36,7 @@
 
 mod decide;
 mod event;
+mod hesitation;
 mod lane;
 mod pace;
 mod set;

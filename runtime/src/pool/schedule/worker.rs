@@ -1,9 +1,9 @@
 //! The workers, and which of them can be offered tasks.
 
 use super::{
+    hesitation::Stall,
     pace::Pace,
     set::Set,
-    stall::Stall,
     task::{List, NONE},
     terms::{Moment, NEVER, TaskId, Why, WorkerId},
 };
