@@ -19,6 +19,7 @@ use std::{
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering::Relaxed},
+        mpsc,
     },
     thread,
     time::{Duration, Instant},
@@ -426,7 +427,6 @@ fn job_whose_worker_is_killed_at_any_point_has_its_value_by_another_attempt() {
         let (reader, writer) = io::pipe().unwrap();
         let first = scene.pool.job().retries(0);
         let first = first.submit(arm::new(plan, reader)).unwrap();
-
         let jobs: Vec<_> = (0..KINDS.len()).map(|_| scene.submit()).collect();
         let last = scene.pool.submit(disarm::new()).unwrap();
         drop(writer);
@@ -583,7 +583,18 @@ fn worker_stopped_at_any_point_keeps_its_own_job_at_most() {
             scene.join_load(job);
         }
         assert_eq!(scene.lost, 0);
-        scene.check();
+        // It may come to its point now. Nothing can ask it not to.
+        let (over, is_over) = mpsc::channel::<()>();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                let tick = Duration::from_millis(1);
+                while is_over.recv_timeout(tick) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    send(victim, Signal::SIGCONT);
+                }
+            });
+            scene.check();
+            drop(over);
+        });
         !is_stopped
     });
 }
