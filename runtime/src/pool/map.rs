@@ -66,7 +66,7 @@ struct Feed<'p, I> {
 }
 
 /// The most memory that is kept for the arguments of a job, in bytes.
-const SPARE: usize = 1 << 10;
+const SPARE: usize = 256;
 
 impl Pool {
     /// Runs many jobs and returns their results in the order of the jobs.
@@ -212,7 +212,7 @@ impl<'p, I: Iterator<Item: Process>> Feed<'p, I> {
         value(info, done, |from| {
             let value = receive::<I::Item>(from);
             let bytes = from.take_bytes();
-            if self.spare.len() < AT_ONCE && bytes.capacity() <= SPARE {
+            if self.spare.len() < AHEAD && bytes.capacity() <= SPARE {
                 self.spare.push(bytes);
             }
             value
