@@ -151,9 +151,9 @@ fn main() -> Result<(), Box<dyn error::Error>> {
     let value = vec![7_u8; LARGE];
     let (mut cloned, mut there, mut back) = (Vec::new(), Vec::new(), Vec::new());
     // What is freed would be used again, and its pages would not be fresh.
-    let mut clones = Vec::new();
+    let mut kept = Vec::new();
     for _ in 0..LARGE_TIMES {
-        cloned.push(time(|| clones.push(hint::black_box(&value).clone())));
+        cloned.push(time(|| kept.push(hint::black_box(&value).clone())));
         there.push(argument(&pool, value.clone())?);
         back.push(result(&pool)?);
     }
