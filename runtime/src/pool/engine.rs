@@ -512,14 +512,13 @@ fn judge(config: &Config, job: &mut Entry, answer: Answer) -> bool {
         job.done = Some(Done::Answered(answer));
         return false;
     }
-    match answer.open(job.info()) {
-        Err(error) if config.may_retry(&error) => {
+    // It is no value: see above.
+    if let Err(error) = answer.open(job.info(), |_| Ok(())) {
+        if config.may_retry(&error) {
             job.failed = Some(error);
             return true;
         }
-        Err(error) => job.done = Some(Done::Failed(error)),
-        // It is a value: see above.
-        Ok(_) => {}
+        job.done = Some(Done::Failed(error));
     }
     false
 }

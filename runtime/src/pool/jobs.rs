@@ -219,10 +219,13 @@ impl Jobs {
         let before = to.len();
         let mut ended = self.groups.get_mut(&group).map(mem::take);
         for task in ended.iter_mut().flat_map(|ended| ended.drain(..)) {
-            let index = self.get(task).and_then(|job| Some(job.group?.1));
-            if let Some((index, ended)) = index.zip(self.take(task)) {
-                to.push_back((index, ended));
+            let Some(job) = self.get_mut(task) else {
+                continue;
+            };
+            if let Some(((_, index), done)) = job.group.zip(job.done.take()) {
+                to.push_back((index, (job.info(), done)));
             }
+            self.remove(task);
         }
         // Its memory is used again.
         if let Some((place, ended)) = self.groups.get_mut(&group).zip(ended) {
@@ -333,21 +336,30 @@ impl Answer {
         self.outcome == outcome::VALUE && self.content.is_ok()
     }
 
-    /// Returns the value, still encoded, or the error of a job that has none.
-    pub(super) fn open(self, job: JobInfo) -> Result<Incoming, JoinError> {
-        let by = self.by;
-        let (kind, _loan) = (self.outcome, self.loan);
-        let content = self.content.map_err(Cause::Os).and_then(|parcel| {
-            let incoming = parcel.open().map_err(Cause::Undecodable)?;
-            match kind {
-                outcome::VALUE => Ok(incoming),
+    /// Decodes the value, or returns the error of a job that has none.
+    pub(super) fn open<T>(
+        self,
+        job: JobInfo,
+        read: impl FnOnce(&mut Incoming) -> crate::error::Result<T>,
+    ) -> Result<T, JoinError> {
+        let Self {
+            outcome,
+            content,
+            by,
+            loan: _loan,
+        } = self;
+        let open = |parcel: Parcel| {
+            let mut incoming = parcel.open().map_err(Cause::Undecodable)?;
+            match outcome {
+                outcome::VALUE => read(&mut incoming).map_err(Cause::Undecodable),
                 outcome::PANICKED => Err(Cause::Panicked(decode(&incoming)?)),
                 outcome::UNREADABLE => Err(Cause::Arguments(decode::<Failure>(&incoming)?.into())),
                 outcome::UNSENDABLE => Err(Cause::Unsendable(decode::<Failure>(&incoming)?.into())),
                 _ => Err(Cause::Undecodable(unreadable())),
             }
-        });
-        content.map_err(|cause| JoinError::of_job(job, (by.name.clone(), by.id), cause))
+        };
+        let opened = content.map_err(Cause::Os).and_then(open);
+        opened.map_err(|cause| JoinError::of_job(job, (by.name.clone(), by.id), cause))
     }
 }
 
@@ -359,14 +371,7 @@ pub(super) fn value<T>(
 ) -> Result<T, JoinError> {
     match done {
         Done::Failed(error) => Err(error),
-        Done::Answered(answer) => {
-            let by = Arc::clone(&answer.by);
-            let mut value = answer.open(info)?;
-            decode(&mut value).map_err(|source| {
-                let by = (by.name.clone(), by.id);
-                JoinError::of_job(info, by, Cause::Undecodable(source))
-            })
-        }
+        Done::Answered(answer) => answer.open(info, decode),
     }
 }
 

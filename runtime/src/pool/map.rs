@@ -129,7 +129,7 @@ struct Feed<'p, I> {
 }
 
 /// The most memory that is kept for the arguments of a job, in bytes.
-const SPARE: usize = 1 << 10;
+const SPARE: usize = 256;
 
 impl Pool {
     /// Runs many jobs and returns their results in the order of the jobs.
@@ -305,7 +305,7 @@ impl<'p, I> Feed<'p, I> {
         value(info, done, |from| {
             let value = decode(from);
             let bytes = from.take_bytes();
-            if self.spare.len() < AT_ONCE && bytes.capacity() <= SPARE {
+            if self.spare.len() < AHEAD && bytes.capacity() <= SPARE {
                 self.spare.push(bytes);
             }
             value

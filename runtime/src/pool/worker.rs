@@ -232,17 +232,17 @@ fn perform(
     spare: Vec<u8>,
 ) -> (u8, Parcel, Vec<u8>) {
     HAS_BEGUN.store(false, Ordering::Relaxed);
-    let arguments = parcel
-        .map_err(|source| Error::os("its arguments cannot be received", source))
-        .and_then(Parcel::open);
-    let entry = image::at::<Entry>(function)
-        .ok()
-        .flatten()
-        .ok_or_else(|| Error::new(ErrorKind::Decode, "its function is not known here"));
-    let ready = arguments.and_then(|arguments| Ok((entry?, arguments.when_ready(begin))));
-    let (entry, mut arguments) = match ready {
-        Ok(ready) => ready,
+    let opened = match parcel {
+        Ok(parcel) => parcel.open(),
+        Err(source) => Err(Error::os("its arguments cannot be received", source)),
+    };
+    let mut arguments = match opened {
+        Ok(arguments) => arguments.when_ready(begin),
         Err(error) => return (outcome::UNREADABLE, failed(&error), spare),
+    };
+    let Ok(Some(entry)) = image::at::<Entry>(function) else {
+        let error = Error::new(ErrorKind::Decode, "its function is not known here");
+        return (outcome::UNREADABLE, failed(&error), spare);
     };
     let answering = Answering {
         packing: Packing::with(stash),

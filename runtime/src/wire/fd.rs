@@ -145,6 +145,8 @@ struct Table {
     /// The error of a descriptor that could not be duplicated, or of a handle that could not be
     /// opened.
     refused: Option<io::Error>,
+    /// The table of the passage around this one, if that was used.
+    around: Option<Box<Self>>,
 }
 
 impl Table {
@@ -152,6 +154,7 @@ impl Table {
         outward: Vec::new(),
         inward: Vec::new(),
         refused: None,
+        around: None,
     };
 }
 
@@ -185,9 +188,8 @@ thread_local! {
 /// Passages nest: a `Serialize` that starts a process encodes a message within a message.
 pub(super) struct Passage<'a> {
     home: Home<'a>,
-    /// What this thread did before, and its table if that was used.
+    /// What this thread did before.
     around: State,
-    table: Option<Box<Table>>,
 }
 
 enum Home<'a> {
@@ -208,11 +210,7 @@ impl<'a> Passage<'a> {
 
     fn begin(way: Way, home: Home<'a>, is_used: bool) -> Self {
         let around = STATE.replace(State { way, is_used });
-        let mut passage = Self {
-            home,
-            around,
-            table: None,
-        };
+        let mut passage = Self { home, around };
         if around.is_used || is_used {
             passage.begin_table();
         }
@@ -221,16 +219,21 @@ impl<'a> Passage<'a> {
 
     #[cold]
     fn begin_table(&mut self) {
-        let before = Self::exchange(Table::EMPTY);
-        self.table = self.around.is_used.then(|| Box::new(before));
+        let around = Self::exchange(Table::EMPTY);
+        let around = self.around.is_used.then(|| Box::new(around));
+        drop(Self::exchange(Table {
+            around,
+            ..Table::EMPTY
+        }));
         self.home.exchange();
     }
 
     #[cold]
     fn end_table(&mut self) {
         self.home.exchange();
-        let before = self.table.take().map_or(Table::EMPTY, |table| *table);
-        drop(Self::exchange(before));
+        let ended = Self::exchange(Table::EMPTY);
+        let around = ended.around.map_or(Table::EMPTY, |around| *around);
+        drop(Self::exchange(around));
     }
 
     fn exchange(table: Table) -> Table {
@@ -268,7 +271,7 @@ impl Home<'_> {
 
 impl Drop for Passage<'_> {
     fn drop(&mut self) {
-        if STATE.get().is_used || self.table.is_some() {
+        if STATE.get().is_used || self.around.is_used {
             self.end_table();
         }
         STATE.set(self.around);

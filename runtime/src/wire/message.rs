@@ -147,11 +147,9 @@ impl Incoming {
         }
     }
 
-    pub(crate) fn when_ready(self, ready: fn() -> Result<()>) -> Self {
-        Self {
-            ready: Some(ready),
-            ..self
-        }
+    pub(crate) fn when_ready(mut self, ready: fn() -> Result<()>) -> Self {
+        self.ready = Some(ready);
+        self
     }
 
     /// Returns all bytes of the message.

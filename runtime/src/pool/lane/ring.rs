@@ -17,10 +17,7 @@ use std::{
 pub(super) const SIZE: usize = 64 << 10;
 
 /// The most bytes of one record. What is longer goes beside the ring.
-pub(in crate::pool) const LONGEST: usize = MOST as usize;
-
-/// The same, as the head of a record has it.
-const MOST: u32 = 16 << 10;
+pub(in crate::pool) const LONGEST: usize = 16 << 10;
 
 /// The words before the bytes of a record.
 const WORDS: usize = 4;
@@ -45,7 +42,7 @@ pub(in crate::pool) struct Head {
     /// The number of the job, for users.
     pub(in crate::pool) job: u64,
     /// How many bytes follow. The writer sets it.
-    pub(in crate::pool) length: u32,
+    pub(in crate::pool) length: usize,
 }
 
 /// Where a ring is in the memory.
@@ -181,13 +178,14 @@ impl Reader {
             job: at(3),
             // The other side may write anything. A wrong length is a wrong value, and no more than
             // that.
-            length: u32::from_le_bytes([a, b, c, d]).min(MOST),
+            length: usize::try_from(u32::from_le_bytes([a, b, c, d]))
+                .map_or(LONGEST, |length| length.min(LONGEST)),
         })
     }
 
     /// Takes the next record, which has this head, and appends its bytes to `to`.
     pub(super) fn take(&mut self, head: Head, to: &mut Vec<u8>) {
-        let length = head.length as usize;
+        let length = head.length;
         let at = offset(self.taken + HEAD as u64);
         let here = length.min(SIZE - at);
         self.mapping.append_to(self.place.bytes + at, here, to);
@@ -199,7 +197,7 @@ impl Reader {
 
     /// Takes the next record, which has this head, without its bytes.
     pub(super) fn skip(&mut self, head: Head) {
-        self.taken += size(head.length as usize) as u64;
+        self.taken += size(head.length) as u64;
         step();
         word(&self.mapping, self.place.taken).store(self.taken, Ordering::Release);
     }

@@ -36,6 +36,8 @@ pub(in crate::pool) struct WorkerEnd {
     patience: Patience,
     /// The memory of large answers that the pool may still read, each in the place of its bit.
     lent: [Option<Memory>; MEMORIES as usize],
+    /// Whether any of them is.
+    lends: bool,
     /// The memory that can be used again.
     stash: Arc<Stash>,
 }
@@ -62,6 +64,7 @@ impl WorkerEnd {
             ringer,
             patience: Patience::default(),
             lent: Default::default(),
+            lends: false,
             stash: Arc::default(),
             mapping,
         })
@@ -148,7 +151,7 @@ impl WorkerEnd {
 
     /// Takes back the memory that the pool has read.
     fn reclaim(&mut self) {
-        if self.lent.iter().all(Option::is_none) {
+        if !self.lends {
             return;
         }
         let lent = flag(&self.mapping, word::LENT).load(Ordering::Acquire);
@@ -159,11 +162,15 @@ impl WorkerEnd {
                 self.stash.keep(memory);
             }
         }
+        self.lends = self.lent.iter().any(Option::is_some);
     }
 
     /// Lends the memory of an answer to the pool. Returns its number, or zero if it is not used
     /// again.
     fn lend(&mut self, parcel: &mut Parcel) -> u8 {
+        if !parcel.form.spilled {
+            return 0;
+        }
         let Some(free) = self.lent.iter().position(Option::is_none) else {
             return 0;
         };
@@ -173,6 +180,7 @@ impl WorkerEnd {
             Some(((number, bit), memory)) => {
                 flag(&self.mapping, word::LENT).fetch_or(bit, Ordering::Relaxed);
                 self.lent[free] = Some(memory);
+                self.lends = true;
                 number
             }
             None => 0,

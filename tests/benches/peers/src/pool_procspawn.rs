@@ -25,10 +25,14 @@ fn main() {
     measure("procspawn pool, tiny tasks", TINY, many);
     measure("procspawn pool, one task at a time", SINGLE, one);
     let value = vec![7_u8; LARGE];
-    measure("procspawn pool, 1 MiB as argument, and an empty result", 1, || {
-        let task = pool.spawn(value.clone(), |value: Vec<u8>| drop(hint::black_box(value)));
-        task.join().expect("the task returns");
-    });
+    measure(
+        "procspawn pool, 1 MiB as argument, and an empty result",
+        1,
+        || {
+            let task = pool.spawn(value.clone(), |value: Vec<u8>| drop(hint::black_box(value)));
+            task.join().expect("the task returns");
+        },
+    );
 }
 
 fn measure(what: &str, count: u64, act: impl Fn()) {
