@@ -1,12 +1,13 @@
 //! Submitting jobs, and what may be submitted.
 
 use crate::{ends::square, with_builders, with_pools};
+use nix::sys::resource::{Resource, setrlimit};
 use procession::{
     ErrorKind, JoinErrorKind, Pool, Process,
     pool::{JobState, TrySubmitError},
     process,
 };
-use procession_tests::{DEADLINE, eventually, forever, within};
+use procession_tests::{DEADLINE, alone, eventually, forever, within};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -257,5 +258,42 @@ fn numbers_add_up() {
         let stats = pool.stats();
         assert_eq!(stats.failed[&JoinErrorKind::Killed], 1);
         assert_eq!(stats.restarts, 1);
+    });
+}
+
+#[process]
+fn fills(milliseconds: u64, bytes: usize) -> Vec<u8> {
+    thread::sleep(Duration::from_millis(milliseconds));
+    vec![7; bytes]
+}
+
+#[test]
+fn large_values_take_few_descriptors() {
+    alone(|| {
+        setrlimit(Resource::RLIMIT_NOFILE, 220, 220).unwrap();
+        with_pools(|pool| {
+            // The first one lets the others wait for their turn.
+            let sizes = (0..700).map(|n| fills::new(if n == 0 { 500 } else { 0 }, 20_000));
+            assert!(pool.map(sizes).all(|bytes| bytes.unwrap() == [7; 20_000]));
+            let jobs: Vec<_> = (0..500)
+                .map(|_| pool.submit(echo::new(vec![1_u8; 40_000])).unwrap())
+                .collect();
+            for job in jobs {
+                assert_eq!(job.join().unwrap().len(), 40_000);
+            }
+        });
+    });
+}
+
+#[test]
+fn name_of_a_pool_does_not_make_it_the_global_one() {
+    within(DEADLINE, || {
+        let pool = Pool::builder()
+            .workers(1)
+            .name("global-pool")
+            .build()
+            .unwrap();
+        let job = pool.submit(uses_the_global_pool::new()).unwrap();
+        assert!(!job.join().unwrap());
     });
 }

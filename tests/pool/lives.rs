@@ -47,6 +47,7 @@ fn shutdown_waits_as_long_as_it_is_told() {
         let short = pool.submit(sleeps::new(50)).unwrap();
         let endless = pool.submit(hangs::new()).unwrap();
         assert!(!pool.shutdown(Duration::from_millis(500)));
+        assert!(!pool.shutdown(Duration::from_secs(1)));
         assert_eq!(short.join().unwrap(), 50);
         assert_eq!(endless.join().unwrap_err().kind(), JoinErrorKind::Killed);
     });

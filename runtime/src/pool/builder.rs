@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    process::{self, Builder, JoinError, Process},
+    process::{Builder, JoinError, Process},
     start::{self, InitOutput, StartMethod, Stdio},
 };
 use std::{
@@ -105,11 +105,13 @@ impl Pool {
         if let Some(pool) = GLOBAL.get() {
             return Ok(pool);
         }
-        if process::current().name().starts_with(GLOBAL_NAME) {
+        if start::seat().is_some_and(|seat| seat.is_global) {
             let what = "a worker cannot use the pool that it belongs to: make another one with `Pool::new`";
             return Err(Error::new(ErrorKind::DaemonicChildren, what));
         }
-        let pool = Self::builder().name(GLOBAL_NAME).build()?;
+        let mut builder = Self::builder().name(GLOBAL_NAME);
+        builder.config.is_global = true;
+        let pool = builder.build()?;
         Ok(GLOBAL.get_or_init(|| pool))
     }
 }
@@ -138,6 +140,7 @@ impl PoolBuilder {
                 initializer: None,
                 finalizer: None,
                 max_memory: None,
+                is_global: false,
                 seed: None,
                 retry_if: None,
             },
@@ -197,7 +200,7 @@ impl PoolBuilder {
     }
 
     /// Changes the settings for each worker, by its index. It is called whenever a worker is
-    /// started, on a thread of the pool.
+    /// started, on a thread of the pool, and must not end the pool.
     ///
     /// # Examples
     ///

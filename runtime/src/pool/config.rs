@@ -30,6 +30,8 @@ pub(super) struct Config {
     pub(super) initializer: Option<Errand>,
     pub(super) finalizer: Option<Errand>,
     pub(super) max_memory: Option<u64>,
+    /// Whether it is the pool for the whole process.
+    pub(super) is_global: bool,
     /// From which the seeds of the jobs are made.
     pub(super) seed: Option<u64>,
     pub(super) retry_if: Option<Predicate>,

@@ -2,7 +2,7 @@
 
 use super::{
     config::Config,
-    jobs::{Answer, Done, Entry, GroupId, Jobs, Order},
+    jobs::{Answer, Content, Done, Entry, GroupId, Jobs, Order},
     lane::{Glance, Withdrawal},
     schedule::{Action, End, Event, Moment, Schedule, TaskId, Why, WorkerId},
     staff::{Member, Staff},
@@ -31,6 +31,8 @@ pub(super) struct Engine {
     pub(super) starts: VecDeque<WorkerId>,
     /// Whether no job is taken any more.
     pub(super) is_closed: bool,
+    /// Whether the pool was ended before all jobs had.
+    pub(super) is_cut: bool,
     /// How many workers there are at most.
     most: usize,
     /// Why the last worker could not be started.
@@ -56,6 +58,7 @@ impl Engine {
             staff: Staff::default(),
             starts: VecDeque::new(),
             is_closed: false,
+            is_cut: false,
             reason: None,
             lost: None,
             glances: Arc::new([]),
@@ -211,7 +214,8 @@ impl Engine {
 
     /// Whether one more job may wait for a worker, or none is taken any more.
     pub(super) fn has_room(&self) -> bool {
-        self.is_closed || self.schedule.queued() < self.config.backlog
+        let is_full = self.schedule.queued() >= self.config.backlog;
+        self.is_closed || !is_full && self.jobs.has_descriptors()
     }
 
     /// Gives a worker its seat, when its process runs.
@@ -471,11 +475,12 @@ fn collect(
             job.attempts += 1;
             let content = Answer {
                 outcome: head.kind,
-                content: answer.parcel,
+                content: answer.parcel.map(Content::Packed),
                 by: Arc::clone(&member.about),
                 loan: answer.loan,
             };
             let again = judge(config, job, content);
+            jobs.hold(task);
             let answered = Event::Answered {
                 worker: member.id,
                 task,

@@ -136,7 +136,7 @@ impl Pool {
         if !is_over {
             self.terminate();
         }
-        is_over
+        !self.shared.lock().is_cut
     }
 
     /// Ends the pool at once: kills the workers and waits until they are gone. Jobs that have not
@@ -159,6 +159,7 @@ impl Pool {
 /// Takes no more jobs, and kills all workers.
 fn stop(locked: &mut Locked<'_>) {
     locked.is_closed = true;
+    locked.is_cut |= locked.jobs.open() > 0;
     locked.tell(Event::Stopped);
     locked.tell_keeper();
     locked.wake_all();

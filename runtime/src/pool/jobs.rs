@@ -54,16 +54,28 @@ pub(super) struct Entry {
     pub(super) failed: Option<JoinError>,
     state: State,
     group: Option<(GroupId, u64)>,
+    /// Whether its arguments are in memory of their own.
+    is_large: bool,
+    /// Whether its answer takes a descriptor.
+    is_held: bool,
 }
 
 /// What a worker has answered.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) outcome: u8,
-    pub(super) content: io::Result<Parcel>,
+    pub(super) content: io::Result<Content>,
     pub(super) by: Arc<About>,
     /// The memory of the worker in which the content is.
     pub(super) loan: Option<Loan>,
+}
+
+/// The content of an answer.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// As it came. A long one takes a descriptor.
+    Packed(Parcel),
+    Unpacked(crate::error::Result<Incoming>),
 }
 
 /// What came of a job.
@@ -94,7 +106,16 @@ pub(super) struct Jobs {
     groups: BTreeMap<GroupId, VecDeque<TaskId>>,
     next_group: u64,
     stash: Arc<Stash>,
+    /// How many jobs are open.
+    open: usize,
+    /// How many of them have arguments in memory of their own, which takes a descriptor.
+    large: usize,
+    /// How many answers are kept that take a descriptor.
+    held: usize,
 }
+
+/// How many jobs may have arguments, and how many may have an answer, that take a descriptor.
+const MOST_LARGE: usize = 64;
 
 impl Jobs {
     /// Returns no jobs. The memory of their arguments goes to the stash.
@@ -123,6 +144,8 @@ impl Jobs {
                 failed: None,
                 state: State::Free,
                 group: None,
+                is_large: false,
+                is_held: false,
             });
             index
         });
@@ -131,6 +154,8 @@ impl Jobs {
         job.id = id;
         job.function = order.function;
         job.offset = order.offset;
+        job.is_large = order.arguments.form.spilled;
+        job.is_held = false;
         job.arguments = order.arguments;
         job.wish = order.wish;
         job.group = order.group;
@@ -138,6 +163,8 @@ impl Jobs {
         job.attempts = 0;
         job.state = State::Open { is_wanted: true };
         let turn = job.turn;
+        self.open += 1;
+        self.large += usize::from(job.is_large);
         (TaskId { index, turn }, id)
     }
 
@@ -167,7 +194,9 @@ impl Jobs {
         let memory = mem::take(&mut job.arguments).take_memory();
         job.failed = None;
         job.state = State::Done;
-        let group = job.group;
+        let (group, is_large) = (job.group, job.is_large);
+        self.open -= 1;
+        self.large -= usize::from(is_large);
         if let Some(memory) = memory {
             self.stash.keep(memory);
         }
@@ -175,6 +204,34 @@ impl Jobs {
             self.remove(task);
         } else if let Some(ended) = group.and_then(|(group, _)| self.groups.get_mut(&group)) {
             ended.push_back(task);
+        }
+    }
+
+    /// How many jobs are open.
+    pub(super) fn open(&self) -> usize {
+        self.open
+    }
+
+    /// Whether one more job may be submitted that takes a descriptor.
+    pub(super) fn has_descriptors(&self) -> bool {
+        self.large < MOST_LARGE
+    }
+
+    /// Notes that an answer is kept. Unpacks it if so many are kept that take a descriptor.
+    pub(super) fn hold(&mut self, task: TaskId) {
+        let is_full = self.held >= MOST_LARGE;
+        let Some(job) = self.get_mut(task) else {
+            return;
+        };
+        match &mut job.done {
+            Some(Done::Answered(answer)) if answer.takes_a_descriptor() => {
+                if is_full {
+                    answer.unpack();
+                } else if !mem::replace(&mut job.is_held, true) {
+                    self.held += 1;
+                }
+            }
+            _ => {}
         }
     }
 
@@ -271,6 +328,7 @@ impl Jobs {
         let job = &mut self.entries[task.index as usize];
         job.state = State::Free;
         job.done = None;
+        self.held -= usize::from(mem::take(&mut job.is_held));
         self.free.push(task.index);
     }
 }
@@ -318,7 +376,32 @@ impl Entry {
     }
 }
 
+impl Done {
+    /// Gives back the descriptor of an answer that is kept for long.
+    pub(super) fn unpack(&mut self) {
+        if let Self::Answered(answer) = self
+            && answer.takes_a_descriptor()
+        {
+            answer.unpack();
+        }
+    }
+}
+
 impl Answer {
+    fn takes_a_descriptor(&self) -> bool {
+        matches!(&self.content, Ok(Content::Packed(parcel)) if parcel.form.spilled)
+    }
+
+    /// Reads the memory file of the content, if it is in one.
+    fn unpack(&mut self) {
+        if let Ok(content) = &mut self.content
+            && let Content::Packed(parcel) = content
+        {
+            *content = Content::Unpacked(mem::take(parcel).open());
+            self.loan = None;
+        }
+    }
+
     /// Returns how the job has failed, as far as the worker knows.
     pub(super) fn failed_as(&self) -> Option<JoinErrorKind> {
         match self.outcome {
@@ -348,8 +431,12 @@ impl Answer {
             by,
             loan: _loan,
         } = self;
-        let open = |parcel: Parcel| {
-            let mut incoming = parcel.open().map_err(Cause::Undecodable)?;
+        let open = |content: Content| {
+            let unpacked = match content {
+                Content::Packed(parcel) => parcel.open(),
+                Content::Unpacked(incoming) => incoming,
+            };
+            let mut incoming = unpacked.map_err(Cause::Undecodable)?;
             match outcome {
                 outcome::VALUE => read(&mut incoming).map_err(Cause::Undecodable),
                 outcome::PANICKED => Err(Cause::Panicked(decode(&incoming)?)),

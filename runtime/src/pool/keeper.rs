@@ -180,6 +180,7 @@ fn start_worker(shared: &Shared, id: WorkerId) -> Result<Box<Member>> {
         index,
         count: shared.lock().most(),
         seed: config.seed,
+        is_global: config.is_global,
         initializer: config.initializer.clone(),
         finalizer: config.finalizer.clone(),
         max_memory: config.max_memory,

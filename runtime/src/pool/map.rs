@@ -80,7 +80,8 @@ impl<I: IntoIterator<Item: Process>> Processes for I {
 /// Decodes the value of a job.
 type Decode<T> = fn(&mut Incoming) -> Result<T, Error>;
 
-/// Takes the next process, and encodes it as the job with this place in its group, into these bytes.
+/// Takes the next process, and encodes it as the job with this place in its group, into these
+/// bytes.
 type Take<I> = fn(&mut I, JobBuilder<'_>, (GroupId, u64), Vec<u8>) -> Option<Result<Order, Error>>;
 
 /// What is done with an iterator of processes.
@@ -221,6 +222,9 @@ impl<'p, I> Feed<'p, I> {
                 .saturating_sub(locked.schedule.queued());
             let room = locked.schedule.room().min(free).min(AT_ONCE);
             drop(locked);
+            for (_, (_, done)) in self.ended.iter_mut().skip(1) {
+                done.unpack();
+            }
             if held + self.begun < AHEAD && self.processes.is_some() {
                 self.submit(room.max(usize::from(self.begun == 0)));
             }
@@ -378,7 +382,10 @@ impl<I, T> Iterator for Map<'_, I, T> {
             if place >= self.arrived.len() {
                 self.arrived.resize_with(place + 1, || None);
             }
-            self.arrived[place] = Some(ended);
+            // It may be kept for long, and descriptors are few.
+            let (info, mut done) = ended;
+            done.unpack();
+            self.arrived[place] = Some((info, done));
         };
         self.next += 1;
         Some(self.feed.value(ended, self.decode))

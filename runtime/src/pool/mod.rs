@@ -42,12 +42,20 @@
 //!   job: set a [timeout](PoolBuilder::task_timeout).
 //! - A worker that has not ended ten seconds after it was let go is killed.
 //!
+//! # Large values
+//!
+//! Arguments and results of more than 16 KiB are passed in memory that has a descriptor, and is
+//! used again. At most 64 jobs with such arguments wait or run: [`submit`](Pool::submit) waits
+//! then, as if the backlog were full. Results are read from that memory before there are too many.
+//!
 //! # How a pool ends
 //!
 //! Dropping a [`Pool`] cancels the jobs that have not begun, kills the workers, and waits until
-//! they are gone. [`shutdown`](Pool::shutdown) lets the jobs end first. A worker does not outlive
-//! this process, however it ends, and neither does anything that a worker has started with this
-//! crate.
+//! they are gone. [`shutdown`](Pool::shutdown) lets the jobs end first. A worker that is killed
+//! prints nothing more, not even what it has not flushed. A worker does not outlive this process,
+//! however it ends, and neither does anything that a worker has started with this crate. The
+//! exception is that of [daemons](crate#limits): a job that closes descriptors which it does not
+//! own frees its worker from that.
 //!
 //! # In a worker
 //!

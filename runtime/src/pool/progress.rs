@@ -279,8 +279,8 @@ impl PoolBuilder {
     /// this process first, which prints it in whole lines. See [`Progress`].
     ///
     /// It sets the [`stdout`](crate::Builder::stdout) and the [`stderr`](crate::Builder::stderr) of
-    /// the workers. For a worker, they are no terminals then. If standard output or standard error of this process is no terminal, the
-    /// workers have it as it is.
+    /// the workers. For a worker, they are no terminals then. If standard output or standard error
+    /// of this process is no terminal, the workers have it as it is.
     ///
     /// What a job has printed comes before its result if a bar is shown, and soon otherwise. A line
     /// that has no end yet is kept until its end, or until this process ends.

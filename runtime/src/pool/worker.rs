@@ -33,6 +33,7 @@ pub(super) struct Worker {
     pub(super) index: usize,
     pub(super) count: usize,
     pub(super) seed: Option<u64>,
+    pub(super) is_global: bool,
     pub(super) initializer: Option<Errand>,
     pub(super) finalizer: Option<Errand>,
     /// The most resident memory, in bytes, after which it wants to be replaced.
@@ -66,7 +67,16 @@ impl Call for Worker {
         for fd in &self.fds {
             to.put_now(what, &Fd(fd.as_fd()))?;
         }
-        to.put_now(what, &(self.index, self.count, self.seed, self.max_memory))?;
+        to.put_now(
+            what,
+            &(
+                self.index,
+                self.count,
+                self.seed,
+                self.is_global,
+                self.max_memory,
+            ),
+        )?;
         for errand in [&self.initializer, &self.finalizer] {
             to.put_now(what, errand)?;
         }
@@ -76,12 +86,13 @@ impl Call for Worker {
     fn __run(from: &mut Incoming) -> Result<Ended> {
         let mut fd = || from.take::<Fd<OwnedFd>>().map(|Fd(fd)| fd);
         let fds = [fd()?, fd()?, fd()?, fd()?];
-        let (index, count, seed, max_memory) = from.take()?;
+        let (index, count, seed, is_global, max_memory) = from.take()?;
         let worker = Self {
             fds,
             index,
             count,
             seed,
+            is_global,
             initializer: from.take()?,
             finalizer: from.take()?,
             max_memory,
@@ -132,6 +143,7 @@ impl Worker {
             index: self.index,
             count: self.count,
             seed: self.seed,
+            is_global: self.is_global,
         }));
         if let Some(initializer) = self.initializer {
             initializer.run("the initializer")?;

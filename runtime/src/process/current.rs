@@ -78,9 +78,9 @@ impl Current {
 pub struct Worker(start::Seat);
 
 impl Worker {
-    /// Returns the index of this worker. A worker that takes the place of another one has its index,
-    /// and no two workers have the same at one time. It is below [`count`](Self::count), unless the
-    /// number of workers was raised after this one was started.
+    /// Returns the index of this worker. A worker that takes the place of another one has its
+    /// index, and no two workers have the same at one time. It is below [`count`](Self::count),
+    /// unless the number of workers was raised after this one was started.
     #[must_use]
     pub fn index(&self) -> usize {
         self.0.index

@@ -12,6 +12,8 @@ pub(crate) struct Seat {
     pub(crate) count: usize,
     /// The seed of the pool.
     pub(crate) seed: Option<u64>,
+    /// Whether the pool is the one for the whole process.
+    pub(crate) is_global: bool,
 }
 
 static SEAT: Mutex<Option<Seat>> = Mutex::new(None);
