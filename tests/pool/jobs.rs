@@ -274,7 +274,10 @@ fn large_values_take_few_descriptors() {
         with_pools(|pool| {
             // The first one lets the others wait for their turn.
             let sizes = (0..700).map(|n| fills::new(if n == 0 { 500 } else { 0 }, 20_000));
-            assert!(pool.map(sizes).all(|bytes| bytes.unwrap() == vec![7; 20_000]));
+            assert!(
+                pool.map(sizes)
+                    .all(|bytes| bytes.unwrap() == vec![7; 20_000])
+            );
             let jobs: Vec<_> = (0..500)
                 .map(|_| pool.submit(echo::new(vec![1_u8; 40_000])).unwrap())
                 .collect();
