@@ -108,9 +108,9 @@ pub(crate) struct Packing<'s> {
     stash: Option<&'s Stash>,
 }
 
+#[cfg(feature = "pool")]
 impl<'s> Packing<'s> {
     /// Packs a message with files of a stash, to which they are given back.
-    #[cfg(feature = "pool")]
     pub(crate) fn with(stash: &'s Stash) -> Self {
         Self {
             memory: RefCell::default(),

@@ -22,8 +22,12 @@ macro_rules! __deferred {
 #[doc(hidden)]
 macro_rules! __init {
     ($function:ident, $call:expr, $name:ident) => {
-        const $name: fn() = || {
-            let _ = || $crate::__private::InitOutput::into_result($call);
+        const $name: () = {
+            // So that the function counts as used.
+            #[used]
+            static __PROCESSION_INIT: fn() = || {
+                let _ = || $crate::__private::InitOutput::into_result($call);
+            };
         };
     };
 }
