@@ -416,3 +416,25 @@ fn job_that_is_not_tried_again_has_the_reason_of_its_last_attempt() {
         assert!(error.attempts() > Some(5), "{error}");
     });
 }
+
+#[process(timeout = Duration::from_millis(50))]
+fn hangs_for_a_while() {
+    forever()
+}
+
+#[test]
+fn timeout_of_the_attribute_is_that_of_the_job() {
+    with_builders(|builder| {
+        let pool = builder.clone().workers(1).build().unwrap();
+        let error = end(&pool, hangs_for_a_while::new());
+        assert_eq!(error.kind(), JoinErrorKind::TimedOut);
+        assert!(error.to_string().contains("50ms"), "{error}");
+        // The pool's own comes first.
+        let pool = builder
+            .task_timeout(Duration::from_millis(70))
+            .build()
+            .unwrap();
+        let error = end(&pool, hangs_for_a_while::new());
+        assert!(error.to_string().contains("70ms"), "{error}");
+    });
+}

@@ -175,6 +175,9 @@ fn what_cannot_be_is_refused() {
         let piped = Builder::new().stdout(Stdio::piped());
         let piped = Pool::builder().worker(piped).build();
         assert_eq!(piped.unwrap_err().kind(), ErrorKind::Setting);
+        let limited = Builder::new().timeout(DEADLINE);
+        let limited = Pool::builder().worker(limited).build();
+        assert_eq!(limited.unwrap_err().kind(), ErrorKind::Setting);
         let lost = Pool::builder()
             .workers(2)
             .worker(Builder::new().current_dir("/nowhere"));

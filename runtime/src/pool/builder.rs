@@ -183,9 +183,10 @@ impl PoolBuilder {
     /// [`threads_per_worker`](Self::threads_per_worker), override it, whichever is called first.
     ///
     /// A worker is always a daemon, and it may have children unless these settings forbid it. It
-    /// has a name that tells its pool and its index. A [`timeout`](Builder::timeout) is that of the
-    /// worker, not that of a job: see [`task_timeout`](Self::task_timeout). A stream cannot be
-    /// [piped](Stdio::piped): use a file or a pipe of yours.
+    /// has a name that tells its pool and its index. A [`timeout`](Builder::timeout) is refused:
+    /// see [`task_timeout`](Self::task_timeout). A [`cpu_time_limit`](Builder::cpu_time_limit)
+    /// counts over all jobs of a worker, and ends it in whichever job it runs then. A stream cannot
+    /// be [piped](Stdio::piped): use a file or a pipe of yours.
     pub fn worker(mut self, settings: Builder) -> Self {
         self.config.worker = settings;
         self
@@ -200,7 +201,7 @@ impl PoolBuilder {
     }
 
     /// Changes the settings for each worker, by its index. It is called whenever a worker is
-    /// started, on a thread of the pool, and must not end the pool.
+    /// started, on a thread of the pool, and must neither use nor drop the pool.
     ///
     /// # Examples
     ///
@@ -274,17 +275,42 @@ impl PoolBuilder {
 
     /// Sets how long a job may run. Its worker is killed after that. By default there is no limit.
     ///
-    /// The time counts from when a worker begins the job, and not while the job waits.
+    /// The time counts from when a worker begins the job, and not while the job waits. It overrides
+    /// the `timeout` of `#[process]`.
     pub fn task_timeout(mut self, timeout: Duration) -> Self {
         self.config.wish.timeout = Some(timeout);
         self
     }
 
-    /// Sets a process that each worker runs by itself before its first job. If it fails or panics,
-    /// the worker does not begin. After five such failures in a row, the jobs that wait fail with
+    /// Sets what each worker calls before its first job, within its own process: what `new` of a
+    /// function with `#[process]` returns, for example. If it fails or panics, the worker does not
+    /// begin. After five such failures in a row, the jobs that wait fail with
     /// [`JoinErrorKind::NoWorker`](crate::JoinErrorKind) and the reason.
     ///
     /// What it leaves in statics is there for the jobs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procession::{Pool, process};
+    /// use std::sync::OnceLock;
+    ///
+    /// static WORDS: OnceLock<Vec<String>> = OnceLock::new();
+    ///
+    /// #[process]
+    /// fn load(text: &str) {
+    ///     WORDS.get_or_init(|| text.split(' ').map(str::to_owned).collect());
+    /// }
+    ///
+    /// #[process]
+    /// fn word(index: usize) -> Option<String> {
+    ///     WORDS.get()?.get(index).cloned()
+    /// }
+    ///
+    /// let pool = Pool::builder().workers(2).initializer(load::new("never odd or even")).build()?;
+    /// assert_eq!(pool.submit(word::new(1))?.join()?.as_deref(), Some("odd"));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[expect(
         clippy::needless_pass_by_value,
         reason = "it is encoded here, and sent to each worker"
@@ -297,8 +323,10 @@ impl PoolBuilder {
         self
     }
 
-    /// Sets a process that each worker runs by itself when it is let go. A worker that is killed
-    /// does not run it. A worker that has not ended ten seconds after it was let go is killed.
+    /// Sets what each worker calls when it is let go, within its own process. A worker that is
+    /// killed does not: neither one that was lost, nor those of a pool that is dropped or
+    /// [terminated](Pool::terminate). Call [`Pool::shutdown`] first. A worker that has not ended
+    /// ten seconds after it was let go is killed.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "it is encoded here, and sent to each worker"
@@ -324,7 +352,9 @@ impl PoolBuilder {
     ///
     /// It is tried again after every end without a value, unless [`retry_if`](Self::retry_if)
     /// chooses. A job that was cancelled is not tried again, and neither is one whose value cannot
-    /// be decoded here: it is decoded when it is joined.
+    /// be decoded here: it is decoded when it is joined. A job whose function returns an `Err` has
+    /// a value. A job that costs its workers is tried [`poison_after`](Self::poison_after) times at
+    /// most.
     pub fn retries(mut self, count: u32) -> Self {
         self.config.wish.retries = count;
         self
@@ -393,6 +423,7 @@ impl PoolBuilder {
     /// - The system is not supported.
     /// - This process may not have children.
     /// - The workers would be started by [`StartMethod::Fork`].
+    /// - The workers have a [`timeout`](Builder::timeout), which would count over all their jobs.
     /// - A standard stream of the workers is [piped](Stdio::piped): nobody would read it.
     /// - The initializer or the finalizer cannot be encoded.
     /// - The system has no memory, descriptors or threads left.
@@ -435,6 +466,10 @@ impl PoolBuilder {
         if !start::current().bond.may_have_children {
             let what = "this process is not allowed to have children, so it can have no pool";
             return Err(Error::new(ErrorKind::DaemonicChildren, what));
+        }
+        if config.worker.has_timeout() {
+            let what = "a timeout of a worker would count over all its jobs: set `task_timeout` or `max_age`";
+            return Err(Error::new(ErrorKind::Setting, what));
         }
         if config.worker.has_pipe() {
             let what = "a standard stream of a worker cannot be piped: nobody would read it";

@@ -566,6 +566,9 @@ fn why_not_ready(how: Result<Ended, JoinError>) -> Error {
         Ok(Err(error)) => {
             Error::new(ErrorKind::Init, "a worker could not begin").because(error.into_error())
         }
-        Err(error) => error.into(),
+        Err(error) => {
+            let what = "a worker was lost before it was ready, in its initializer if it has one";
+            Error::new(ErrorKind::Init, what).because(error)
+        }
     }
 }

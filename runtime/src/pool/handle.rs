@@ -22,7 +22,10 @@ use std::{
 
 /// A pool of worker processes.
 ///
-/// All methods take `&self`, so a pool can be in a static, and many threads can use it.
+/// All methods take `&self`, so many threads can use one pool. It can be in a static: `static POOL:
+/// LazyLock<Pool> = LazyLock::new(|| Pool::new().unwrap())`. In a worker such a static is empty, as
+/// every other. A job that uses it makes a pool in each worker: see [`Pool::global`], which refuses
+/// that.
 ///
 /// Dropping it [terminates](Self::terminate) it.
 ///

@@ -1,8 +1,12 @@
 //! Pools of worker processes: a worker may die, the work does not.
 //!
-//! A [`Pool`] keeps a number of worker processes and hands them jobs. A job is any process value,
-//! of a function or a struct, and different ones may be in one pool. Starting a job costs no
-//! process: it is written to memory that the worker shares.
+//! A [`Pool`] keeps a number of worker processes and hands them jobs. A job is any process value:
+//! what `new` of a function with `#[process]` returns, or a struct with `#[derive(Process)]`.
+//! Different ones may be in one pool. Starting a job costs no process: it is written to memory that
+//! the worker shares.
+//!
+//! The arguments of `#[process]` are settings of a process of its own. Of these a pool applies the
+//! `timeout` alone, to the job. The others are set for all jobs, by [`PoolBuilder::worker`].
 //!
 //! ```
 //! use procession::{Pool, process};
@@ -35,11 +39,12 @@
 //! - If a worker cannot be started, or if its initializer fails, another one is started after 10
 //!   ms, the next one after 20 ms, and so on. After five failures in a row, if no worker is left,
 //!   the jobs that wait end with [`JoinErrorKind::NoWorker`](crate::JoinErrorKind::NoWorker) and
-//!   the reason. The next job makes the pool try again. A worker that is killed before it has begun
-//!   its first job is such a failure too. - A worker that is stopped, by SIGSTOP or a debugger,
-//!   does not begin what it is offered. After 20 ms its jobs go to other workers. A worker that has
-//!   not begun a job for five seconds is replaced. A worker that is stopped within a job keeps that
-//!   job: set a [timeout](PoolBuilder::task_timeout).
+//!   the reason. Until the next attempt, which is at most five seconds later, new jobs end so at
+//!   once. A worker that is killed before it has begun its first job is such a failure too.
+//! - A worker that is stopped, by SIGSTOP or a debugger, does not begin what it is offered. After
+//!   20 ms its jobs go to other workers. A worker that has not begun a job for five seconds is
+//!   replaced. A worker that is stopped within a job keeps that job: set a
+//!   [timeout](PoolBuilder::task_timeout).
 //! - A worker that has not ended ten seconds after it was let go is killed.
 //!
 //! # Large values

@@ -199,7 +199,7 @@ impl fmt::Debug for Latencies {
             .field("mean", &self.mean())
             .field("median", &self.percentile(0.5))
             .field("p99", &self.percentile(0.99))
-            .field("max", &self.max)
+            .field("max", &self.max())
             .finish_non_exhaustive()
     }
 }

@@ -29,7 +29,8 @@ const USUAL: usize = 64;
 impl Pool {
     /// Hands a job to the pool. The arguments are encoded before this returns, so they may borrow.
     ///
-    /// Blocks while the [backlog](super::PoolBuilder::backlog) is full.
+    /// Blocks while the [backlog](super::PoolBuilder::backlog) is full. Of the arguments of
+    /// `#[process]`, the `timeout` alone is applied, unless the pool or the job has another one.
     ///
     /// # Errors
     ///
@@ -188,7 +189,10 @@ impl JobBuilder<'_> {
             function: P::__meta().name(),
             offset: offset.ok_or_else(errand::not_in_executable)?,
             arguments: packing.finish(message, LONGEST)?,
-            wish: self.wish,
+            wish: Wish {
+                timeout: self.wish.timeout.or(P::__defaults().timeout),
+                ..self.wish
+            },
             group,
         })
     }
@@ -213,6 +217,19 @@ impl<P> fmt::Display for TrySubmitError<P> {
         match self {
             Self::Full(_) => f.write_str("the backlog of the pool is full"),
             Self::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<P> From<TrySubmitError<P>> for Error {
+    /// Gives up the process.
+    fn from(error: TrySubmitError<P>) -> Self {
+        match error {
+            TrySubmitError::Full(_) => {
+                let source = io::Error::from(io::ErrorKind::WouldBlock);
+                Self::os("the backlog of the pool is full", source)
+            }
+            TrySubmitError::Failed(error) => error,
         }
     }
 }

@@ -416,6 +416,12 @@ impl Builder {
         self.settings.start_method.unwrap_or_default()
     }
 
+    /// Whether the process would have a timeout.
+    #[cfg(feature = "pool")]
+    pub(crate) fn has_timeout(&self) -> bool {
+        self.settings.timeout.is_some()
+    }
+
     /// Whether a standard stream of the process would be a pipe.
     #[cfg(feature = "pool")]
     pub(crate) fn has_pipe(&self) -> bool {

@@ -53,7 +53,8 @@ impl Current {
         &self.0.name
     }
 
-    /// Returns whether this process is a daemon. A daemon may not start processes.
+    /// Returns whether this process is a daemon. A daemon may not start processes, unless its
+    /// settings allow it, as those of a worker of a pool do.
     #[must_use]
     #[doc(alias = "daemon")]
     pub fn is_daemon(&self) -> bool {

@@ -435,9 +435,25 @@ impl JoinError {
             }
             Cause::Cancelled => f.write_str("was cancelled before it began"),
             Cause::PoolClosed => f.write_str("was not begun before the pool was closed"),
-            Cause::NoWorker(_) => f.write_str("found no worker, since none can be started"),
+            Cause::NoWorker(None) => f.write_str("found no worker, since none can be started"),
+            Cause::NoWorker(Some(reason)) => {
+                write!(
+                    f,
+                    "found no worker, since none can be started: {}",
+                    last(reason)
+                )
+            }
         }
     }
+}
+
+/// Returns the last source of an error, or the error.
+fn last<'e>(error: &'e (dyn error::Error + 'static)) -> &'e (dyn error::Error + 'static) {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last
 }
 
 impl error::Error for JoinError {

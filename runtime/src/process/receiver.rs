@@ -79,7 +79,7 @@ const PRESENT: &str = "generated code calls `run` once";
 impl<T: Returns<Declared>, Declared> Returned<T, Declared> {
     /// Returns the value, which has the declared type.
     pub fn __output(self) -> Declared {
-        self.0.__get()
+        self.0.__declared()
     }
 }
 
@@ -91,12 +91,12 @@ impl<T: Returns<Declared>, Declared> Returned<T, Declared> {
 )]
 pub trait Returns<Declared> {
     /// Returns itself.
-    fn __get(self) -> Declared;
+    fn __declared(self) -> Declared;
 }
 
 #[diagnostic::do_not_recommend]
 impl<T> Returns<T> for T {
-    fn __get(self) -> T {
+    fn __declared(self) -> T {
         self
     }
 }
@@ -104,7 +104,7 @@ impl<T> Returns<T> for T {
 /// A `run` that never returns fits the output `()`.
 #[diagnostic::do_not_recommend]
 impl Returns<()> for Never {
-    fn __get(self) {
+    fn __declared(self) {
         self
     }
 }
