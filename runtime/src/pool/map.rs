@@ -135,7 +135,9 @@ const SPARE: usize = 256;
 impl Pool {
     /// Runs many jobs and returns their results in the order of the jobs.
     ///
-    /// The iterator is read as the workers need it, a little ahead, so it may be infinite. Dropping
+    /// No job runs before the first result is asked for. Then the iterator is read as the workers
+    /// need it, so it may be infinite. While the caller does something else, a few jobs for each
+    /// worker run ahead. While it waits for a slow job, up to about a thousand do. Dropping
     /// the result cancels the jobs that have not begun. With the feature `progress`,
     /// `.progress("resizing")` on the result shows a progress bar.
     ///
