@@ -7,7 +7,7 @@ use procession::{
     pool::{JobState, TrySubmitError},
     process,
 };
-use procession_tests::{DEADLINE, alone, eventually, forever, within};
+use procession_tests::{DEADLINE, Directory, alone, eventually, forever, within};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -298,5 +298,27 @@ fn name_of_a_pool_does_not_make_it_the_global_one() {
             .unwrap();
         let job = pool.submit(uses_the_global_pool::new()).unwrap();
         assert!(!job.join().unwrap());
+    });
+}
+
+#[process]
+fn touches(path: &str) -> std::io::Result<()> {
+    std::fs::write(path, "done")
+}
+
+#[test]
+fn detached_job_runs_to_its_end() {
+    with_builders(|builder| {
+        let folder = Directory::new();
+        let path = folder.0.join("file");
+        let pool = builder.workers(1).build().unwrap();
+        let running = pool.submit(hangs::new()).unwrap();
+        eventually("it runs", || running.state() == JobState::Running);
+        pool.submit(touches::new(path.to_str().unwrap()))
+            .unwrap()
+            .detach();
+        running.kill();
+        assert!(pool.shutdown(DEADLINE));
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "done");
     });
 }

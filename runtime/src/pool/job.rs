@@ -37,7 +37,7 @@ use std::{
 /// assert_eq!(job.join()?, 144);
 /// # Ok::<(), procession::Error>(())
 /// ```
-#[must_use = "dropping a `Job` gives up its value, and cancels it if it has not begun"]
+#[must_use = "dropping a `Job` gives up its value, and cancels it if it has not begun: join it, or detach it"]
 pub struct Job<T> {
     shared: Arc<Shared>,
     task: TaskId,
@@ -140,6 +140,15 @@ impl<T> Job<T> {
     #[allow(clippy::must_use_candidate, reason = "most callers need not know")]
     pub fn cancel(&self) -> bool {
         self.end(false)
+    }
+
+    /// Gives up the value, and lets the job run to its end. [`Pool::shutdown`](super::Pool::shutdown)
+    /// waits for it.
+    pub fn detach(mut self) {
+        if self.is_known && self.shared.is_own() {
+            self.is_known = false;
+            self.shared.lock().jobs.give_up(self.task);
+        }
     }
 
     /// Ends the job, also if it runs: its worker is killed, and another one takes its place.
