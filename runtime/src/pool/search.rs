@@ -577,13 +577,7 @@ fn worker_stopped_at_any_point_keeps_its_own_job_at_most() {
         });
         let is_stopped = state(victim) == Some('T');
         assert!(!is_gone(victim), "it has not had the time");
-        send(victim, Signal::SIGCONT);
-        first.join().unwrap();
-        for job in jobs {
-            scene.join_load(job);
-        }
-        assert_eq!(scene.lost, 0);
-        // It may come to its point now. Nothing can ask it not to.
+        // It may come to its point only now. Nothing can ask it not to.
         let (over, is_over) = mpsc::channel::<()>();
         thread::scope(|scope| {
             scope.spawn(move || {
@@ -592,6 +586,11 @@ fn worker_stopped_at_any_point_keeps_its_own_job_at_most() {
                     send(victim, Signal::SIGCONT);
                 }
             });
+            first.join().unwrap();
+            for job in jobs {
+                scene.join_load(job);
+            }
+            assert_eq!(scene.lost, 0);
             scene.check();
             drop(over);
         });
