@@ -10,7 +10,7 @@ use nix::{
     unistd::{Pid, setsid},
 };
 use procession::StartMethod;
-use procession_tests::{DEADLINE, eventually, state, with_method, within};
+use procession_tests::{DEADLINE, alone, eventually, state, with_method, within};
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, PipeReader, Read, Write},
@@ -117,6 +117,11 @@ fn in_its_own_session(command: &mut Command) -> &mut Command {
 
 /// Runs a test with a program that is busy in each way, under each start method.
 fn with_programs(test: impl Fn(Program) -> (ExitStatus, String), expected: Signal) {
+    // Alone: what other tests start could hold the terminal or the output.
+    alone(|| with_each(&test, expected));
+}
+
+fn with_each(test: &impl Fn(Program) -> (ExitStatus, String), expected: Signal) {
     for method in METHODS {
         for how in ["hang", "stream"] {
             within(DEADLINE, || {
