@@ -6,7 +6,7 @@ use nix::{
     fcntl::OFlag,
     libc,
     pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt},
-    sys::signal::{Signal, kill, killpg},
+    sys::signal::{SigHandler, Signal, kill, killpg},
     unistd::{Pid, setsid},
 };
 use procession::StartMethod;
@@ -102,16 +102,21 @@ fn open_terminal() -> (PtyMaster, File) {
     (master, slave)
 }
 
-/// Has a command lead a session, whose terminal is its standard input.
+/// Has a command lead a session, whose terminal is its standard input, and heed the signals that end
+/// it. A shell lets what it runs in the background ignore SIGINT, and `nohup` SIGHUP.
 #[allow(unsafe_code, reason = "nothing else gives a process a terminal")]
 fn in_its_own_session(command: &mut Command) -> &mut Command {
     let begin = || {
         setsid()?;
         // SAFETY: the call takes integers.
         nix::errno::Errno::result(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) })?;
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+            // SAFETY: the default action is no handler that could do anything wrong.
+            unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }?;
+        }
         Ok(())
     };
-    // SAFETY: it makes two system calls, and allocates nothing.
+    // SAFETY: it makes system calls only, and allocates nothing.
     unsafe { command.pre_exec(begin) }
 }
 
