@@ -1,10 +1,11 @@
-//! The files of a directory through a function that crashes on some of them, with results that are kept.
+//! The files of a directory through a function that crashes on some, with results that are kept.
 //!
-//! A result is written down as soon as it arrives, so the program can be stopped at any time. When it is started again, it skips the
-//! files that are done, and tries those that failed again.
+//! A result is written down as soon as it arrives, so the program can be stopped at any time. When
+//! it is started again, it skips the files that are done, and tries those that failed again.
 //!
-//! `cargo run --example checksums -- DIRECTORY RESULTS` does so with a directory and a file of results of yours. Without arguments it
-//! makes some files. One of them crashes the function at first, and is put right for the second run.
+//! `cargo run --example checksums -- DIRECTORY RESULTS` does so with a directory and a file of
+//! results of yours. Without arguments it makes some files. One of them crashes the function at
+//! first, and is put right for the second run.
 //!
 //! ```text
 //! first run

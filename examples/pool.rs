@@ -1,7 +1,8 @@
 //! A pool keeps some processes and hands them jobs, so that a job costs no start of a process.
 //!
-//! `submit` hands over one job, `map` many, which it reads as lazily as the workers allow. `map_unordered` returns the results as they
-//! arrive, here with a progress bar if standard error is a terminal. The bar needs the feature `progress`.
+//! `submit` hands over one job, `map` many, which it reads as lazily as the workers allow.
+//! `map_unordered` returns the results as they arrive, here with a progress bar if standard error
+//! is a terminal. The bar needs the feature `progress`.
 //!
 //! ```text
 //! one job: 144

@@ -214,9 +214,6 @@ impl<'p, I> Feed<'p, I> {
             }
             let shared = &self.pool.shared;
             let mut locked = shared.lock();
-            if self.begun > 0 && (held >= AHEAD || self.processes.is_none()) {
-                (locked, _) = shared.wait(locked, None, Awaited::Group(self.group));
-            }
             self.begun -= locked.jobs.take_ended(self.group, &mut self.ended);
             let free = shared
                 .config
