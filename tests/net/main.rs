@@ -1,8 +1,0 @@
-//! Listeners, clients, and the protocol of Python.
-
-#![allow(missing_docs, reason = "tests")]
-
-mod listener;
-mod peers;
-mod python;
-mod random;
