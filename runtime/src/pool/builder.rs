@@ -316,10 +316,7 @@ impl PoolBuilder {
         reason = "it is encoded here, and sent to each worker"
     )]
     pub fn initializer<P: Process<Output: InitOutput>>(mut self, process: P) -> Self {
-        match Errand::of(&process) {
-            Ok(errand) => self.config.initializer = Some(errand),
-            Err(error) => self.fail(error),
-        }
+        self.config.initializer = self.encode(&process);
         self
     }
 
@@ -332,10 +329,7 @@ impl PoolBuilder {
         reason = "it is encoded here, and sent to each worker"
     )]
     pub fn finalizer<P: Process<Output: InitOutput>>(mut self, process: P) -> Self {
-        match Errand::of(&process) {
-            Ok(errand) => self.config.finalizer = Some(errand),
-            Err(error) => self.fail(error),
-        }
+        self.config.finalizer = self.encode(&process);
         self
     }
 
@@ -482,7 +476,14 @@ impl PoolBuilder {
         Pool::with(config)
     }
 
-    fn fail(&mut self, error: Error) {
-        self.failed.get_or_insert(Arc::new(error));
+    /// Encodes what each worker calls. The first failure is the error of [`build`](Self::build).
+    fn encode<P: Process<Output: InitOutput>>(&mut self, process: &P) -> Option<Errand> {
+        match Errand::of(process) {
+            Ok(errand) => Some(errand),
+            Err(error) => {
+                self.failed.get_or_insert(Arc::new(error));
+                None
+            }
+        }
     }
 }
